@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Fast paths of SSE + - * / and square root: host arithmetic, inline, where it cannot be told apart from
+ * the softfloat; everything else goes out of line to softfloat.h. Called by the SSE handlers only.
+ *
+ * The host is used when RC is nearest, PE is already sticky and masked (so that inexactness needs no
+ * detecting), the operands are normal or zero and the result is normal or an exact zero. The JIT of the
+ * design meets the same conditions in its own way. Compile with -ffp-contract=off.
+ */
+
+#include "cpu/softfloat/softfloat.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* A host whose C arithmetic keeps excess precision (x87) would round twice: always softfloat there. */
+static inline bool sse_fast_ok(const struct fp_env *env)
+{
+    return FLT_EVAL_METHOD == 0 && env->rc == FP_RC_NEAREST && (env->flags & env->masks & FP_PE) != 0;
+}
+
+/* Normal, or zero of either sign: the exponent field is neither 0 nor all ones, or nothing is set. */
+static inline bool sse_plain32(uint32_t v)
+{
+    uint32_t magnitude = v << 1;
+    return magnitude - 0x01000000u < 0xfe000000u || magnitude == 0;
+}
+
+static inline bool sse_plain64(uint64_t v)
+{
+    uint64_t magnitude = v << 1;
+    return magnitude - UINT64_C(0x0020000000000000) < UINT64_C(0xffc0000000000000) || magnitude == 0;
+}
+
+/* Normal result; the smallest normal is left out, since it may have been rounded up from a tiny one. */
+static inline bool sse_normal32(uint32_t v)
+{
+    return (v << 1) - 0x01000001u < 0xfdffffffu;
+}
+
+static inline bool sse_normal64(uint64_t v)
+{
+    return (v << 1) - UINT64_C(0x0020000000000001) < UINT64_C(0xffbfffffffffffff);
+}
+
+static inline float sse_float(uint32_t v)
+{
+    float f;
+    memcpy(&f, &v, sizeof(f));
+    return f;
+}
+
+static inline uint32_t sse_bits32(float f)
+{
+    uint32_t v;
+    memcpy(&v, &f, sizeof(v));
+    return v;
+}
+
+static inline double sse_double(uint64_t v)
+{
+    double d;
+    memcpy(&d, &v, sizeof(d));
+    return d;
+}
+
+static inline uint64_t sse_bits64(double d)
+{
+    uint64_t v;
+    memcpy(&v, &d, sizeof(v));
+    return v;
+}
+
+static inline uint32_t sse_add32(struct fp_env *env, uint32_t a, uint32_t b)
+{
+    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b)) {
+        uint32_t r = sse_bits32(sse_float(a) + sse_float(b));
+        if (sse_normal32(r) || r << 1 == 0) /* a zero sum is exact */
+            return r;
+    }
+    return f32_add(env, a, b);
+}
+
+static inline uint32_t sse_sub32(struct fp_env *env, uint32_t a, uint32_t b)
+{
+    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b)) {
+        uint32_t r = sse_bits32(sse_float(a) - sse_float(b));
+        if (sse_normal32(r) || r << 1 == 0)
+            return r;
+    }
+    return f32_sub(env, a, b);
+}
+
+static inline uint32_t sse_mul32(struct fp_env *env, uint32_t a, uint32_t b)
+{
+    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b)) {
+        uint32_t r = sse_bits32(sse_float(a) * sse_float(b));
+        if (sse_normal32(r) || a << 1 == 0 || b << 1 == 0) /* otherwise zero is underflow */
+            return r;
+    }
+    return f32_mul(env, a, b);
+}
+
+static inline uint32_t sse_div32(struct fp_env *env, uint32_t a, uint32_t b)
+{
+    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b) && b << 1 != 0) {
+        uint32_t r = sse_bits32(sse_float(a) / sse_float(b));
+        if (sse_normal32(r) || a << 1 == 0)
+            return r;
+    }
+    return f32_div(env, a, b);
+}
+
+static inline uint32_t sse_sqrt32(struct fp_env *env, uint32_t a)
+{
+    if (sse_fast_ok(env) && sse_plain32(a) && a >> 31 == 0)
+        return sse_bits32(sqrtf(sse_float(a))); /* never tiny, never huge */
+    return f32_sqrt(env, a);
+}
+
+static inline uint64_t sse_add64(struct fp_env *env, uint64_t a, uint64_t b)
+{
+    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b)) {
+        uint64_t r = sse_bits64(sse_double(a) + sse_double(b));
+        if (sse_normal64(r) || r << 1 == 0)
+            return r;
+    }
+    return f64_add(env, a, b);
+}
+
+static inline uint64_t sse_sub64(struct fp_env *env, uint64_t a, uint64_t b)
+{
+    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b)) {
+        uint64_t r = sse_bits64(sse_double(a) - sse_double(b));
+        if (sse_normal64(r) || r << 1 == 0)
+            return r;
+    }
+    return f64_sub(env, a, b);
+}
+
+static inline uint64_t sse_mul64(struct fp_env *env, uint64_t a, uint64_t b)
+{
+    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b)) {
+        uint64_t r = sse_bits64(sse_double(a) * sse_double(b));
+        if (sse_normal64(r) || a << 1 == 0 || b << 1 == 0)
+            return r;
+    }
+    return f64_mul(env, a, b);
+}
+
+static inline uint64_t sse_div64(struct fp_env *env, uint64_t a, uint64_t b)
+{
+    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b) && b << 1 != 0) {
+        uint64_t r = sse_bits64(sse_double(a) / sse_double(b));
+        if (sse_normal64(r) || a << 1 == 0)
+            return r;
+    }
+    return f64_div(env, a, b);
+}
+
+static inline uint64_t sse_sqrt64(struct fp_env *env, uint64_t a)
+{
+    if (sse_fast_ok(env) && sse_plain64(a) && a >> 63 == 0)
+        return sse_bits64(sqrt(sse_double(a)));
+    return f64_sqrt(env, a);
+}
