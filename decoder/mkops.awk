@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# Print decoder/op.h: one enumerator per distinct name in insn.def, in order of first appearance.
+BEGIN {
+    print "/* SPDX-License-Identifier: MIT */"
+    print "/* Generated from decoder/insn.def by decoder/mkops.awk: do not edit. */"
+    print "#pragma once"
+    print ""
+    print "enum op {"
+    print "    OP_INVALID,"
+}
+/^INSN\(/ {
+    name = $0
+    sub(/^INSN\( */, "", name)
+    sub(/[ ,].*/, "", name)
+    if (!(name in seen)) {
+        seen[name] = 1
+        print "    OP_" name ","
+    }
+}
+END {
+    print "    OP_COUNT"
+    print "};"
+}
