@@ -10,7 +10,7 @@ die() {
 }
 
 # What building the release preset needs, and what making the small guest needs.
-build_packages=(gcc libc6-dev cmake ninja-build python3 libelf-dev libzstd-dev liblz4-dev
+build_packages=(gcc libc6-dev cmake ninja-build pkg-config mawk python3 libelf-dev libzstd-dev liblz4-dev
     liblzma-dev zlib1g-dev libbz2-dev libxxhash-dev libmpfr-dev libjansson-dev libcapstone-dev)
 guest_packages=(cpio xz-utils zstd)
 
