@@ -198,6 +198,13 @@ enum decode_result {
 };
 
 /*
+ * Tell which CPUID features the guest's CPU has. Only rows marked A_FALL change: bytes that mean another, older
+ * instruction without the feature (TZCNT reads as BSF, LZCNT as BSR, PREFETCHW as NOP). All other rows decode in any case and
+ * the caller raises #UD by insn_desc.feature. A new decoder has every feature.
+ */
+void decoder_set_features(struct decoder *d, const bool has[FEATURE_COUNT]);
+
+/*
  * Decode one instruction.
  *   bytes, avail  what is readable, at least 1 byte; at most 15 are looked at
  *   in            out: filled on DECODE_OK; op and len valid on DECODE_UD
@@ -210,4 +217,10 @@ enum decode_result decoder_decode(const struct decoder *d, enum decode_mode mode
 const struct insn_desc *insn_row(unsigned row);
 unsigned insn_row_count(void);
 const char *op_name(unsigned op);
+
+/* Flags that condition 0..15 of Jcc, SETcc, CMOVcc reads. SDM Vol. 1, "EFLAGS Condition Codes". */
+uint32_t cc_flags_tested(unsigned cc);
+
+/* insn_desc.tested narrowed to this instruction: its condition, its constant shift count, its REP prefix. */
+uint32_t insn_flags_tested(const struct insn *in);
 const char *feature_name(unsigned feature);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Print decoder/op.h: one enumerator per distinct name in insn.def, in order of first appearance.
+# Print decoder/op.h: one enumerator per distinct name in insn.def, in order of first appearance, and the same names
+# as a list macro.
 BEGIN {
     print "/* SPDX-License-Identifier: MIT */"
     print "/* Generated from decoder/insn.def by decoder/mkops.awk: do not edit. */"
@@ -7,6 +8,7 @@ BEGIN {
     print ""
     print "enum op {"
     print "    OP_INVALID,"
+    list = "#define DECODER_OPS(X)"
 }
 /^INSN\(/ {
     name = $0
@@ -15,9 +17,12 @@ BEGIN {
     if (!(name in seen)) {
         seen[name] = 1
         print "    OP_" name ","
+        list = list " \\\n    X(" name ")"
     }
 }
 END {
     print "    OP_COUNT"
     print "};"
+    print ""
+    print list
 }
