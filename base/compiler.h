@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only place for compiler extensions. Everybody includes it; it owns nothing and declares no function.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define COLD __attribute__((cold, noinline))
+#define UNUSED __attribute__((unused))
+#define NODISCARD __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+#define FALLTHROUGH __attribute__((fallthrough))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+
+/* Chained handlers need sibling calls; below -O2 the loop dispatcher is used instead (design section 6). */
+#if defined(__OPTIMIZE__) && !defined(TRAPLINE_LOOP_DISPATCH)
+#define HAVE_TAIL_CALLS 1
+#else
+#define HAVE_TAIL_CALLS 0
+#endif
+
+#define HOST_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)

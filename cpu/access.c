@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The out-of-line half of memory accesses by handlers: what missed the virtual TLB or needs a check. */
+#include "cpu/debug.h"
+#include "cpu/exec.h"
+#include "cpu/segment.h"
+
+/* Non-canonical in 64-bit mode: #SS(0) through the stack segment, else #GP(0). */
+static bool check_canonical(struct vcpu *vcpu, const struct rec *rec, laddr la, size_t len)
+{
+    if (vcpu->run.la_mask != UINT64_MAX)
+        return true;
+    if (likely(is_canonical(la) && is_canonical(la + len - 1)))
+        return true;
+    return raise_fault_code(vcpu, rec->seg == SEG_ZERO_SS ? EXC_SS : EXC_GP, 0);
+}
+
+/* Canonical, #AC, data breakpoints; in this order (SDM Vol. 3A, "Priority Among Concurrent Events"). */
+static bool check_access(struct vcpu *vcpu, const struct rec *rec, laddr la, size_t len, bool is_write)
+{
+    vcpu->run.rec = rec;
+    if (!check_canonical(vcpu, rec, la, len))
+        return false;
+    if (unlikely(vcpu->run.mode & MODE_ALIGN) && len <= 8 && (la & (len - 1)))
+        return raise_fault_code(vcpu, EXC_AC, 0);
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, len, is_write);
+    return true;
+}
+
+struct loaded mem_load_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size)
+{
+    uint8_t b[8];
+    la &= vcpu->run.la_mask;
+    if (!check_access(vcpu, rec, la, size, false) ||
+        !mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, b, size, &vcpu->run.fault))
+        return (struct loaded){0, false};
+    return (struct loaded){le_load(b, size), true};
+}
+
+bool mem_store_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size, uint64_t v)
+{
+    uint8_t b[8];
+    la &= vcpu->run.la_mask;
+    if (!check_access(vcpu, rec, la, size, true))
+        return false;
+    le_store(b, v, size);
+    return mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, b, size, &vcpu->run.fault);
+}
+
+struct loaded mem_rmw_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size)
+{
+    uint8_t b[8];
+    la &= vcpu->run.la_mask;
+    struct mmu *mmu = &vcpu->run.mmu;
+    if (!check_access(vcpu, rec, la, size, true) ||
+        !mmu_probe(mmu, la, vcpu->run.la_mask, size, ACCESS_WRITE, &vcpu->run.fault) ||
+        !mmu_read(mmu, la, vcpu->run.la_mask, b, size, &vcpu->run.fault))
+        return (struct loaded){0, false};
+    return (struct loaded){le_load(b, size), true};
+}
+
+bool mem_read_bytes(struct vcpu *vcpu, const struct rec *rec, laddr la, void *buf, size_t len)
+{
+    la &= vcpu->run.la_mask;
+    return check_access(vcpu, rec, la, len, false) &&
+           mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, buf, len, &vcpu->run.fault);
+}
+
+bool mem_write_bytes(struct vcpu *vcpu, const struct rec *rec, laddr la, const void *buf, size_t len)
+{
+    la &= vcpu->run.la_mask;
+    return check_access(vcpu, rec, la, len, true) &&
+           mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, buf, len, &vcpu->run.fault);
+}
+
+struct linear rec_la_checked(struct vcpu *vcpu, const struct rec *rec, unsigned size, enum access access)
+{
+    laddr la = 0;
+    vcpu->run.rec = rec;
+    bool ok = seg_linear(vcpu, rec->seg, rec_ea(vcpu, rec), size, access, &la);
+    return (struct linear){la, ok};
+}

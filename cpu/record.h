@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The 32-byte record that decoding leaves for the engines, and the block of them. Shared by interpreter and JIT.
+ * Built by block.c, run by cpu/interp and cpu/jit, dropped when the bytes they came from change.
+ */
+#pragma once
+
+#include "decoder/insn.h"
+
+struct vcpu;
+struct rec;
+struct block;
+
+/* A handler runs one record and tail-calls the next one's. See exec.h for EXEC and NEXT. */
+typedef int exec_fn(struct vcpu *vcpu, const struct rec *rec);
+
+/*
+ * Registers in a record are indices into the register file of exec.h: REC_NONE reads as zero, REC_RIP as the RIP
+ * of the block's first byte, REC_GPR + r is GPR r. For 8-bit operands dst and src are byte offsets into the register
+ * file instead (rec_reg8), so that AH..BH cost nothing. XMM, MMX and ST operands are plain numbers.
+ */
+enum { REC_NONE = 0, REC_RIP = 1, REC_GPR = 2 };
+
+struct rec {
+    exec_fn *fn;   /* handler */
+    uint64_t link; /* direct branch: struct block * of the target or 0; sensitive: struct site *; wants_insn: const
+                      struct insn *; MOV r64, imm64: the immediate */
+    int32_t imm;   /* immediate, sign-extended on use; near branch: target - RIP of the block */
+    int32_t disp;  /* displacement; RIP-relative: relative to the RIP of the block */
+    uint8_t dst;   /* first register operand */
+    uint8_t src;   /* second register operand */
+    uint8_t base;  /* register file index */
+    uint8_t index; /* register file index */
+    uint8_t scale; /* 0..3 */
+    uint8_t seg;   /* segment of the memory operand; SEG_ZERO.. in 64-bit mode */
+    uint8_t len;   /* instruction length */
+    uint8_t off;   /* of the instruction in the block, in bytes */
+};
+
+/*
+ * Indices into run.seg_base_fast beyond the segment registers. 64-bit mode: ES CS DS read as SEG_ZERO, SS as SEG_ZERO_SS (the same base;
+ * a non-canonical address is #SS(0) instead of #GP(0)). The biased ones add 256 to the base, for a RIP-relative displacement that
+ * would not fit 32 bits after it was made relative to the block.
+ */
+enum { SEG_ZERO = 8, SEG_ZERO_SS, SEG_ZERO_BIASED, SEG_FS_BIASED, SEG_GS_BIASED, SEG_FAST_COUNT };
+#define SEG_BIAS 256
+
+#define BLOCK_MAX_RECORDS 63
+#define BLOCK_MAX_BYTES 255
+
+/* A sensitive instruction's place in a block: where its exits are counted. */
+struct site {
+    const struct sens_ops *ops; /* borrowed: the slot it calls */
+    uint64_t count;             /* exits taken here; folded into totals when the block dies */
+    struct insn insn;           /* decoded */
+};
+
+struct block {
+    paddr pa;               /* of the first byte */
+    paddr pa2;              /* first byte of the second page, when the one instruction crosses; else 0 */
+    uint32_t mode;          /* mode word (mode.h) */
+    uint16_t bytes;         /* length in bytes */
+    uint8_t count;          /* records that are instructions: ticks it charges */
+    bool crosses;           /* one-record block over two pages */
+    bool is_dead;           /* unlinked; freed when no handler of it can be running */
+    struct block *hash_next; /* chain of the hash table */
+    struct block *page_next; /* other blocks of the page */
+    struct block *page2_next; /* the same for the second page */
+    uint64_t link_mask;     /* bit i: rec[i].link is a struct block * of the same page */
+    struct site *sites;     /* owned: one per sensitive record */
+    struct insn *insns;     /* owned: side insns of wants_insn records */
+    uint16_t site_count;    /* of sites[] */
+    uint8_t copy[BLOCK_MAX_BYTES + 1]; /* the bytes it was decoded from */
+    struct rec rec[];       /* count records, then one that ends the block and is not an instruction */
+};

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU: architecture (arch, saved and hashed) and what the engines keep beside it (run, can be rebuilt at any instruction
+ * boundary). Created by the monitor; run by cpu_run; read and written by monitor/emulate and reflect at rest.
+ */
+#pragma once
+
+#include "cpu/mode.h"
+#include "cpu/record.h"
+#include "cpu/state.h"
+#include "mmu/mmu.h"
+
+/* What a sensitive instruction's emulator says of how it went on. */
+enum sens_result {
+    SENS_NEXT,  /* completed; go on with the next instruction of the block */
+    SENS_END,   /* completed; mode, IF, deadline or mapping may have changed: the block ends, RIP is the next instruction's */
+    SENS_JUMP,  /* completed; it set arch.rip itself */
+    SENS_FAULT, /* run.fault holds the exception; nothing has changed; arch.rip is still this instruction's */
+    SENS_LEAVE, /* as SENS_END, and the run loop is to look at the machine (HLT, reset, turn ends) */
+    SENS_AGAIN, /* one iteration of a REP instruction is done and more remain: RIP stays; takes one tick */
+};
+
+/*
+ * The slot of a sensitive opcode (design section 2): up-call from the engine into monitor/emulate. On entry arch.rip is the
+ * instruction's own address and run.next_rip the next one's; flags are lazy (flags_get / flags_set in flags.h).
+ */
+struct sens_ops {
+    enum sens_result (*exec)(struct vcpu *vcpu, const struct insn *in);
+    void (*lower)(void *emitter, const struct insn *in); /* for the JIT; optional */
+};
+
+/* Why cpu_run came back. */
+enum cpu_exit {
+    CPU_EXIT_BUDGET, /* the budget is used up to the tick */
+    CPU_EXIT_BREAK,  /* somebody asked for attention (deadline moved, irq), or a sensitive instruction ended its block */
+    CPU_EXIT_FAULT,  /* run.fault is to be delivered; arch.rip is the faulting instruction */
+    CPU_EXIT_LEAVE,  /* SENS_LEAVE */
+};
+
+struct block_cache;
+struct decoder;
+
+struct run {
+    /* hot */
+    struct mmu mmu;               /* the virtual TLB; view first */
+    int64_t budget;               /* ticks left until the next event; blocks charge their count on entry */
+    uint64_t flag_result;         /* lazy flags, see flags.h */
+    uint64_t flag_carry;          /* lazy flags */
+    struct block *block;          /* being run */
+    struct block_cache *blocks;   /* borrowed: the VM's */
+    uint32_t mode;                /* current mode word */
+    uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */
+    uint64_t seg_base_fast[SEG_FAST_COUNT]; /* bases as accesses use them: 0 for ES CS SS DS in 64-bit mode */
+    const struct rec *rec;        /* the record that a slow path or exit belongs to */
+    uint64_t next_rip;            /* of a sensitive instruction */
+    struct fault fault;           /* of the last failed access or instruction */
+    /* leaving a block early */
+    struct rec *patched;          /* record whose fn is replaced by the break handler, or NULL */
+    exec_fn *patched_fn;          /* its own */
+    bool break_pending;           /* a break was requested: budget is offset by BUDGET_BREAK */
+    bool in_block;                /* a handler is running */
+    bool attention;               /* something is pending that a change of IF, CPL or TPR may make deliverable */
+    uint8_t partial;              /* ticks charged when fewer than block->count; 0: all */
+    int64_t budget_start;         /* budget when cpu_run was entered, plus what was added since */
+    uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */
+    /* wiring */
+    const struct sens_ops *sens;  /* borrowed: slot per op, from the policy table */
+    bool features[FEATURE_COUNT]; /* what CPUID says there is: others are #UD */
+    const struct decoder *decoder; /* borrowed */
+    struct physmem *pm;           /* borrowed: the VM's memory */
+    struct trace *trace;          /* borrowed, may be NULL */
+    const struct fp_transcendentals *transcendentals; /* borrowed: MPFR behind a table */
+    void *owner;                  /* the monitor's struct for this vCPU */
+    unsigned index;               /* vCPU number */
+    /* register file: exactly before arch (exec.h) */
+    uint64_t reg_none;            /* REC_NONE: always 0 */
+    uint64_t insn_base;           /* REC_RIP: RIP of the current block's first byte */
+};
+
+struct vcpu {
+    struct run run;  /* first: hot */
+    struct cpu arch; /* gpr first */
+};
+
+static_assert(offsetof(struct vcpu, arch.gpr) == offsetof(struct vcpu, run.insn_base) + 8,
+              "the register file is contiguous");
+
+/* Added to the budget while a break is pending, so that every block link fails. */
+#define BUDGET_BREAK (INT64_MIN / 2)
+
+/*
+ * Run until the budget (run.budget, in ticks, > 0) is used up or something needs the monitor. On return arch is complete (flags,
+ * rip, ticks, retired) and no handler is running. Never delivers exceptions or interrupts: arch.int_shadow is cleared after the
+ * first instruction.
+ */
+enum cpu_exit cpu_run(struct vcpu *vcpu);
+
+/* Recompute run.mode, the segment bases, the mmu context and the view from arch: after any change to what they depend on. */
+void cpu_update_mode(struct vcpu *vcpu);      /* mode word and segment bases; also the view's privilege */
+void cpu_update_mmu(struct vcpu *vcpu);       /* mmu context: CR0, CR3, CR4, EFER, PDPTEs changed; calls cpu_update_mode */
+
+/* Ask the running block to end after the current instruction. From device and irq code, at any depth; cheap when repeated. */
+void cpu_request_break(struct vcpu *vcpu);
+
+/* Ticks of this vCPU at this very instruction, also from inside a handler's slow path. */
+uint64_t cpu_ticks_now(const struct vcpu *vcpu);
+
+/* Power-on / INIT state (SDM Vol. 3A, "Processor State After Reset"). INIT keeps what the manual says. signature: EDX. */
+void cpu_reset(struct vcpu *vcpu, bool is_init, uint32_t signature);
