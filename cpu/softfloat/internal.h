@@ -35,7 +35,7 @@ struct fp_format {
     int prec;     /* bits of significand, the integer bit included */
     int32_t emin; /* exponent of the smallest normal number */
     int32_t emax; /* exponent of the largest number */
-    int32_t wrap; /* bias adjustment of unmasked overflow and underflow; 0: no result then */
+    int32_t wrap; /* bias adjustment of unmasked overflow and underflow; 0: the result is not used */
 };
 
 extern const struct fp_format fp_format32, fp_format64, fp_format80;

@@ -11,7 +11,7 @@
  *
  * An unmasked exception is a flag in env->flags whose bit in env->masks is clear:
  *   - SSE: the instruction must write nothing; call fp_sse_settle() first when it had several elements;
- *   - x87: fp_x87_commits() and fp_x87_stores() say whether the returned value is to be written.
+ *   - x87: fp_x87_commits(), fp_x87_loads() and fp_x87_stores() say whether the returned value is to be written.
  *
  * SDM Vol. 1, "Programming with the x87 FPU", "Programming with Intel SSE", and the section
  * "Overview of Floating-Point Exceptions".
@@ -119,6 +119,15 @@ static inline uint8_t fp_sse_settle(uint8_t flags, uint8_t masks)
 static inline bool fp_x87_commits(const struct fp_env *env)
 {
     return (env->flags & ~env->masks & FP_PRE) == 0;
+}
+
+/*
+ * Whether FLD m32/m64 pushes: an unmasked DE does not stop it. (SDM Vol. 1, "Denormal Operand Exception",
+ * reads as if TOP were left alone; silicon, an AMD EPYC, pushes the converted value.)
+ */
+static inline bool fp_x87_loads(const struct fp_env *env)
+{
+    return (env->flags & ~env->masks & FP_IE) == 0;
 }
 
 /* Whether an x87 store goes to memory (and pops): not after an unmasked exception other than PE. */

@@ -44,14 +44,28 @@ struct f80 f80_widen_f64(uint64_t v, bool *m_denormal)
     return fp_pack80(&n);
 }
 
-/* FST to a narrower format; a denormal source is not an exception here. */
+/*
+ * FST to a narrower format; a denormal source is not an exception here. When overflow or underflow is
+ * unmasked and the destination is memory, "the inexact-result condition is ignored": SDM Vol. 1,
+ * "Inexact-Result (Precision) Exception (#P)" of the x87.
+ */
 static struct fp_num store(struct fp_env *env, const struct fp_format *f, struct f80 a)
 {
     struct fp_num n = fp_unpack80(a), r;
     env->c1_up = false;
     if (x87_special(env, &n, &n, &r))
         return r;
-    return n.cls == FPC_FINITE ? fp_finish(env, f, f->prec, fp_widen(&n)) : n;
+    if (n.cls != FPC_FINITE)
+        return n;
+    uint8_t before = env->flags;
+    env->flags = 0;
+    r = fp_finish(env, f, f->prec, fp_widen(&n));
+    if ((env->flags & ~env->masks & (FP_OE | FP_UE)) != 0) {
+        env->flags &= FP_OE | FP_UE;
+        env->c1_up = false;
+    }
+    env->flags |= before;
+    return r;
 }
 
 uint32_t f80_store_f32(struct fp_env *env, struct f80 a)
