@@ -46,7 +46,7 @@ install_missing "${build_packages[@]}" "${guest_packages[@]}"
 # The tests want more packages than this: ./check turns them on.
 options=()
 [ -e "$top/build/release/build.ninja" ] || options=(-DBUILD_TESTING=OFF)
-build release trapline "${options[@]}"
+build release trapline_cli "${options[@]}"
 guest=${TRAPLINE_GUEST:-$top/build/guest}
 "$top/tests/guest/mkguest" --out "$guest" small
 
