@@ -44,7 +44,7 @@ enum {
 #define F_ALL 0x3f7fd5
 
 /* The architectural condition that makes an instruction trap (column "privilege"). */
-enum privilege {
+enum insn_privilege {
     PRIV_NONE,
     PRIV_CPL0,    /* #GP(0) if CPL > 0 */
     PRIV_IOPL,    /* #GP(0) if CPL > IOPL (CLI, STI; also VME/PVI) */
@@ -174,7 +174,7 @@ struct insn_desc {
     const char *operands; /* text of the operands column, for docs */
     const char *manual;   /* volume and title */
     uint16_t op;          /* enum op */
-    uint8_t privilege;    /* enum privilege */
+    uint8_t privilege;    /* enum insn_privilege */
     uint8_t sensitivity;  /* set of enum sensitivity */
     uint8_t feature;      /* enum feature */
     uint32_t tested;      /* flags read */
