@@ -113,7 +113,7 @@ class Bochs(Machine):
                 return "%s is not installed" % p
         for p in self.parts:
             if not os.path.exists(p):
-                return "%s is not there; try: apt-get install bochs bochs-term bochsbios isolinux" % p
+                return "%s is not there; try: apt-get install bochs bochs-term bochsbios isolinux syslinux-common genisoimage" % p
         return None
 
     def image(self, guest, append):
