@@ -43,6 +43,8 @@ enum fw_cfg_key {
     FW_CFG_FILE_FIRST = 0x20,
     FW_CFG_FILE_SLOTS = 0x40,
     FW_CFG_KEYS = FW_CFG_FILE_FIRST + FW_CFG_FILE_SLOTS,
+    FW_CFG_ARCH_LOCAL = 0x8000, /* x86: 0 ACPI, 1 SMBIOS, 2 IRQ 0 override, 3 E820, 4 HPET */
+    FW_CFG_ARCH_KEYS = 8,
 };
 
 #define FW_CFG_NAME_SIZE 56 /* with the terminating zero */
@@ -61,14 +63,14 @@ struct fw_cfg_item {
 };
 
 struct fw_cfg {
-    struct fw_cfg_state s;                 /* first: saved, hashed, shown */
-    struct fw_cfg_item items[FW_CFG_KEYS]; /* by key; configuration */
-    unsigned files;                        /* files in the directory */
-    struct dma_space *dma;                 /* borrowed; NULL: the DMA interface is absent */
-    struct io_region selector;             /* port 510h */
-    struct io_region data;                 /* port 511h */
-    struct io_region dma_port;             /* ports 514h-51Bh; disabled without DMA */
-    struct trace *trace;                   /* borrowed; may be NULL */
+    struct fw_cfg_state s;                                    /* first: saved, hashed, shown */
+    struct fw_cfg_item items[FW_CFG_KEYS + FW_CFG_ARCH_KEYS]; /* by key, then arch-local */
+    unsigned files;                                           /* files in the directory */
+    struct dma_space *dma;     /* borrowed; NULL: the DMA interface is absent */
+    struct io_region selector; /* port 510h */
+    struct io_region data;     /* port 511h */
+    struct io_region dma_port; /* ports 514h-51Bh; disabled without DMA */
+    struct trace *trace;       /* borrowed; may be NULL */
 };
 
 extern const struct device_ops fw_cfg_ops;
@@ -77,8 +79,8 @@ extern const struct device_ops fw_cfg_ops;
 int fw_cfg_init(struct fw_cfg *f, struct dma_space *dma, struct trace *trace);
 void fw_cfg_fini(struct fw_cfg *f);
 
-/* Add or replace an item by key < FW_CFG_FILE_FIRST. Numbers are stored little-endian. -EINVAL,
- * -ENOMEM. */
+/* Add or replace an item by key < FW_CFG_FILE_FIRST, or arch-local. Numbers are stored
+ * little-endian. -EINVAL, -ENOMEM. */
 int fw_cfg_add_bytes(struct fw_cfg *f, uint16_t key, const void *data, size_t len);
 int fw_cfg_add_u16(struct fw_cfg *f, uint16_t key, uint16_t v);
 int fw_cfg_add_u32(struct fw_cfg *f, uint16_t key, uint32_t v);

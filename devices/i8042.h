@@ -22,11 +22,9 @@
     ONE(S, bool, last_was_command, "status C/D: last write went to port 64h")               \
     ONE(S, uint8_t, output_port, "P2: bit 0 reset#, bit 1 A20, 4 OBF, 5 mouse OBF")         \
     ONE(S, uint8_t, port92, "system control port A")                                        \
-    ONE(S, bool, is_locked, "reserved: key lock switch, status bit 4 inverted")             \
     ONE(S, uint8_t, out, "output buffer")                                                   \
     ONE(S, bool, out_full, "OBF")                                                           \
     ONE(S, bool, out_aux, "the output buffer holds the mouse's byte")                       \
-    ONE(S, bool, out_is_reply, "the output buffer holds the controller's own answer")       \
     ARR(S, uint8_t, kbd_queue, I8042_QUEUE, "bytes the keyboard has to send, ring")         \
     ONE(S, uint8_t, kbd_head, "oldest byte of kbd_queue")                                   \
     ONE(S, uint8_t, kbd_count, "bytes in kbd_queue")                                        \
