@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every function returns its value truncated to TRUNCATED_BITS with a sticky end. One MPFR call that
- * does the whole job is exact in that sense; a composition is repeated with more precision until the
- * truncation is certain (Ziv's strategy), which terminates because its value is irrational.
+ * Every function returns its value truncated to TRUNCATED_BITS with a sticky end. One MPFR call
+ * that does the whole job is exact in that sense; a composition is repeated with more precision
+ * until the truncation is certain (Ziv's strategy), which terminates because its value is
+ * irrational.
  */
 
 #include "monitor/mpfr_transcendentals.h"
@@ -13,10 +14,10 @@
 #include <mpfr.h>
 
 enum {
-    OPERAND_BITS = 64,    /* significand of an operand */
-    TRUNCATED_BITS = 80,  /* of a result before it is rounded; at least 66 */
-    FIRST_BITS = 160,     /* working precision of the first attempt */
-    EXACT_BITS = 512,     /* enough for the arguments' sums and products that must be exact */
+    OPERAND_BITS = 64,   /* significand of an operand */
+    TRUNCATED_BITS = 80, /* of a result before it is rounded; at least 66 */
+    FIRST_BITS = 160,    /* working precision of the first attempt */
+    EXACT_BITS = 512,    /* enough for the arguments' sums and products that must be exact */
 };
 
 /* dst := v, a finite number; dst has at least OPERAND_BITS. */
@@ -167,25 +168,20 @@ static struct fp_wide fpatan(struct f80 y, struct f80 x)
  */
 static unsigned reduce(mpfr_t r, struct f80 x)
 {
-    mpfr_t half_pi, q;
-    mpfr_init2(half_pi, 2 * OPERAND_BITS);
+    mpfr_t half_pi, low, q, product;
+    mpfr_inits2(2 * OPERAND_BITS, half_pi, low, (mpfr_ptr)0);
     mpfr_init2(q, OPERAND_BITS);
-    mpfr_set_uj_2exp(half_pi, UINT64_C(0xc90fdaa22168c234), 4 - 67, MPFR_RNDN);
-    mpfr_t low;
-    mpfr_init2(low, OPERAND_BITS);
+    mpfr_init2(product, 4 * OPERAND_BITS);
+    mpfr_set_uj_2exp(half_pi, UINT64_C(0xc90fdaa22168c234), -63, MPFR_RNDN);
     mpfr_set_uj_2exp(low, 0xc, -67, MPFR_RNDN);
     mpfr_add(half_pi, half_pi, low, MPFR_RNDN);
     set_f80(r, x);
     mpfr_div(q, r, half_pi, MPFR_RNDN);
     mpfr_rint(q, q, MPFR_RNDN);
-    mpfr_prec_t bits = mpfr_get_prec(r);
-    (void)bits;
-    mpfr_t product;
-    mpfr_init2(product, 4 * OPERAND_BITS);
     mpfr_mul(product, q, half_pi, MPFR_RNDN);
     mpfr_sub(r, r, product, MPFR_RNDN);
     intmax_t quotient = mpfr_get_sj(q, MPFR_RNDN);
-    mpfr_clears(half_pi, q, low, product, (mpfr_ptr)0);
+    mpfr_clears(half_pi, low, q, product, (mpfr_ptr)0);
     return (unsigned)(quotient & 3);
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * True values of the x87 transcendentals, computed by MPFR. The one door to that library: the monitor
- * hands this table down to the CPU, which links no library itself. Results depend on the arguments
- * alone. Owns nothing; MPFR's own cache of constants lives in the library.
+ * True values of the x87 transcendentals, computed by MPFR. The one door to that library: the
+ * monitor hands this table down to the CPU, which links no library itself. Results depend on the
+ * arguments alone. Owns nothing; MPFR's own cache of constants lives in the library.
  */
 
 #include "cpu/softfloat/softfloat.h"

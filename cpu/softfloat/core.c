@@ -41,7 +41,8 @@ static struct fp_wide add_aligned(const struct fp_num *a, const struct fp_num *b
     return normalise(sign, a->exp + 1, x);
 }
 
-struct fp_wide fp_wide_add(const struct fp_num *a, const struct fp_num *b, bool subtract, uint8_t rc)
+struct fp_wide fp_wide_add(const struct fp_num *a, const struct fp_num *b, bool subtract,
+                           uint8_t rc)
 {
     struct fp_num c = *b;
     c.sign = b->sign != subtract;
@@ -144,7 +145,8 @@ static struct fp_num with_infinity(enum fp_op op, const struct fp_num *a, const 
     }
 }
 
-static struct fp_wide compute(enum fp_op op, const struct fp_num *a, const struct fp_num *b, uint8_t rc)
+static struct fp_wide compute(enum fp_op op, const struct fp_num *a, const struct fp_num *b,
+                              uint8_t rc)
 {
     switch (op) {
     case FP_ADD:
@@ -179,7 +181,8 @@ struct fp_num fp_arith(struct fp_env *env, const struct fp_format *f, int prec, 
     return fp_finish(env, f, prec, compute(op, a, b, env->rc));
 }
 
-struct fp_num fp_root(struct fp_env *env, const struct fp_format *f, int prec, const struct fp_num *a)
+struct fp_num fp_root(struct fp_env *env, const struct fp_format *f, int prec,
+                      const struct fp_num *a)
 {
     if (a->cls == FPC_ZERO)
         return *a;

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Common core of the softfloat, private to this directory: one unpacked form for all three formats, the
- * exact operations on it, and the one place that rounds. Owns nothing; never sees a NaN rule, which
- * differs between SSE and x87.
+ * Common core of the softfloat, private to this directory: one unpacked form for all three formats,
+ * the exact operations on it, and the one place that rounds. Owns nothing; never sees a NaN rule,
+ * which differs between SSE and x87.
  */
 
 #include "cpu/softfloat/softfloat.h"
@@ -23,7 +23,8 @@ enum fp_class {
 
 /* An operand taken apart; a result ready to be packed. */
 struct fp_num {
-    uint64_t sig;  /* bit 63 set when finite: value is sig / 2^63 * 2^exp; NaN: payload, left-aligned */
+    uint64_t
+        sig; /* bit 63 set when finite: value is sig / 2^63 * 2^exp; NaN: payload, left-aligned */
     int32_t exp;   /* unbiased */
     bool sign;     /* negative */
     bool denormal; /* it was denormal (or pseudo-denormal) in its own format */
@@ -35,7 +36,8 @@ struct fp_format {
     int prec;     /* bits of significand, the integer bit included */
     int32_t emin; /* exponent of the smallest normal number */
     int32_t emax; /* exponent of the largest number */
-    int32_t wrap; /* bias adjustment of unmasked overflow and underflow; 0: the result is not used */
+    int32_t
+        wrap; /* bias adjustment of unmasked overflow and underflow; 0: the result is not used */
 };
 
 extern const struct fp_format fp_format32, fp_format64, fp_format80;
@@ -48,7 +50,8 @@ struct fp_integer {
     bool too_big; /* magnitude has more than 64 bits; mag is 0 */
 };
 
-/* Record an exception found before computation. True when it is unmasked and the result is not wanted. */
+/* Record an exception found before computation. True when it is unmasked and the result is not
+ * wanted. */
 static inline bool fp_raise(struct fp_env *env, uint8_t flag)
 {
     env->flags |= flag;
@@ -72,8 +75,10 @@ struct fp_num fp_indefinite(void);
 struct fp_num fp_zero(bool sign);
 struct fp_num fp_infinity(bool sign);
 
-/* Exact operations on zeros and finite numbers; divisor and dividend are nonzero, as is the radicand. */
-struct fp_wide fp_wide_add(const struct fp_num *a, const struct fp_num *b, bool subtract, uint8_t rc);
+/* Exact operations on zeros and finite numbers; divisor and dividend are nonzero, as is the
+ * radicand. */
+struct fp_wide fp_wide_add(const struct fp_num *a, const struct fp_num *b, bool subtract,
+                           uint8_t rc);
 struct fp_wide fp_wide_mul(const struct fp_num *a, const struct fp_num *b);
 struct fp_wide fp_wide_div(const struct fp_num *a, const struct fp_num *b);
 struct fp_wide fp_wide_sqrt(const struct fp_num *a);
@@ -99,8 +104,8 @@ static inline bool fp_rounds_up(uint8_t rc, bool sign, bool odd, bool guard, boo
 }
 
 /*
- * Round to prec bits within the range of f, and report OE, UE, PE and c1_up by env. Masked and unmasked
- * responses: SDM Vol. 1, "Numeric Overflow Exception", "Numeric Underflow Exception",
+ * Round to prec bits within the range of f, and report OE, UE, PE and c1_up by env. Masked and
+ * unmasked responses: SDM Vol. 1, "Numeric Overflow Exception", "Numeric Underflow Exception",
  * "Inexact-Result (Precision) Exception". Tininess is detected after rounding.
  */
 struct fp_num fp_finish(struct fp_env *env, const struct fp_format *f, int prec, struct fp_wide w);
@@ -110,7 +115,8 @@ struct fp_num fp_arith(struct fp_env *env, const struct fp_format *f, int prec, 
                        const struct fp_num *a, const struct fp_num *b, bool denormal);
 
 /* Square root once NaNs are gone. */
-struct fp_num fp_root(struct fp_env *env, const struct fp_format *f, int prec, const struct fp_num *a);
+struct fp_num fp_root(struct fp_env *env, const struct fp_format *f, int prec,
+                      const struct fp_num *a);
 
 /* Order of two numbers that are not NaN; denormals already flushed if they are to be. */
 enum fp_relation fp_order(const struct fp_num *a, const struct fp_num *b);

@@ -26,7 +26,8 @@ static void set_denormal(struct fp_num *n, uint64_t sig, int32_t emin, bool daz)
 }
 
 /* fraction is left-aligned below J; biased is the exponent field, special its largest value. */
-static struct fp_num unpack(bool sign, uint32_t biased, uint32_t special, uint64_t fraction, bool daz)
+static struct fp_num unpack(bool sign, uint32_t biased, uint32_t special, uint64_t fraction,
+                            bool daz)
 {
     struct fp_num n = {.sign = sign};
     int32_t bias = (int32_t)(special >> 1);
@@ -90,12 +91,14 @@ static uint64_t fraction_of(const struct fp_num *n)
 
 uint32_t fp_pack32(const struct fp_num *n)
 {
-    return (uint32_t)n->sign << 31 | biased_exponent(n, 0xff) << 23 | (uint32_t)(fraction_of(n) >> 40);
+    return (uint32_t)n->sign << 31 | biased_exponent(n, 0xff) << 23 |
+           (uint32_t)(fraction_of(n) >> 40);
 }
 
 uint64_t fp_pack64(const struct fp_num *n)
 {
-    return (uint64_t)n->sign << 63 | (uint64_t)biased_exponent(n, 0x7ff) << 52 | fraction_of(n) >> 11;
+    return (uint64_t)n->sign << 63 | (uint64_t)biased_exponent(n, 0x7ff) << 52 |
+           fraction_of(n) >> 11;
 }
 
 struct f80 fp_pack80(const struct fp_num *n)

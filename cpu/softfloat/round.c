@@ -35,7 +35,8 @@ static struct cut cut_to(uint8_t rc, bool sign, int prec, uint64_t hi, uint64_t 
 }
 
 /* Masked overflow: infinity, or the largest number when rounding leads back to it. */
-static struct fp_num overflow_value(struct fp_env *env, const struct fp_format *f, int prec, bool sign)
+static struct fp_num overflow_value(struct fp_env *env, const struct fp_format *f, int prec,
+                                    bool sign)
 {
     bool to_inf = env->rc == FP_RC_NEAREST || env->rc == (sign ? FP_RC_DOWN : FP_RC_UP);
     env->c1_up = to_inf;
@@ -46,10 +47,12 @@ static struct fp_num overflow_value(struct fp_env *env, const struct fp_format *
 }
 
 /*
- * Unmasked overflow or underflow: the exponent moved by f->wrap. Where FSCALE went so far that this is
- * not enough, the result is an inexact infinity or zero, whatever RC says (as measured on an AMD EPYC).
+ * Unmasked overflow or underflow: the exponent moved by f->wrap. Where FSCALE went so far that this
+ * is not enough, the result is an inexact infinity or zero, whatever RC says (as measured on an AMD
+ * EPYC).
  */
-static struct fp_num wrapped(struct fp_env *env, const struct fp_format *f, struct fp_num n, int32_t by)
+static struct fp_num wrapped(struct fp_env *env, const struct fp_format *f, struct fp_num n,
+                             int32_t by)
 {
     n.exp += by;
     if (f->wrap == 0 || (n.exp >= f->emin && n.exp <= f->emax))
@@ -87,7 +90,7 @@ struct fp_num fp_finish(struct fp_env *env, const struct fp_format *f, int prec,
         n.sig = J_BIT;
         n.exp++;
     }
-    bool tiny = n.exp < f->emin, huge = n.exp > f->emax;
+    bool tiny = n.exp<f->emin, huge = n.exp> f->emax;
     if (tiny && (env->masks & FP_UE) != 0)
         return tiny_value(env, f, prec, &w);
     if (c.inexact)

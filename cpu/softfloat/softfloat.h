@@ -4,14 +4,16 @@
 /*
  * Floating point in integer arithmetic: SSE single and double precision, and the 80-bit x87 format.
  *
- * Called by the SSE handlers (mostly through sse_fast.h) and by the x87 handlers. Owns the rules of the
- * manual that belong to *values*: rounding, NaN propagation, exception flags and their order, masked and
- * unmasked results. It never touches the x87 stack, tags or MXCSR, never traps, and never uses the host's
- * floating point, so that every host computes the same bits.
+ * Called by the SSE handlers (mostly through sse_fast.h) and by the x87 handlers. Owns the rules of
+ * the manual that belong to *values*: rounding, NaN propagation, exception flags and their order,
+ * masked and unmasked results. It never touches the x87 stack, tags or MXCSR, never traps, and
+ * never uses the host's floating point, so that every host computes the same bits.
  *
  * An unmasked exception is a flag in env->flags whose bit in env->masks is clear:
- *   - SSE: the instruction must write nothing; call fp_sse_settle() first when it had several elements;
- *   - x87: fp_x87_commits(), fp_x87_loads() and fp_x87_stores() say whether the returned value is to be written.
+ *   - SSE: the instruction must write nothing; call fp_sse_settle() first when it had several
+ * elements;
+ *   - x87: fp_x87_commits(), fp_x87_loads() and fp_x87_stores() say whether the returned value is
+ * to be written.
  *
  * SDM Vol. 1, "Programming with the x87 FPU", "Programming with Intel SSE", and the section
  * "Overview of Floating-Point Exceptions".
@@ -22,13 +24,13 @@
 
 /* Exception flags, in the order of FSW, FCW and MXCSR. */
 enum {
-    FP_IE = 1u << 0, /* invalid operation */
-    FP_DE = 1u << 1, /* denormal operand */
-    FP_ZE = 1u << 2, /* divide by zero */
-    FP_OE = 1u << 3, /* numeric overflow */
-    FP_UE = 1u << 4, /* numeric underflow */
-    FP_PE = 1u << 5, /* inexact result (precision) */
-    FP_ALL = 0x3f,   /* all six */
+    FP_IE = 1u << 0,                /* invalid operation */
+    FP_DE = 1u << 1,                /* denormal operand */
+    FP_ZE = 1u << 2,                /* divide by zero */
+    FP_OE = 1u << 3,                /* numeric overflow */
+    FP_UE = 1u << 4,                /* numeric underflow */
+    FP_PE = 1u << 5,                /* inexact result (precision) */
+    FP_ALL = 0x3f,                  /* all six */
     FP_PRE = FP_IE | FP_DE | FP_ZE, /* found before the result is computed */
 };
 
@@ -42,8 +44,9 @@ enum {
 
 /*
  * Control and status of one floating-point unit. It lives in the vCPU (one for SSE, one for x87).
- * For SSE, flags may be seeded with the sticky flags of MXCSR while all exceptions are masked (that is
- * what opens the fast path); otherwise the caller clears it before the instruction and merges after.
+ * For SSE, flags may be seeded with the sticky flags of MXCSR while all exceptions are masked (that
+ * is what opens the fast path); otherwise the caller clears it before the instruction and merges
+ * after.
  */
 struct fp_env {
     uint8_t rc;    /* rounding control, FP_RC_* */
@@ -78,8 +81,8 @@ enum fp_op {
 };
 
 /*
- * A number before rounding: (-1)^sign * (hi:lo / 2^127) * 2^exp, bit 63 of hi set unless it is zero.
- * Bit 0 of lo is sticky: set when anything nonzero lies below.
+ * A number before rounding: (-1)^sign * (hi:lo / 2^127) * 2^exp, bit 63 of hi set unless it is
+ * zero. Bit 0 of lo is sticky: set when anything nonzero lies below.
  */
 struct fp_wide {
     uint64_t hi; /* upper 64 bits of the significand */
@@ -90,25 +93,26 @@ struct fp_wide {
 
 /*
  * True values of the x87 transcendentals, filled by whoever links a multiple-precision library. The
- * arguments are finite, nonzero and in range; every special case is handled before the call. A result is
- * truncated toward zero with a sticky end, so that one rounding gives the correctly rounded value in
- * every mode; trigonometric arguments are reduced with the 66-bit pi of SDM Vol. 1,
- * "Approximation of Pi".
+ * arguments are finite, nonzero and in range; every special case is handled before the call. A
+ * result is truncated toward zero with a sticky end, so that one rounding gives the correctly
+ * rounded value in every mode; trigonometric arguments are reduced with the 66-bit pi of SDM Vol.
+ * 1, "Approximation of Pi".
  */
 struct fp_transcendentals {
-    struct fp_wide (*f2xm1)(struct f80 x);                /* 2^x - 1, 0 < |x| < 1 */
-    struct fp_wide (*fyl2x)(struct f80 y, struct f80 x);  /* y * log2(x), x > 0, x != 1 */
+    struct fp_wide (*f2xm1)(struct f80 x);                 /* 2^x - 1, 0 < |x| < 1 */
+    struct fp_wide (*fyl2x)(struct f80 y, struct f80 x);   /* y * log2(x), x > 0, x != 1 */
     struct fp_wide (*fyl2xp1)(struct f80 y, struct f80 x); /* y * log2(x + 1), x > -1 */
-    struct fp_wide (*fpatan)(struct f80 y, struct f80 x); /* angle of the point (x, y) */
-    struct fp_wide (*fsin)(struct f80 x);                 /* |x| < 2^63 */
-    struct fp_wide (*fcos)(struct f80 x);                 /* |x| < 2^63 */
-    struct fp_wide (*fptan)(struct f80 x);                /* |x| < 2^63 */
+    struct fp_wide (*fpatan)(struct f80 y, struct f80 x);  /* angle of the point (x, y) */
+    struct fp_wide (*fsin)(struct f80 x);                  /* |x| < 2^63 */
+    struct fp_wide (*fcos)(struct f80 x);                  /* |x| < 2^63 */
+    struct fp_wide (*fptan)(struct f80 x);                 /* |x| < 2^63 */
 };
 
 /*
- * Flags of a packed SSE instruction after all its elements: an unmasked pre-computation exception of any
- * element keeps the post-computation ones from being reported (SDM Vol. 1, "SIMD Floating-Point
- * Exception Conditions"). Nonzero (flags & ~masks) afterwards means #XM or #UD and no write.
+ * Flags of a packed SSE instruction after all its elements: an unmasked pre-computation exception
+ * of any element keeps the post-computation ones from being reported (SDM Vol. 1, "SIMD
+ * Floating-Point Exception Conditions"). Nonzero (flags & ~masks) afterwards means #XM or #UD and
+ * no write.
  */
 static inline uint8_t fp_sse_settle(uint8_t flags, uint8_t masks)
 {
@@ -122,8 +126,8 @@ static inline bool fp_x87_commits(const struct fp_env *env)
 }
 
 /*
- * Whether FLD m32/m64 pushes: an unmasked DE does not stop it. (SDM Vol. 1, "Denormal Operand Exception",
- * reads as if TOP were left alone; silicon, an AMD EPYC, pushes the converted value.)
+ * Whether FLD m32/m64 pushes: an unmasked DE does not stop it. (SDM Vol. 1, "Denormal Operand
+ * Exception", reads as if TOP were left alone; silicon, an AMD EPYC, pushes the converted value.)
  */
 static inline bool fp_x87_loads(const struct fp_env *env)
 {
@@ -139,8 +143,8 @@ static inline bool fp_x87_stores(const struct fp_env *env)
 /* ---- SSE: bit patterns of IEEE single (uint32_t) and double (uint64_t) ---- */
 
 /*
- * ADD, SUB, MUL, DIV, SQRT. NaNs: the first source that is a NaN, quieted; QNaN floating-point indefinite
- * for an invalid operation. SDM Vol. 1, "Operating on SNaNs and QNaNs".
+ * ADD, SUB, MUL, DIV, SQRT. NaNs: the first source that is a NaN, quieted; QNaN floating-point
+ * indefinite for an invalid operation. SDM Vol. 1, "Operating on SNaNs and QNaNs".
  */
 uint32_t f32_add(struct fp_env *env, uint32_t a, uint32_t b);
 uint32_t f32_sub(struct fp_env *env, uint32_t a, uint32_t b);
@@ -153,7 +157,8 @@ uint64_t f64_mul(struct fp_env *env, uint64_t a, uint64_t b);
 uint64_t f64_div(struct fp_env *env, uint64_t a, uint64_t b);
 uint64_t f64_sqrt(struct fp_env *env, uint64_t a);
 
-/* MIN, MAX: the second operand, unchanged, when either is a NaN or both are zero (SDM Vol. 2, "MINPS"). */
+/* MIN, MAX: the second operand, unchanged, when either is a NaN or both are zero (SDM Vol. 2,
+ * "MINPS"). */
 uint32_t f32_min(struct fp_env *env, uint32_t a, uint32_t b);
 uint32_t f32_max(struct fp_env *env, uint32_t a, uint32_t b);
 uint64_t f64_min(struct fp_env *env, uint64_t a, uint64_t b);
@@ -191,7 +196,8 @@ uint64_t f64_from_i64(struct fp_env *env, int64_t v);
  *   m_denormal  the memory operand was denormal in its own format before it was widened (DE)
  * All of the functions below clear env->c1_up first and OR into env->flags.
  */
-struct f80 f80_arith(struct fp_env *env, enum fp_op op, struct f80 a, struct f80 b, bool m_denormal);
+struct f80 f80_arith(struct fp_env *env, enum fp_op op, struct f80 a, struct f80 b,
+                     bool m_denormal);
 struct f80 f80_sqrt(struct fp_env *env, struct f80 a);
 
 /* FCOM (signalling: IE for any NaN) and FUCOM (IE for SNaN and unsupported formats only). */
@@ -264,17 +270,22 @@ static inline struct f80 f80_indefinite(void)
 }
 
 /*
- * Transcendentals; SDM Vol. 2 under each mnemonic, tables "... Results". Results are correctly rounded
- * to 64 bits by env->rc, whatever env->pc says.
+ * Transcendentals; SDM Vol. 2 under each mnemonic, tables "... Results". Results are correctly
+ * rounded to 64 bits by env->rc, whatever env->pc says.
  */
 struct f80 f80_f2xm1(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x);
-struct f80 f80_fyl2x(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y, struct f80 x);
+struct f80 f80_fyl2x(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y,
+                     struct f80 x);
 struct f80 f80_fyl2xp1(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y,
                        struct f80 x);
-struct f80 f80_fpatan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y, struct f80 x);
+struct f80 f80_fpatan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y,
+                      struct f80 x);
 
 /* FSIN, FCOS, FPTAN: false when |x| >= 2^63 (C2 = 1, nothing changes); otherwise true and *out. The
  * handler of FPTAN pushes the 1.0, or the same NaN, itself. FSINCOS calls the first two. */
-bool f80_fsin(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x, struct f80 *out);
-bool f80_fcos(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x, struct f80 *out);
-bool f80_fptan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x, struct f80 *out);
+bool f80_fsin(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x,
+              struct f80 *out);
+bool f80_fcos(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x,
+              struct f80 *out);
+bool f80_fptan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x,
+               struct f80 *out);

@@ -96,8 +96,8 @@ uint64_t f64_sqrt(struct fp_env *env, uint64_t a)
     return fp_pack64(&x);
 }
 
-static enum fp_relation sse_compare(struct fp_env *env, const struct fp_num *a, const struct fp_num *b,
-                                    bool signalling)
+static enum fp_relation sse_compare(struct fp_env *env, const struct fp_num *a,
+                                    const struct fp_num *b, bool signalling)
 {
     if (fp_is_nan(a) || fp_is_nan(b)) {
         if (signalling || a->cls == FPC_SNAN || b->cls == FPC_SNAN)

@@ -2,12 +2,13 @@
 #pragma once
 
 /*
- * Fast paths of SSE + - * / and square root: host arithmetic, inline, where it cannot be told apart from
- * the softfloat; everything else goes out of line to softfloat.h. Called by the SSE handlers only.
+ * Fast paths of SSE + - * / and square root: host arithmetic, inline, where it cannot be told apart
+ * from the softfloat; everything else goes out of line to softfloat.h. Called by the SSE handlers
+ * only.
  *
- * The host is used when RC is nearest, PE is already sticky and masked (so that inexactness needs no
- * detecting), the operands are normal or zero and the result is normal or an exact zero. The JIT of the
- * design meets the same conditions in its own way. Compile with -ffp-contract=off.
+ * The host is used when RC is nearest, PE is already sticky and masked (so that inexactness needs
+ * no detecting), the operands are normal or zero and the result is normal or an exact zero. The JIT
+ * of the design meets the same conditions in its own way. Compile with -ffp-contract=off.
  */
 
 #include "cpu/softfloat/softfloat.h"
@@ -16,13 +17,16 @@
 #include <math.h>
 #include <string.h>
 
-/* A host whose C arithmetic keeps excess precision (x87) would round twice: always softfloat there. */
+/* A host whose C arithmetic keeps excess precision (x87) would round twice: always softfloat there.
+ */
 static inline bool sse_fast_ok(const struct fp_env *env)
 {
-    return FLT_EVAL_METHOD == 0 && env->rc == FP_RC_NEAREST && (env->flags & env->masks & FP_PE) != 0;
+    return FLT_EVAL_METHOD == 0 && env->rc == FP_RC_NEAREST &&
+           (env->flags & env->masks & FP_PE) != 0;
 }
 
-/* Normal, or zero of either sign: the exponent field is neither 0 nor all ones, or nothing is set. */
+/* Normal, or zero of either sign: the exponent field is neither 0 nor all ones, or nothing is set.
+ */
 static inline bool sse_plain32(uint32_t v)
 {
     uint32_t magnitude = v << 1;
@@ -32,10 +36,12 @@ static inline bool sse_plain32(uint32_t v)
 static inline bool sse_plain64(uint64_t v)
 {
     uint64_t magnitude = v << 1;
-    return magnitude - UINT64_C(0x0020000000000000) < UINT64_C(0xffc0000000000000) || magnitude == 0;
+    return magnitude - UINT64_C(0x0020000000000000) < UINT64_C(0xffc0000000000000) ||
+           magnitude == 0;
 }
 
-/* Normal result; the smallest normal is left out, since it may have been rounded up from a tiny one. */
+/* Normal result; the smallest normal is left out, since it may have been rounded up from a tiny
+ * one. */
 static inline bool sse_normal32(uint32_t v)
 {
     return (v << 1) - 0x01000001u < 0xfdffffffu;

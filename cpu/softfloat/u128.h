@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * 128-bit integers for the softfloat, in two halves: the compiler's own type does not exist on 32-bit
- * hosts, and one code path that is tested everywhere beats two. Pure functions, no state.
+ * 128-bit integers for the softfloat, in two halves: the compiler's own type does not exist on
+ * 32-bit hosts, and one code path that is tested everywhere beats two. Pure functions, no state.
  */
 
 #include <stdbool.h>

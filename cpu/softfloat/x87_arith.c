@@ -27,7 +27,8 @@ struct fp_num x87_nan(struct fp_env *env, const struct fp_num *a, const struct f
     return n;
 }
 
-bool x87_special(struct fp_env *env, const struct fp_num *a, const struct fp_num *b, struct fp_num *out)
+bool x87_special(struct fp_env *env, const struct fp_num *a, const struct fp_num *b,
+                 struct fp_num *out)
 {
     if (a->cls == FPC_UNSUPPORTED || b->cls == FPC_UNSUPPORTED) {
         fp_raise(env, FP_IE);

@@ -45,8 +45,8 @@ struct f80 f80_widen_f64(uint64_t v, bool *m_denormal)
 }
 
 /*
- * FST to a narrower format; a denormal source is not an exception here. When overflow or underflow is
- * unmasked and the destination is memory, "the inexact-result condition is ignored": SDM Vol. 1,
+ * FST to a narrower format; a denormal source is not an exception here. When overflow or underflow
+ * is unmasked and the destination is memory, "the inexact-result condition is ignored": SDM Vol. 1,
  * "Inexact-Result (Precision) Exception (#P)" of the x87.
  */
 static struct fp_num store(struct fp_env *env, const struct fp_format *f, struct f80 a)

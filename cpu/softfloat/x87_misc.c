@@ -125,8 +125,9 @@ static bool round_quotient(struct division *d, uint64_t b)
 }
 
 /*
- * Remainder of finite nonzero numbers. An exponent difference D of 64 or more is reduced by N, between
- * 32 and 63, such that D - N is a multiple of 32; SDM Vol. 2, "FPREM", leaves N to the implementation.
+ * Remainder of finite nonzero numbers. An exponent difference D of 64 or more is reduced by N,
+ * between 32 and 63, such that D - N is a multiple of 32; SDM Vol. 2, "FPREM", leaves N to the
+ * implementation.
  */
 static struct fp_wide remainder_of(const struct fp_num *a, const struct fp_num *b, bool nearest,
                                    struct f80_rem *out)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Special cases of the x87 transcendentals; the true values come from struct fp_transcendentals.
- * SDM Vol. 2, "F2XM1", "FYL2X", "FYL2XP1", "FPATAN", "FSIN", "FCOS", "FPTAN" and their tables of results.
+ * SDM Vol. 2, "F2XM1", "FYL2X", "FYL2XP1", "FPATAN", "FSIN", "FCOS", "FPTAN" and their tables of
+ * results.
  */
 
 #include "cpu/softfloat/x87_internal.h"
@@ -50,7 +51,6 @@ static struct f80 infinity(bool sign)
     return fp_pack80(&n);
 }
 
-/* A denormal in other clothes is the same number; the library gets it normalised or denormal alike. */
 static struct f80 one(bool sign)
 {
     return (struct f80){.mant = J_BIT, .se = (uint16_t)((sign ? 0x8000 : 0) | 0x3fff)};
@@ -90,17 +90,15 @@ static struct f80 times_zero_log(struct fp_env *env, const struct fp_num *y, boo
     return y->cls == FPC_INF ? invalid(env) : zero(y->sign != log_sign);
 }
 
-struct f80 f80_fyl2x(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y, struct f80 x)
+struct f80 f80_fyl2x(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y,
+                     struct f80 x)
 {
     struct fp_num a = fp_unpack80(y), b = fp_unpack80(x), r;
     env->c1_up = false;
     if (x87_special(env, &a, &b, &r))
         return fp_pack80(&r);
-    if (b.cls == FPC_ZERO) {
-        if (a.denormal && a.cls == FPC_FINITE && false)
-            return y;
+    if (b.cls == FPC_ZERO)
         return times_infinite_log(env, &a, true, true);
-    }
     if (b.sign)
         return invalid(env);
     bool is_one = b.cls == FPC_FINITE && b.exp == 0 && b.sig == J_BIT;
@@ -126,7 +124,8 @@ struct f80 f80_fyl2xp1(struct fp_env *env, const struct fp_transcendentals *t, s
     env->c1_up = false;
     if (x87_special(env, &a, &b, &r))
         return fp_pack80(&r);
-    if ((b.cls == FPC_INF && (b.sign || a.cls == FPC_ZERO)) || (b.cls == FPC_ZERO && a.cls == FPC_INF))
+    if ((b.cls == FPC_INF && (b.sign || a.cls == FPC_ZERO)) ||
+        (b.cls == FPC_ZERO && a.cls == FPC_INF))
         return invalid(env);
     if (b.cls == FPC_FINITE && b.sign && b.exp >= 0)
         return invalid(env); /* x <= -1: undefined in the manual */
@@ -150,7 +149,8 @@ static struct f80 axis_angle(struct fp_env *env, const struct fp_num *y, const s
     return x->sign ? finish(env, pi_over(0, y->sign)) : zero(y->sign);
 }
 
-struct f80 f80_fpatan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y, struct f80 x)
+struct f80 f80_fpatan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 y,
+                      struct f80 x)
 {
     struct fp_num a = fp_unpack80(y), b = fp_unpack80(x), r;
     env->c1_up = false;
@@ -163,9 +163,7 @@ struct f80 f80_fpatan(struct fp_env *env, const struct fp_transcendentals *t, st
     return finish(env, t->fpatan(y, x));
 }
 
-/*
- * What FSIN, FCOS and FPTAN share. True: *out is the result, at_zero or -at_zero... for a zero included.
- */
+/* What FSIN, FCOS and FPTAN have to do with an operand. */
 enum trig_case {
     TRIG_DONE,    /* *out holds the result */
     TRIG_RANGE,   /* |x| >= 2^63: C2 */
@@ -216,7 +214,8 @@ bool f80_fcos(struct fp_env *env, const struct fp_transcendentals *t, struct f80
     return trig(env, t->fcos, true, x, out);
 }
 
-bool f80_fptan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x, struct f80 *out)
+bool f80_fptan(struct fp_env *env, const struct fp_transcendentals *t, struct f80 x,
+               struct f80 *out)
 {
     return trig(env, t->fptan, false, x, out);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The softfloat against the SSE unit of the host, where the host is x86-64: random and special operands,
- * every rounding mode, DAZ, FTZ, masked and unmasked exceptions (caught as SIGFPE), results and flags.
+ * The softfloat against the SSE unit of the host, where the host is x86-64: random and special
+ * operands, every rounding mode, DAZ, FTZ, masked and unmasked exceptions (caught as SIGFPE),
+ * results and flags.
  */
 
 #define _GNU_SOURCE /* REG_RIP */
@@ -36,41 +37,43 @@ static void catch_sigfpe(void)
     sigaction(SIGFPE, &sa, NULL);
 }
 
-/* One instruction on xmm0 := op(xmm0, xmm1), with %[r] for integer results and %[i] for integer input. */
-#define HOST_OP(name, insn)                                                                              \
-    static uint64_t host_##name(uint32_t *csr, uint64_t a, uint64_t b)                                   \
-    {                                                                                                    \
-        uint64_t r = 0;                                                                                  \
-        uint32_t save;                                                                                   \
-        __asm__ volatile("stmxcsr %[save]\n\tldmxcsr %[csr]\n\t"                                         \
-                         "leaq 1f(%%rip), %%rax\n\tmovq %%rax, %[resume]\n\t"                            \
-                         "movq %[a], %%xmm0\n\tmovq %[b], %%xmm1\n\t" insn "\n"                          \
-                         "1:\tstmxcsr %[csr]\n\tldmxcsr %[save]\n\t"                                     \
-                         "movq %%xmm0, %[a]\n\t"                                                         \
-                         : [r] "+&r"(r), [a] "+&r"(a), [csr] "+m"(*csr), [save] "=m"(save),              \
-                           [resume] "=m"(resume_at)                                                      \
-                         : [b] "r"(b)                                                                    \
-                         : "rax", "xmm0", "xmm1", "cc", "memory");                                       \
-        return HAS_R(insn) ? r : a;                                                                      \
+/* One instruction on xmm0 := op(xmm0, xmm1), with %[r] for integer results and %[i] for integer
+ * input. */
+#define HOST_OP(name, insn)                                                                        \
+    static uint64_t host_##name(uint32_t *csr, uint64_t a, uint64_t b)                             \
+    {                                                                                              \
+        uint64_t r = 0;                                                                            \
+        uint32_t save;                                                                             \
+        __asm__ volatile("stmxcsr %[save]\n\tldmxcsr %[csr]\n\t"                                   \
+                         "leaq 1f(%%rip), %%rax\n\tmovq %%rax, %[resume]\n\t"                      \
+                         "movq %[a], %%xmm0\n\tmovq %[b], %%xmm1\n\t" insn "\n"                    \
+                         "1:\tstmxcsr %[csr]\n\tldmxcsr %[save]\n\t"                               \
+                         "movq %%xmm0, %[a]\n\t"                                                   \
+                         : [r] "+&r"(r), [a] "+&r"(a), [csr] "+m"(*csr), [save] "=m"(save),        \
+                           [resume] "=m"(resume_at)                                                \
+                         : [b] "r"(b)                                                              \
+                         : "rax", "xmm0", "xmm1", "cc", "memory");                                 \
+        return HAS_R(insn) ? r : a;                                                                \
     }
 #define HAS_R(insn) (strstr(insn, "[r]") != NULL)
 
 /* What the softfloat has for the same instruction. */
 typedef uint64_t soft_fn(struct fp_env *env, uint64_t a, uint64_t b);
 
-#define SOFT(name, expr)                                                                                 \
-    static uint64_t soft_##name(struct fp_env *env, uint64_t a, uint64_t b)                              \
-    {                                                                                                    \
-        (void)a, (void)b, (void)env;                                                                        \
-        return (uint64_t)(expr);                                                                         \
+#define SOFT(name, expr)                                                                           \
+    static uint64_t soft_##name(struct fp_env *env, uint64_t a, uint64_t b)                        \
+    {                                                                                              \
+        (void)a, (void)b, (void)env;                                                               \
+        return (uint64_t)(expr);                                                                   \
     }
 
 #define PAIR(name, insn, expr) HOST_OP(name, insn) SOFT(name, expr)
 
 #define A32 ((uint32_t)a)
 #define B32 ((uint32_t)b)
-#define HIGH(v) (((v) & UINT64_C(0xffffffff00000000)))
+#define HIGH(v) (((v)&UINT64_C(0xffffffff00000000)))
 
+/* clang-format off */
 /* Single precision leaves the upper half of the low quadword of DEST (or of nothing) alone: a. */
 PAIR(addss, "addss %%xmm1, %%xmm0", HIGH(a) | sse_add32(env, A32, B32))
 PAIR(subss, "subss %%xmm1, %%xmm0", HIGH(a) | sse_sub32(env, A32, B32))
@@ -120,30 +123,37 @@ PAIR(roundss0, "roundss $0, %%xmm1, %%xmm0", HIGH(a) | f32_round(env, B32, 0, fa
 PAIR(roundss9, "roundss $9, %%xmm1, %%xmm0", HIGH(a) | f32_round(env, B32, 1, true))
 PAIR(roundsd4, "roundsd $4, %%xmm1, %%xmm0", f64_round(env, b, env->rc, false))
 PAIR(roundsd11, "roundsd $11, %%xmm1, %%xmm0", f64_round(env, b, 3, true))
+/* clang-format on */
 
 /* What the operands are. */
 enum operands { OPS32, OPS64, OPS_INT };
 
 struct sse_case {
-    const char *name;                                           /* for messages */
-    uint64_t (*host)(uint32_t *csr, uint64_t a, uint64_t b);    /* the CPU */
-    soft_fn *soft;                                              /* us */
-    enum operands operands;                                     /* kind of a and b */
+    const char *name;                                        /* for messages */
+    uint64_t (*host)(uint32_t *csr, uint64_t a, uint64_t b); /* the CPU */
+    soft_fn *soft;                                           /* us */
+    enum operands operands;                                  /* kind of a and b */
 };
 
-#define CASE(name, kind) {#name, host_##name, soft_##name, kind}
+#define CASE(name, kind)                                                                           \
+    {                                                                                              \
+#name, host_##name, soft_##name, kind                                                      \
+    }
 static const struct sse_case cases[] = {
-    CASE(addss, OPS32), CASE(subss, OPS32), CASE(mulss, OPS32), CASE(divss, OPS32),
-    CASE(sqrtss, OPS32), CASE(minss, OPS32), CASE(maxss, OPS32), CASE(addsd, OPS64),
-    CASE(subsd, OPS64), CASE(mulsd, OPS64), CASE(divsd, OPS64), CASE(sqrtsd, OPS64),
-    CASE(minsd, OPS64), CASE(maxsd, OPS64), CASE(cmpltss, OPS32), CASE(cmpeqss, OPS32),
-    CASE(cmpunordss, OPS32), CASE(cmplesd, OPS64), CASE(cmpneqsd, OPS64), CASE(ucomiss_c, OPS32),
-    CASE(comiss_p, OPS32), CASE(ucomisd_z, OPS64), CASE(comisd_c, OPS64), CASE(cvtss2sd, OPS32),
-    CASE(cvtsd2ss, OPS64), CASE(cvtss2si, OPS32), CASE(cvtss2siq, OPS32), CASE(cvttss2si, OPS32),
-    CASE(cvttss2siq, OPS32), CASE(cvtsd2si, OPS64), CASE(cvtsd2siq, OPS64), CASE(cvttsd2si, OPS64),
-    CASE(cvttsd2siq, OPS64), CASE(cvtsi2ss, OPS_INT), CASE(cvtsi2ssq, OPS_INT),
-    CASE(cvtsi2sd, OPS_INT), CASE(cvtsi2sdq, OPS_INT), CASE(roundss0, OPS32), CASE(roundss9, OPS32),
-    CASE(roundsd4, OPS64), CASE(roundsd11, OPS64),
+    CASE(addss, OPS32),       CASE(subss, OPS32),       CASE(mulss, OPS32),
+    CASE(divss, OPS32),       CASE(sqrtss, OPS32),      CASE(minss, OPS32),
+    CASE(maxss, OPS32),       CASE(addsd, OPS64),       CASE(subsd, OPS64),
+    CASE(mulsd, OPS64),       CASE(divsd, OPS64),       CASE(sqrtsd, OPS64),
+    CASE(minsd, OPS64),       CASE(maxsd, OPS64),       CASE(cmpltss, OPS32),
+    CASE(cmpeqss, OPS32),     CASE(cmpunordss, OPS32),  CASE(cmplesd, OPS64),
+    CASE(cmpneqsd, OPS64),    CASE(ucomiss_c, OPS32),   CASE(comiss_p, OPS32),
+    CASE(ucomisd_z, OPS64),   CASE(comisd_c, OPS64),    CASE(cvtss2sd, OPS32),
+    CASE(cvtsd2ss, OPS64),    CASE(cvtss2si, OPS32),    CASE(cvtss2siq, OPS32),
+    CASE(cvttss2si, OPS32),   CASE(cvttss2siq, OPS32),  CASE(cvtsd2si, OPS64),
+    CASE(cvtsd2siq, OPS64),   CASE(cvttsd2si, OPS64),   CASE(cvttsd2siq, OPS64),
+    CASE(cvtsi2ss, OPS_INT),  CASE(cvtsi2ssq, OPS_INT), CASE(cvtsi2sd, OPS_INT),
+    CASE(cvtsi2sdq, OPS_INT), CASE(roundss0, OPS32),    CASE(roundss9, OPS32),
+    CASE(roundsd4, OPS64),    CASE(roundsd11, OPS64),
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The softfloat against the x87 unit of the host, where the host is x86-64: random and special operands,
- * every RC and PC, masked and unmasked exceptions, results, exception flags and condition codes.
+ * The softfloat against the x87 unit of the host, where the host is x86-64: random and special
+ * operands, every RC and PC, masked and unmasked exceptions, results, exception flags and condition
+ * codes.
  */
 
 #include "tests/unit/softfloat_operands.h"
@@ -26,10 +27,10 @@ struct outcome {
 
 /* Operands of one case. */
 struct inputs {
-    struct f80 a;    /* ST(0) */
-    struct f80 b;    /* ST(1) */
-    uint64_t mem;    /* source in memory */
-    uint16_t fcw;    /* control word */
+    struct f80 a; /* ST(0) */
+    struct f80 b; /* ST(1) */
+    uint64_t mem; /* source in memory */
+    uint16_t fcw; /* control word */
 };
 
 static struct f80 f80_from_bytes(const uint8_t *p)
@@ -51,31 +52,31 @@ static void collect(struct outcome *o, const uint8_t env[108])
 }
 
 /* FSAVE after the instruction, which does not wait and so shows what an unmasked exception left. */
-#define HOST_OP(name, insn)                                                                              \
-    static void host_##name(const struct inputs *in, struct outcome *o)                                  \
-    {                                                                                                    \
-        uint8_t save[108], a[16], b[16], mem[16];                                                        \
-        memcpy(a, &in->a.mant, 8), memcpy(a + 8, &in->a.se, 2);                                          \
-        memcpy(b, &in->b.mant, 8), memcpy(b + 8, &in->b.se, 2);                                          \
-        memset(mem, 0xee, sizeof(mem));                                                                  \
-        memcpy(mem, &in->mem, 8);                                                                        \
-        __asm__ volatile("fninit\n\tfldt %[b]\n\tfldt %[a]\n\tfldcw %[cw]\n\t" insn                      \
-                         "\n\tfnsave %[save]\n\tfninit"                                                  \
-                         : [save] "=m"(save), [mem] "+m"(mem)                                            \
-                         : [a] "m"(a), [b] "m"(b), [cw] "m"(in->fcw)                                     \
-                         : "memory");                                                                    \
-        collect(o, save);                                                                                \
-        memcpy(&o->mem, mem, 8);                                                                         \
-        memcpy(o->bcd, mem, 10);                                                                         \
+#define HOST_OP(name, insn)                                                                        \
+    static void host_##name(const struct inputs *in, struct outcome *o)                            \
+    {                                                                                              \
+        uint8_t save[108], a[16], b[16], mem[16];                                                  \
+        memcpy(a, &in->a.mant, 8), memcpy(a + 8, &in->a.se, 2);                                    \
+        memcpy(b, &in->b.mant, 8), memcpy(b + 8, &in->b.se, 2);                                    \
+        memset(mem, 0xee, sizeof(mem));                                                            \
+        memcpy(mem, &in->mem, 8);                                                                  \
+        __asm__ volatile("fninit\n\tfldt %[b]\n\tfldt %[a]\n\tfldcw %[cw]\n\t" insn                \
+                         "\n\tfnsave %[save]\n\tfninit"                                            \
+                         : [save] "=m"(save), [mem] "+m"(mem)                                      \
+                         : [a] "m"(a), [b] "m"(b), [cw] "m"(in->fcw)                               \
+                         : "memory");                                                              \
+        collect(o, save);                                                                          \
+        memcpy(&o->mem, mem, 8);                                                                   \
+        memcpy(o->bcd, mem, 10);                                                                   \
     }
 
 /* The same by the softfloat: o comes with the operands in st0 and st1 and the memory preset. */
-#define SOFT(name, body)                                                                                 \
-    static void soft_##name(struct fp_env *env, const struct inputs *in, struct outcome *o)              \
-    {                                                                                                    \
-        struct f80 a = in->a, b = in->b;                                                                 \
-        (void)a, (void)b, (void)o, (void)env;                                                            \
-        body                                                                                             \
+#define SOFT(name, body)                                                                           \
+    static void soft_##name(struct fp_env *env, const struct inputs *in, struct outcome *o)        \
+    {                                                                                              \
+        struct f80 a = in->a, b = in->b;                                                           \
+        (void)a, (void)b, (void)o, (void)env;                                                      \
+        body                                                                                       \
     }
 #define PAIR(name, insn, body) HOST_OP(name, insn) SOFT(name, body)
 
@@ -97,25 +98,29 @@ static void commit_push(const struct fp_env *env, struct outcome *o, struct f80 
 static void commit_store(const struct fp_env *env, struct outcome *o, uint64_t v, unsigned bytes)
 {
     if (fp_x87_stores(env))
-        o->mem = bytes == 8 ? v : (o->mem >> bytes * 8 << bytes * 8) | (v & ((UINT64_C(1) << bytes * 8) - 1));
+        o->mem = bytes == 8
+                     ? v
+                     : (o->mem >> bytes * 8 << bytes * 8) | (v & ((UINT64_C(1) << bytes * 8) - 1));
 }
 
 static void set_relation(struct outcome *o, enum fp_relation r)
 {
-    static const uint8_t codes[] = {[FP_LESS] = 1, [FP_EQUAL] = 8, [FP_GREATER] = 0, [FP_UNORDERED] = 13};
+    static const uint8_t codes[] = {
+        [FP_LESS] = 1, [FP_EQUAL] = 8, [FP_GREATER] = 0, [FP_UNORDERED] = 13};
     o->cc = codes[r];
 }
 
 #define ARITH(op, x, y) commit(env, o, f80_arith(env, op, x, y, false));
-#define ARITH_M32(op, first_is_mem)                                                                      \
-    bool d;                                                                                              \
-    struct f80 m = f80_widen_f32((uint32_t)in->mem, &d);                                                 \
+#define ARITH_M32(op, first_is_mem)                                                                \
+    bool d;                                                                                        \
+    struct f80 m = f80_widen_f32((uint32_t)in->mem, &d);                                           \
     commit(env, o, (first_is_mem) ? f80_arith(env, op, m, a, d) : f80_arith(env, op, a, m, d));
-#define ARITH_M64(op, first_is_mem)                                                                      \
-    bool d;                                                                                              \
-    struct f80 m = f80_widen_f64(in->mem, &d);                                                           \
+#define ARITH_M64(op, first_is_mem)                                                                \
+    bool d;                                                                                        \
+    struct f80 m = f80_widen_f64(in->mem, &d);                                                     \
     commit(env, o, (first_is_mem) ? f80_arith(env, op, m, a, d) : f80_arith(env, op, a, m, d));
 
+/* clang-format off */
 PAIR(fadd, "fadd %%st(1), %%st(0)", ARITH(FP_ADD, a, b))
 PAIR(fsub, ".byte 0xd8, 0xe1", ARITH(FP_SUB, a, b))
 PAIR(fsubr, ".byte 0xd8, 0xe9", ARITH(FP_SUB, b, a))
@@ -183,29 +188,63 @@ PAIR(fldl2t, "fldl2t", commit_push(env, o, f80_constant(F80_L2T, env->rc));)
 PAIR(fldl2e, "fldl2e", commit_push(env, o, f80_constant(F80_L2E, env->rc));)
 PAIR(fldlg2, "fldlg2", commit_push(env, o, f80_constant(F80_LG2, env->rc));)
 PAIR(fldln2, "fldln2", commit_push(env, o, f80_constant(F80_LN2, env->rc));)
+/* clang-format on */
 
 /* What a case compares besides ST(0), memory and flags. */
 enum { CC_C1 = 1, CC_ALL = 2, MEM32 = 4, MEM64 = 8, INT = 16, BIG = 32 };
 
 struct x87_case {
-    const char *name;                                                                     /* mnemonic */
-    void (*host)(const struct inputs *in, struct outcome *o);                             /* the CPU */
-    void (*soft)(struct fp_env *env, const struct inputs *in, struct outcome *o);         /* us */
-    int what;                                                                             /* CC_*, operands */
+    const char *name;                                                             /* mnemonic */
+    void (*host)(const struct inputs *in, struct outcome *o);                     /* the CPU */
+    void (*soft)(struct fp_env *env, const struct inputs *in, struct outcome *o); /* us */
+    int what; /* CC_*, operands */
 };
-#define CASE(name, what) {#name, host_##name, soft_##name, what}
+#define CASE(name, what)                                                                           \
+    {                                                                                              \
+#name, host_##name, soft_##name, what                                                      \
+    }
 static const struct x87_case cases[] = {
-    CASE(fadd, CC_C1), CASE(fsub, CC_C1), CASE(fsubr, CC_C1), CASE(fmul, CC_C1), CASE(fdiv, CC_C1),
-    CASE(fdivr, CC_C1), CASE(fadds, CC_C1 | MEM32), CASE(fsubrs, CC_C1 | MEM32),
-    CASE(fmull, CC_C1 | MEM64), CASE(fdivl, CC_C1 | MEM64), CASE(fiadd, CC_C1 | INT),
-    CASE(fidivr, CC_C1 | INT), CASE(fsqrt, CC_C1), CASE(frndint, CC_C1), CASE(fscale, CC_C1),
-    CASE(fcom, CC_ALL), CASE(fucom, CC_ALL), CASE(fcoms, CC_ALL | MEM32), CASE(ftst, CC_ALL),
-    CASE(fxam, CC_ALL), CASE(fxtract, 0), CASE(fprem, CC_ALL), CASE(fprem1, CC_ALL),
-    CASE(flds, CC_C1 | MEM32), CASE(fldl, CC_C1 | MEM64), CASE(filds, CC_C1 | INT),
-    CASE(fildll, CC_C1 | INT), CASE(fsts, CC_C1), CASE(fstl, CC_C1), CASE(fists, CC_C1),
-    CASE(fistl, CC_C1), CASE(fistpll, CC_C1), CASE(fisttps, CC_C1), CASE(fisttpl, CC_C1),
-    CASE(fisttpll, CC_C1), CASE(fbstp, CC_C1), CASE(fldpi, 0), CASE(fldl2t, 0), CASE(fldl2e, 0),
-    CASE(fldlg2, 0), CASE(fldln2, 0),
+    CASE(fadd, CC_C1),
+    CASE(fsub, CC_C1),
+    CASE(fsubr, CC_C1),
+    CASE(fmul, CC_C1),
+    CASE(fdiv, CC_C1),
+    CASE(fdivr, CC_C1),
+    CASE(fadds, CC_C1 | MEM32),
+    CASE(fsubrs, CC_C1 | MEM32),
+    CASE(fmull, CC_C1 | MEM64),
+    CASE(fdivl, CC_C1 | MEM64),
+    CASE(fiadd, CC_C1 | INT),
+    CASE(fidivr, CC_C1 | INT),
+    CASE(fsqrt, CC_C1),
+    CASE(frndint, CC_C1),
+    CASE(fscale, CC_C1),
+    CASE(fcom, CC_ALL),
+    CASE(fucom, CC_ALL),
+    CASE(fcoms, CC_ALL | MEM32),
+    CASE(ftst, CC_ALL),
+    CASE(fxam, CC_ALL),
+    CASE(fxtract, 0),
+    CASE(fprem, CC_ALL),
+    CASE(fprem1, CC_ALL),
+    CASE(flds, CC_C1 | MEM32),
+    CASE(fldl, CC_C1 | MEM64),
+    CASE(filds, CC_C1 | INT),
+    CASE(fildll, CC_C1 | INT),
+    CASE(fsts, CC_C1),
+    CASE(fstl, CC_C1),
+    CASE(fists, CC_C1),
+    CASE(fistl, CC_C1),
+    CASE(fistpll, CC_C1),
+    CASE(fisttps, CC_C1),
+    CASE(fisttpl, CC_C1),
+    CASE(fisttpll, CC_C1),
+    CASE(fbstp, CC_C1),
+    CASE(fldpi, 0),
+    CASE(fldl2t, 0),
+    CASE(fldl2e, 0),
+    CASE(fldlg2, 0),
+    CASE(fldln2, 0),
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -217,7 +256,8 @@ static int same(struct f80 a, struct f80 b)
 static int agree(const struct x87_case *c, const struct inputs *in)
 {
     static const uint8_t precision[] = {24, 24, 53, 64};
-    struct fp_env env = {.rc = in->fcw >> 10 & 3, .pc = precision[in->fcw >> 8 & 3], .masks = in->fcw & FP_ALL};
+    struct fp_env env = {
+        .rc = in->fcw >> 10 & 3, .pc = precision[in->fcw >> 8 & 3], .masks = in->fcw & FP_ALL};
     struct outcome want, got = {.st0 = in->a, .st1 = in->b, .mem = in->mem};
     memset(got.bcd, 0xee, sizeof(got.bcd));
     memcpy(got.bcd, &in->mem, 8);
@@ -232,15 +272,17 @@ static int agree(const struct x87_case *c, const struct inputs *in)
         got.cc = (uint8_t)(env.c1_up << 1);
     got.flags = env.flags;
     int st1_ok = same(want.st1, got.st1) || got.st1.mant == 0;
-    if (same(want.st0, got.st0) && st1_ok && want.mem == got.mem && want.flags == got.flags && cc_ok &&
-        (strcmp(c->name, "fbstp") != 0 || memcmp(want.bcd, got.bcd, 10) == 0))
+    if (same(want.st0, got.st0) && st1_ok && want.mem == got.mem && want.flags == got.flags &&
+        cc_ok && (strcmp(c->name, "fbstp") != 0 || memcmp(want.bcd, got.bcd, 10) == 0))
         return 1;
-    printf("%s fcw=%04x a=%04x:%016llx b=%04x:%016llx m=%016llx\n   host %04x:%016llx m=%016llx f=%02x cc=%x\n"
+    printf("%s fcw=%04x a=%04x:%016llx b=%04x:%016llx m=%016llx\n   host %04x:%016llx m=%016llx "
+           "f=%02x cc=%x\n"
            "   ours %04x:%016llx m=%016llx f=%02x cc=%x\n",
            c->name, in->fcw, in->a.se, (unsigned long long)in->a.mant, in->b.se,
            (unsigned long long)in->b.mant, (unsigned long long)in->mem, want.st0.se,
-           (unsigned long long)want.st0.mant, (unsigned long long)want.mem, want.flags, want.cc, got.st0.se,
-           (unsigned long long)got.st0.mant, (unsigned long long)got.mem, got.flags, got.cc);
+           (unsigned long long)want.st0.mant, (unsigned long long)want.mem, want.flags, want.cc,
+           got.st0.se, (unsigned long long)got.st0.mant, (unsigned long long)got.mem, got.flags,
+           got.cc);
     return 0;
 }
 

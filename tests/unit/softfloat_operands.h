@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Operands for the softfloat tests: random numbers mixed with every kind of special one, with few or many
- * significant bits, close to or far from each other. Seeded; the tests print their seed.
+ * Operands for the softfloat tests: random numbers mixed with every kind of special one, with few
+ * or many significant bits, close to or far from each other. Seeded; the tests print their seed.
  */
 
 #include <stddef.h>
@@ -65,7 +65,8 @@ static inline uint32_t random_exponent(uint64_t *seed, uint32_t special, uint32_
         e = near + spread / 2 - 17;
         break;
     case 7:
-        e = special / 2 + special / 2 - near + spread / 2 - 17; /* products and quotients near the ends */
+        e = special / 2 + special / 2 - near + spread / 2 -
+            17; /* products and quotients near the ends */
         break;
     default:
         e = r;
