@@ -9,7 +9,7 @@
 
 #include "base/types.h"
 
-#define EVENT_MAX 64
+#define EVENT_MAX 320
 
 struct event_queue;
 

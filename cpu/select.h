@@ -46,3 +46,9 @@ exec_fn exec_gp0;
 
 /* The first family's handler for s->in, or exec_ud. */
 exec_fn *select_handler(struct selection *s, struct rec *rec);
+
+/* The engine's own records. */
+exec_fn exec_sensitive;  /* through the slot in its site */
+exec_fn exec_block_end;  /* after the last instruction: falls through to the next block */
+exec_fn exec_far_branch; /* direct branch whose displacement does not fit a record */
+exec_fn exec_break;      /* patched over a record to leave before it */

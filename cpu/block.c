@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+#include "cpu/block.h"
+
+#include <stdlib.h>
+
+#include "cpu/build.h"
+
+#define PAGE_HASH_BITS 14
+#define DEFAULT_LIMIT (256 * MiB)
+
+/* A physical page that blocks were decoded from. */
+struct code_page {
+    paddr page;             /* its address */
+    struct block *blocks;   /* that start here, by page_next */
+    struct block *crossing; /* that end here, by page2_next */
+    struct code_page *next; /* chain of the hash table */
+};
+
+struct block_cache {
+    struct block_table table;                      /* first: by (pa, mode) */
+    struct code_page *pages[1 << PAGE_HASH_BITS];  /* by page number; owned */
+    struct physmem *pm;                            /* borrowed */
+    struct vcpu *running;                          /* inside a handler now, or NULL */
+    struct block *dead;                            /* to be freed when nothing runs; by hash_next */
+    struct block_stats stats;                      /* for info */
+    uint64_t limit;                                /* bytes */
+    void (*fold)(void *opaque, const struct site *s, uint32_t mode); /* totals of dying sites; may be NULL */
+    void *fold_opaque;                             /* of fold */
+};
+
+struct block_cache *block_cache_create(struct physmem *pm)
+{
+    struct block_cache *c = calloc(1, sizeof(*c));
+    if (c) {
+        c->pm = pm;
+        c->limit = DEFAULT_LIMIT;
+    }
+    return c;
+}
+
+struct block_table *block_cache_table(struct block_cache *c)
+{
+    return &c->table;
+}
+
+static uint64_t block_bytes(const struct block *b)
+{
+    return sizeof(*b) + (b->count + 1u) * sizeof(struct rec) + b->site_count * sizeof(struct site);
+}
+
+/* ---- pages ---- */
+
+static struct code_page **page_slot(struct block_cache *c, paddr page)
+{
+    uint64_t h = (page >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+    struct code_page **p = &c->pages[h >> (64 - PAGE_HASH_BITS)];
+    while (*p && (*p)->page != page)
+        p = &(*p)->next;
+    return p;
+}
+
+static struct code_page *page_get(struct block_cache *c, paddr page)
+{
+    struct code_page **slot = page_slot(c, page);
+    if (!*slot) {
+        *slot = calloc(1, sizeof(**slot));
+        assert(*slot);
+        (*slot)->page = page;
+    }
+    return *slot;
+}
+
+/* The 64-byte lines of a page that [from, from + len) covers; from is an offset in the page, len > 0, cut at its end. */
+static uint64_t lines_of(uint64_t from, uint64_t len)
+{
+    uint64_t last = from + len - 1;
+    if (last >= PAGE_SIZE)
+        last = PAGE_SIZE - 1;
+    unsigned lo = (unsigned)(from >> 6), hi = (unsigned)(last >> 6);
+    return low_mask(hi - lo + 1) << lo;
+}
+
+static uint64_t head_bytes(const struct block *b)
+{
+    uint64_t room = PAGE_SIZE - (b->pa & ~PAGE_MASK);
+    return b->bytes < room ? b->bytes : room;
+}
+
+static uint64_t page_lines(const struct code_page *p)
+{
+    uint64_t lines = 0;
+    for (const struct block *b = p->blocks; b; b = b->page_next)
+        lines |= lines_of(b->pa & ~PAGE_MASK, head_bytes(b));
+    for (const struct block *b = p->crossing; b; b = b->page2_next)
+        lines |= lines_of(0, b->bytes - head_bytes(b));
+    return lines;
+}
+
+static void add_lines(struct block_cache *c, paddr pa, uint64_t lines)
+{
+    if (physmem_is_ram(c->pm, pa))
+        physmem_set_code_lines(c->pm, pa, physmem_code_lines(c->pm, pa) | lines);
+}
+
+/* ---- life and death ---- */
+
+static void block_insert(struct block_cache *c, struct block *b)
+{
+    uint32_t h = block_hash(b->pa, b->mode);
+    struct code_page *page = page_get(c, b->pa & PAGE_MASK);
+    b->hash_next = c->table.head[h];
+    c->table.head[h] = b;
+    b->page_next = page->blocks;
+    page->blocks = b;
+    add_lines(c, b->pa, lines_of(b->pa & ~PAGE_MASK, head_bytes(b)));
+    if (b->crosses) {
+        struct code_page *page2 = page_get(c, b->pa2);
+        b->page2_next = page2->crossing;
+        page2->crossing = b;
+        add_lines(c, b->pa2, lines_of(0, b->bytes - head_bytes(b)));
+    }
+    c->stats.built++;
+    c->stats.live++;
+    c->stats.bytes += block_bytes(b);
+}
+
+static void fold_sites(struct block_cache *c, struct block *b)
+{
+    for (unsigned i = 0; i < b->site_count; i++) {
+        if (c->fold && b->sites[i].count)
+            c->fold(c->fold_opaque, &b->sites[i], b->mode);
+        b->sites[i].count = 0;
+    }
+}
+
+static void unlink_hash(struct block_cache *c, struct block *b)
+{
+    struct block **p = &c->table.head[block_hash(b->pa, b->mode)];
+    while (*p != b)
+        p = &(*p)->hash_next;
+    *p = b->hash_next;
+}
+
+static void unlink_pages(struct block_cache *c, struct block *b)
+{
+    struct block **p = &(*page_slot(c, b->pa & PAGE_MASK))->blocks;
+    while (*p != b)
+        p = &(*p)->page_next;
+    *p = b->page_next;
+    if (!b->crosses)
+        return;
+    p = &(*page_slot(c, b->pa2))->crossing;
+    while (*p != b)
+        p = &(*p)->page2_next;
+    *p = b->page2_next;
+}
+
+/* Take b out of every table; it is freed later, for a handler of it may be running. Links to it are the caller's to clear. */
+static void block_kill(struct block_cache *c, struct block *b)
+{
+    unlink_hash(c, b);
+    unlink_pages(c, b);
+    c->stats.dropped++;
+    c->stats.live--;
+    c->stats.bytes -= block_bytes(b);
+    b->is_dead = true;
+    b->hash_next = c->dead;
+    c->dead = b;
+    if (c->running && c->running->run.block == b)
+        cpu_request_break(c->running);
+}
+
+/* Links never leave a page, so whoever may point to a block that died here is here. */
+static void clear_links(struct code_page *page)
+{
+    for (struct block *b = page->blocks; b; b = b->page_next) {
+        for (uint64_t mask = b->link_mask; mask; mask &= mask - 1)
+            b->rec[__builtin_ctzll(mask)].link = 0;
+        b->link_mask = 0;
+    }
+}
+
+static void bury_dead(struct block_cache *c)
+{
+    while (c->dead) {
+        struct block *b = c->dead;
+        c->dead = b->hash_next;
+        fold_sites(c, b);
+        block_free(b);
+    }
+}
+
+static void page_sync_lines(struct block_cache *c, struct code_page *page)
+{
+    if (physmem_is_ram(c->pm, page->page))
+        physmem_set_code_lines(c->pm, page->page, page_lines(page));
+}
+
+static bool head_overlaps(const struct block *b, paddr pa, uint64_t len)
+{
+    return b->pa < pa + len && pa < b->pa + head_bytes(b);
+}
+
+static bool tail_overlaps(const struct block *b, paddr pa, uint64_t len)
+{
+    return b->pa2 < pa + len && pa < b->pa2 + (b->bytes - head_bytes(b));
+}
+
+/* Kill the blocks of one page that [pa, pa + len) touches. */
+static void page_written(struct block_cache *c, struct code_page *page, paddr pa, uint64_t len)
+{
+    bool any = false;
+    struct block *next;
+    for (struct block *b = page->blocks; b; b = next) {
+        next = b->page_next;
+        if (head_overlaps(b, pa, len)) {
+            block_kill(c, b);
+            any = true;
+        }
+    }
+    for (struct block *b = page->crossing; b; b = next) {
+        next = b->page2_next;
+        if (tail_overlaps(b, pa, len)) {
+            block_kill(c, b);
+            any = true;
+        }
+    }
+    if (!any)
+        return;
+    clear_links(page);
+    page_sync_lines(c, page);
+}
+
+void block_code_written(void *opaque, paddr pa, size_t len)
+{
+    struct block_cache *c = opaque;
+    while (len > 0) {
+        uint64_t room = PAGE_SIZE - (pa & ~PAGE_MASK);
+        uint64_t part = len < room ? len : room;
+        if (physmem_code_lines(c->pm, pa) & lines_of(pa & ~PAGE_MASK, part)) {
+            struct code_page *page = *page_slot(c, pa & PAGE_MASK);
+            if (page)
+                page_written(c, page, pa, part);
+        }
+        pa += part;
+        len -= (size_t)part;
+    }
+}
+
+void block_cache_drop_all(struct block_cache *c)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(c->pages); i++) {
+        for (struct code_page *page = c->pages[i]; page; page = page->next) {
+            while (page->blocks)
+                block_kill(c, page->blocks);
+            while (page->crossing)
+                block_kill(c, page->crossing);
+            page_sync_lines(c, page);
+        }
+    }
+}
+
+static void pages_free(struct block_cache *c)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(c->pages); i++) {
+        while (c->pages[i]) {
+            struct code_page *page = c->pages[i];
+            c->pages[i] = page->next;
+            free(page);
+        }
+    }
+}
+
+void block_cache_destroy(struct block_cache *c)
+{
+    if (!c)
+        return;
+    c->running = NULL;
+    block_cache_drop_all(c);
+    bury_dead(c);
+    pages_free(c);
+    free(c);
+}
+
+/* ---- finding ---- */
+
+/* A block over two pages is right only while the second page is still mapped there. */
+static bool crossing_is_valid(struct vcpu *vcpu, const struct block *b, laddr la, bool *is_fault)
+{
+    paddr pa2;
+    laddr next = ((la | ~PAGE_MASK) + 1) & vcpu->run.la_mask;
+    *is_fault = !mmu_fetch(&vcpu->run.mmu, next, &pa2, &vcpu->run.fault);
+    return !*is_fault && pa2 == b->pa2;
+}
+
+static void make_room(struct block_cache *c)
+{
+    bury_dead(c);
+    if (c->stats.bytes < c->limit)
+        return;
+    block_cache_drop_all(c);
+    bury_dead(c);
+    pages_free(c);
+}
+
+struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
+{
+    struct block_cache *c = vcpu->run.blocks;
+    uint32_t mode = vcpu->run.mode | (exact ? MODE_EXACT : 0);
+    laddr la = (vcpu->run.seg_base_fast[SEG_CS] + rip) & vcpu->run.la_mask;
+    paddr pa;
+    bool is_fault;
+    if (unlikely(c->dead))
+        bury_dead(c);
+    if (!mmu_fetch(&vcpu->run.mmu, la, &pa, &vcpu->run.fault))
+        return NULL;
+    struct block *b = block_lookup(&c->table, pa, mode);
+    if (likely(b && !b->crosses))
+        return b;
+    if (b) {
+        if (crossing_is_valid(vcpu, b, la, &is_fault))
+            return b;
+        if (is_fault)
+            return NULL;
+        block_kill(c, b);
+        page_sync_lines(c, *page_slot(c, b->pa & PAGE_MASK));
+        clear_links(*page_slot(c, b->pa & PAGE_MASK));
+    }
+    make_room(c);
+    b = block_build(vcpu, rip, pa, mode);
+    if (b)
+        block_insert(c, b);
+    return b;
+}
+
+/* ---- odds and ends ---- */
+
+void block_cache_set_running(struct block_cache *c, struct vcpu *vcpu)
+{
+    c->running = vcpu;
+}
+
+void block_cache_set_fold(struct block_cache *c, void (*fold)(void *, const struct site *, uint32_t), void *opaque)
+{
+    c->fold = fold;
+    c->fold_opaque = opaque;
+}
+
+void block_cache_fold_all(struct block_cache *c)
+{
+    bury_dead(c);
+    for (size_t i = 0; i < ARRAY_SIZE(c->pages); i++)
+        for (struct code_page *page = c->pages[i]; page; page = page->next)
+            for (struct block *b = page->blocks; b; b = b->page_next)
+                fold_sites(c, b);
+}
+
+struct block_stats block_cache_stats(const struct block_cache *c)
+{
+    return c->stats;
+}
+
+void block_cache_set_limit(struct block_cache *c, uint64_t bytes)
+{
+    c->limit = bytes;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The block cache: decoded blocks of one VM, shared by its vCPUs, keyed by physical address and mode word. Built on demand,
+ * dropped when their bytes are written. Called by the engine; listens to physmem's code_written. Owns the blocks.
+ */
+#pragma once
+
+#include "cpu/vcpu.h"
+
+struct block_cache;
+
+#define BLOCK_HASH_BITS 16
+
+/* Read inline by exec_goto. */
+struct block_table {
+    struct block *head[1 << BLOCK_HASH_BITS]; /* chains by hash_next */
+};
+
+struct block_cache *block_cache_create(struct physmem *pm);
+void block_cache_destroy(struct block_cache *c);
+struct block_table *block_cache_table(struct block_cache *c);
+
+/*
+ * The block at RIP = rip in this vCPU's mode (exact: with MODE_EXACT), decoding it if need be. NULL: run.fault holds the fetch
+ * fault (#PF, #GP(0) at the CS limit). Never charges budget. Frees dead blocks: no handler may be running.
+ */
+struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact);
+
+/* Physmem's event: bytes [pa, pa + len) of a code page changed. opaque is the cache. */
+void block_code_written(void *opaque, paddr pa, size_t len);
+
+/* Forget everything (policy change, --drop-caches); the running block is left at the next boundary. */
+void block_cache_drop_all(struct block_cache *c);
+
+/* The vCPU that is inside a handler, or NULL: told to break when its block dies. */
+void block_cache_set_running(struct block_cache *c, struct vcpu *vcpu);
+
+/* Visit every live sensitive site, and get the totals of the dead ones through the fold hook set here. */
+void block_cache_set_fold(struct block_cache *c, void (*fold)(void *opaque, const struct site *s, uint32_t mode),
+                          void *opaque);
+void block_cache_fold_all(struct block_cache *c); /* folds and zeroes the counters of live sites */
+
+struct block_stats {
+    uint64_t built;   /* blocks decoded */
+    uint64_t dropped; /* blocks invalidated */
+    uint64_t live;    /* blocks now */
+    uint64_t bytes;   /* host memory they take */
+};
+struct block_stats block_cache_stats(const struct block_cache *c);
+
+/* Host memory a cache may take before it starts over, in bytes. */
+void block_cache_set_limit(struct block_cache *c, uint64_t bytes);
+
+ALWAYS_INLINE uint32_t block_hash(paddr pa, uint32_t mode)
+{
+    uint64_t h = (pa ^ (uint64_t)mode << 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(h >> (64 - BLOCK_HASH_BITS));
+}
+
+ALWAYS_INLINE struct block *block_lookup(const struct block_table *t, paddr pa, uint32_t mode)
+{
+    struct block *b = t->head[block_hash(pa, mode)];
+    while (b && (b->pa != pa || b->mode != mode))
+        b = b->hash_next;
+    return b;
+}

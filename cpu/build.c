@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+#include "cpu/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/exec.h"
+
+/* What is gathered while decoding, before sizes are known. */
+struct draft {
+    struct vcpu *vcpu;                           /* borrowed */
+    uint64_t rip;                                /* of the first instruction */
+    paddr pa;                                    /* of the first byte */
+    uint32_t mode;                               /* mode word */
+    unsigned count;                              /* instructions decoded */
+    unsigned bytes;                              /* their length */
+    bool crosses;                                /* the one instruction continues on the next page */
+    paddr pa2;                                   /* start of that page */
+    bool is_ended;                               /* the last instruction ends the block */
+    uint64_t live;                               /* bit i: flags written by insn i are live */
+    uint64_t wants_insn;                         /* bit i: record i keeps its struct insn */
+    struct insn insn[BLOCK_MAX_RECORDS];         /* decoded */
+    exec_fn *forced[BLOCK_MAX_RECORDS];          /* handler of a record that only raises, or NULL */
+    uint8_t code[BLOCK_MAX_BYTES + INSN_MAX_LEN]; /* the bytes */
+};
+
+static uint8_t operand_index(const struct operand *o)
+{
+    switch (o->kind) {
+    case OPND_GPR:
+        return o->size == 1 ? reg8_offset(o->reg, false) : (uint8_t)(REC_GPR + o->reg);
+    case OPND_GPR_HIGH:
+        return reg8_offset(o->reg, true);
+    case OPND_SREG:
+    case OPND_CR:
+    case OPND_DR:
+    case OPND_ST:
+    case OPND_MMX:
+    case OPND_XMM:
+    case OPND_YMM:
+        return o->reg;
+    default:
+        return REC_NONE;
+    }
+}
+
+static uint8_t fast_segment(const struct insn *in)
+{
+    if (in->seg == SEG_FS || in->seg == SEG_GS)
+        return in->seg;
+    return in->seg == SEG_SS ? SEG_ZERO_SS : SEG_ZERO;
+}
+
+/* base, index, scale, seg, disp of the memory operand. False: a biased displacement would not do either. */
+static void fill_memory(struct rec *rec, const struct insn *in, unsigned off, bool mem64)
+{
+    static const uint8_t biased[] = {[SEG_FS] = SEG_FS_BIASED, [SEG_GS] = SEG_GS_BIASED,
+                                     [SEG_ZERO] = SEG_ZERO_BIASED, [SEG_ZERO_SS] = SEG_ZERO_BIASED};
+    int64_t disp = in->is_moffs ? (int64_t)in->imm : in->disp;
+    rec->base = in->base == REG_NONE ? REC_NONE : in->base == REG_RIP ? REC_RIP : (uint8_t)(REC_GPR + in->base);
+    rec->index = in->index == REG_NONE ? REC_NONE : (uint8_t)(REC_GPR + in->index);
+    rec->scale = mem64 ? in->scale : (uint8_t)(in->scale | in->addrsize << 4);
+    rec->seg = mem64 ? fast_segment(in) : in->seg;
+    if (in->base == REG_RIP)
+        disp += off + in->len;
+    if (mem64 && disp > INT32_MAX && !in->is_moffs) {
+        disp -= SEG_BIAS;
+        rec->seg = biased[rec->seg];
+    }
+    rec->disp = (int32_t)disp;
+}
+
+static bool is_direct_branch(const struct insn *in)
+{
+    return in->operand_count > 0 && in->operands[0].kind == OPND_REL;
+}
+
+bool record_fill(struct rec *rec, const struct insn *in, uint32_t mode, unsigned off, bool *mem64)
+{
+    *rec = (struct rec){.len = in->len, .off = (uint8_t)off};
+    bool is_64 = mode_code(mode) == DECODE_64;
+    *mem64 = is_64 && in->addrsize == 8;
+    rec->dst = in->operand_count > 0 ? operand_index(&in->operands[0]) : REC_NONE;
+    rec->src = in->operand_count > 1 ? operand_index(&in->operands[1]) : REC_NONE;
+    if (in->has_mem)
+        fill_memory(rec, in, off, *mem64);
+    else if (in->seg != SEG_NONE && !is_64)
+        rec->seg = in->seg;
+    else
+        rec->seg = in->seg == SEG_FS || in->seg == SEG_GS ? in->seg : SEG_ZERO_SS;
+    int64_t imm = (int64_t)in->imm;
+    if (is_direct_branch(in)) {
+        imm += off + in->len;
+        if (is_64 && (imm > INT32_MAX || imm < INT32_MIN))
+            return false;
+    }
+    rec->imm = (int32_t)imm;
+    if (!is_direct_branch(in) && imm != (int32_t)imm && imm != (int64_t)(uint32_t)imm)
+        rec->link = in->imm;
+    return true;
+}
+
+/* ---- decoding ---- */
+
+/* Bytes [from, from + len) after the block's start, on its first page; how many are there. */
+static size_t first_page_bytes(struct draft *d, unsigned from, const uint8_t **p)
+{
+    paddr at = d->pa + from;
+    const uint8_t *page = physmem_page(d->vcpu->run.pm, at);
+    if (!page)
+        return 0;
+    *p = page + (at & ~PAGE_MASK);
+    return (size_t)(PAGE_SIZE - (at & ~PAGE_MASK));
+}
+
+/* Code outside RAM (a device's registers): bytes through the bus. Only the first page's part. */
+static size_t bus_bytes(struct draft *d, unsigned from, uint8_t *buf)
+{
+    laddr la = (d->vcpu->run.seg_base_fast[SEG_CS] + d->rip + from) & d->vcpu->run.la_mask;
+    size_t len = (size_t)(PAGE_SIZE - (la & ~PAGE_MASK));
+    struct fault ignored;
+    if (len > INSN_MAX_LEN)
+        len = INSN_MAX_LEN;
+    const struct privilege all = {.user = false, .ac = true};
+    return mmu_read_as(&d->vcpu->run.mmu, all, la, d->vcpu->run.la_mask, buf, len, &ignored) ? len : 0;
+}
+
+/* The instruction runs into the next page: fetch that too. False: run.fault. */
+static bool decode_crossing(struct draft *d, const uint8_t *head, size_t avail, struct insn *in,
+                            enum decode_result *result)
+{
+    struct vcpu *vcpu = d->vcpu;
+    uint8_t *buf = d->code;
+    laddr la = (vcpu->run.seg_base_fast[SEG_CS] + d->rip + avail) & vcpu->run.la_mask;
+    memcpy(buf, head, avail);
+    if (vcpu->run.la_mask == UINT64_MAX && (uint64_t)sext(la, 48) != la) {
+        vcpu->run.fault = fault_code(EXC_GP, 0);
+        return false;
+    }
+    if (!mmu_fetch(&vcpu->run.mmu, la, &d->pa2, &vcpu->run.fault))
+        return false;
+    size_t more = INSN_MAX_LEN - avail;
+    if (!physmem_read(vcpu->run.pm, d->pa2, buf + avail, more))
+        memset(buf + avail, 0xff, more);
+    *result = decoder_decode(vcpu->run.decoder, mode_code(d->mode), buf, INSN_MAX_LEN, in);
+    d->crosses = true;
+    return true;
+}
+
+/* Would an instruction of len bytes at offset off lie within the CS limit? Always in 64-bit mode. */
+static bool within_limit(const struct draft *d, unsigned off, unsigned len)
+{
+    if (mode_code(d->mode) == DECODE_64)
+        return true;
+    return d->rip + off + len - 1 <= d->vcpu->arch.seg_limit[SEG_CS];
+}
+
+static bool is_executed(const struct draft *d, const struct insn *in)
+{
+    return d->vcpu->run.features[insn_row(in->row)->feature];
+}
+
+static bool is_sensitive(const struct draft *d, const struct insn *in)
+{
+    return d->vcpu->run.sens && d->vcpu->run.sens[in->op].exec != NULL;
+}
+
+static void add_insn(struct draft *d, enum decode_result result)
+{
+    struct insn *in = &d->insn[d->count];
+    exec_fn *forced = NULL;
+    if (result == DECODE_TOO_LONG || !within_limit(d, d->bytes, in->len ? in->len : 1))
+        forced = exec_gp0;
+    else if (result == DECODE_UD || !is_executed(d, in))
+        forced = exec_ud;
+    d->forced[d->count++] = forced;
+    d->bytes += in->len;
+    if (forced)
+        d->is_ended = true;
+    else if (insn_row(in->row)->ends_block && !is_sensitive(d, in))
+        d->is_ended = true;
+}
+
+/* Decode the next instruction into the draft. False: the block ends before it, or run.fault if it would be the first. */
+static bool decode_next(struct draft *d)
+{
+    uint8_t bus[INSN_MAX_LEN];
+    const uint8_t *p = bus;
+    size_t avail = first_page_bytes(d, d->bytes, &p);
+    if (avail == 0)
+        avail = bus_bytes(d, d->bytes, bus);
+    if (avail == 0)
+        return false;
+    struct insn *in = &d->insn[d->count];
+    enum decode_result result = decoder_decode(d->vcpu->run.decoder, mode_code(d->mode), p, avail, in);
+    if (result == DECODE_TRUNCATED) {
+        if (d->count > 0 || !decode_crossing(d, p, avail, in, &result))
+            return false;
+    } else {
+        memcpy(d->code + d->bytes, p, in->len < avail ? in->len : avail);
+    }
+    if (d->count > 0 && (d->bytes + in->len > BLOCK_MAX_BYTES || !within_limit(d, d->bytes, in->len)))
+        return false;
+    add_insn(d, result);
+    return true;
+}
+
+/* ---- flag liveness ---- */
+
+/* May it fault, exit or be followed by an event that sees the flags? Anything but plain register work. */
+static bool shows_flags(const struct draft *d, unsigned i)
+{
+    const struct insn *in = &d->insn[i];
+    if (d->forced[i] || in->has_mem || is_sensitive(d, in) || insn_row(in->row)->ends_block)
+        return true;
+    for (unsigned k = 0; k < in->operand_count; k++)
+        if (in->operands[k].kind != OPND_GPR && in->operands[k].kind != OPND_GPR_HIGH &&
+            in->operands[k].kind != OPND_IMM && in->operands[k].kind != OPND_ONE)
+            return true;
+    switch (in->op) {
+    case OP_PUSH:
+    case OP_POP:
+    case OP_PUSHA:
+    case OP_POPA:
+    case OP_ENTER:
+    case OP_LEAVE:
+    case OP_DIV:
+    case OP_IDIV:
+    case OP_AAM:
+    case OP_XLAT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void find_live_flags(struct draft *d)
+{
+    uint32_t live = F_OSZAPC;
+    bool exact = d->mode & (MODE_EXACT | MODE_TF | MODE_BREAK);
+    for (unsigned i = d->count; i-- > 0;) {
+        const struct insn_desc *row = insn_row(d->insn[i].row);
+        bool shows = exact || shows_flags(d, i);
+        uint32_t writes = (row->written | row->undefined) & F_OSZAPC;
+        if (shows || (writes & live) || d->forced[i])
+            d->live |= BIT(i);
+        if (shows)
+            live = F_OSZAPC;
+        else
+            live = (live & ~(writes & ~row->tested)) | (row->tested & F_OSZAPC);
+    }
+}
+
+/* ---- assembling ---- */
+
+static unsigned width_of(const struct insn *in)
+{
+    if (in->operand_count == 0)
+        return WIDTH_32;
+    switch (in->operands[0].size) {
+    case 2:
+        return WIDTH_16;
+    case 4:
+        return WIDTH_32;
+    case 8:
+        return WIDTH_64;
+    default:
+        return WIDTH_8;
+    }
+}
+
+static void make_sensitive(struct vcpu *vcpu, struct block *b, struct rec *rec, const struct insn *in)
+{
+    struct site *site = &b->sites[b->site_count++];
+    *site = (struct site){.ops = &vcpu->run.sens[in->op], .insn = *in};
+    rec->link = (uintptr_t)site;
+    rec->fn = exec_sensitive;
+}
+
+static void make_record(struct draft *d, struct block *b, unsigned i, unsigned off)
+{
+    const struct insn *in = &d->insn[i];
+    struct rec *rec = &b->rec[i];
+    struct selection s = {.in = in,
+                          .mode = d->mode,
+                          .width = (uint8_t)width_of(in),
+                          .flags_live = d->live >> i & 1,
+                          .ends_block = insn_row(in->row)->ends_block};
+    bool fits = record_fill(rec, in, d->mode, off, &s.mem64);
+    if (d->forced[i]) {
+        rec->fn = d->forced[i];
+        return;
+    }
+    if (is_sensitive(d, in)) {
+        make_sensitive(d->vcpu, b, rec, in);
+        return;
+    }
+    rec->fn = fits ? select_handler(&s, rec) : exec_far_branch;
+    if (s.wants_insn || !fits)
+        d->wants_insn |= BIT(i);
+}
+
+static struct block *block_alloc(const struct draft *d)
+{
+    unsigned sites = 0;
+    for (unsigned i = 0; i < d->count; i++)
+        sites += is_sensitive(d, &d->insn[i]);
+    struct block *b = calloc(1, sizeof(*b) + (d->count + 1) * sizeof(struct rec));
+    assert(b);
+    b->sites = sites ? calloc(sites, sizeof(*b->sites)) : NULL;
+    assert(b->sites || !sites);
+    return b;
+}
+
+/* Give the records that asked for it their decoded instruction. */
+static void attach_insns(const struct draft *d, struct block *b)
+{
+    unsigned used = 0;
+    if (!d->wants_insn)
+        return;
+    b->insns = calloc((size_t)__builtin_popcountll(d->wants_insn), sizeof(*b->insns));
+    assert(b->insns);
+    for (unsigned i = 0; i < d->count; i++) {
+        if (!(d->wants_insn >> i & 1))
+            continue;
+        b->insns[used] = d->insn[i];
+        b->rec[i].link = (uintptr_t)&b->insns[used++];
+    }
+}
+
+static struct block *assemble(struct draft *d)
+{
+    struct block *b = block_alloc(d);
+    unsigned off = 0;
+    b->pa = d->pa;
+    b->pa2 = d->crosses ? d->pa2 & PAGE_MASK : 0;
+    b->mode = d->mode;
+    b->crosses = d->crosses;
+    b->bytes = (uint16_t)d->bytes;
+    b->count = (uint8_t)d->count;
+    memcpy(b->copy, d->code, d->bytes);
+    for (unsigned i = 0; i < d->count; i++) {
+        make_record(d, b, i, off);
+        off += d->insn[i].len;
+    }
+    b->rec[d->count] = (struct rec){.fn = exec_block_end, .off = (uint8_t)off, .imm = (int32_t)off};
+    attach_insns(d, b);
+    return b;
+}
+
+struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)
+{
+    struct draft d = {.vcpu = vcpu, .rip = rip, .pa = pa, .mode = mode};
+    unsigned limit = mode & (MODE_TF | MODE_BREAK) ? 1 : BLOCK_MAX_RECORDS;
+    while (d.count < limit && !d.is_ended && !d.crosses && decode_next(&d))
+        continue;
+    if (d.count == 0)
+        return NULL;
+    find_live_flags(&d);
+    struct block *b = assemble(&d);
+    trace_point(vcpu->run.trace, TRACE_block_build, NULL, pa, mode, d.count, 0);
+    return b;
+}
+
+void block_free(struct block *b)
+{
+    free(b->sites);
+    free(b->insns);
+    free(b);
+}

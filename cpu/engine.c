@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* The run loop of a vCPU: find a block, charge it, enter it, settle what was really executed (design section 4). */
+#include "cpu/block.h"
+#include "cpu/debug.h"
+#include "cpu/exec.h"
+#include "cpu/select.h"
+
+#if !HAVE_TAIL_CALLS
+static int exec_loop(struct vcpu *vcpu, const struct rec *rec)
+{
+    for (;;) {
+        int status = rec->fn(vcpu, rec);
+        if (status == EXEC_NEXT)
+            rec++;
+        else if (status == EXEC_CHAIN)
+            rec = vcpu->run.rec;
+        else
+            return status;
+    }
+}
+#endif
+
+/* ---- leaving a block early ---- */
+
+static void patch(struct vcpu *vcpu, struct rec *rec)
+{
+    if (vcpu->run.patched)
+        vcpu->run.patched->fn = vcpu->run.patched_fn;
+    vcpu->run.patched = rec;
+    vcpu->run.patched_fn = rec->fn;
+    rec->fn = exec_break;
+}
+
+static void unpatch(struct vcpu *vcpu)
+{
+    if (vcpu->run.patched)
+        vcpu->run.patched->fn = vcpu->run.patched_fn;
+    vcpu->run.patched = NULL;
+}
+
+void cpu_request_break(struct vcpu *vcpu)
+{
+    struct run *run = &vcpu->run;
+    run->attention = true;
+    if (!run->in_block || run->break_pending)
+        return;
+    run->break_pending = true;
+    run->budget += BUDGET_BREAK;
+    size_t i = (size_t)(run->rec - run->block->rec);
+    assert(i < run->block->count);
+    patch(vcpu, &run->block->rec[i + 1]);
+}
+
+/* ---- ticks ---- */
+
+static unsigned charged(const struct run *run)
+{
+    return run->partial ? run->partial : run->block->count;
+}
+
+uint64_t cpu_ticks_now(const struct vcpu *vcpu)
+{
+    const struct run *run = &vcpu->run;
+    if (!run->in_block)
+        return vcpu->arch.ticks;
+    int64_t budget = run->budget - (run->break_pending ? BUDGET_BREAK : 0);
+    int64_t done = run->budget_start - budget - charged(run) + (run->rec - run->block->rec);
+    return vcpu->arch.ticks + (uint64_t)done;
+}
+
+/* Give back what the block charged for records that did not run. */
+static void refund(struct run *run, enum exec_status status)
+{
+    int64_t done = run->rec - run->block->rec;
+    if (status == EXEC_LOOKUP)
+        return;
+    if (status == EXEC_END || status == EXEC_LEAVE)
+        done++;
+    run->budget += charged(run) - done;
+}
+
+/* ---- one block (and what chains to it) ---- */
+
+/* Enter b at its first record with at most `limit` > 0 ticks of its own. */
+static enum exec_status enter(struct vcpu *vcpu, struct block *b, int64_t limit)
+{
+    struct run *run = &vcpu->run;
+    run->block = b;
+    run->insn_base = vcpu->arch.rip;
+    run->rec = b->rec;
+    run->partial = 0;
+    if (b->count > limit) {
+        run->partial = (uint8_t)limit;
+        patch(vcpu, &b->rec[limit]);
+    }
+    run->budget -= charged(run);
+    run->in_block = true;
+    enum exec_status status = (enum exec_status)EXEC_ENTER(vcpu, b->rec);
+    if (run->block != b)
+        run->partial = 0;
+    if (run->break_pending)
+        run->budget -= BUDGET_BREAK;
+    refund(run, status);
+    run->in_block = false;
+    unpatch(vcpu);
+    return status;
+}
+
+/* Records of b that lie within the CS limit: a non-flat CS is checked per block, at the edge per instruction. */
+static unsigned records_in_limit(const struct vcpu *vcpu, const struct block *b)
+{
+    uint64_t rip = vcpu->arch.rip, limit = vcpu->arch.seg_limit[SEG_CS];
+    unsigned n = 0;
+    if (rip + b->bytes - 1 <= limit)
+        return b->count;
+    while (n < b->count && rip + b->rec[n].off + b->rec[n].len - 1 <= limit)
+        n++;
+    return n;
+}
+
+/* The block for arch.rip that can be entered for `limit` ticks; *limit is lowered at the CS limit. NULL: run.fault. */
+static struct block *find(struct vcpu *vcpu, int64_t *limit)
+{
+    struct block *b = block_find(vcpu, vcpu->arch.rip, false);
+    if (unlikely(b && !(vcpu->run.mode & MODE_FLAT_CS))) {
+        unsigned n = records_in_limit(vcpu, b);
+        if (n == 0) {
+            vcpu->run.fault = fault_code(EXC_GP, 0);
+            return NULL;
+        }
+        if (n < b->count && n < *limit)
+            *limit = n;
+    }
+    if (likely(!b || b->count <= *limit))
+        return b;
+    return block_find(vcpu, vcpu->arch.rip, true);
+}
+
+/* Instruction breakpoints, before the instruction, unless RF is set. True: run.fault is #DB. */
+static bool hits_insn_breakpoint(struct vcpu *vcpu)
+{
+    struct cpu *cpu = &vcpu->arch;
+    if (cpu->rflags & F_RF)
+        return false;
+    uint64_t match = debug_insn_match(cpu, vcpu->run.seg_base_fast[SEG_CS] + cpu->rip);
+    if (match)
+        vcpu->run.fault = (struct fault){.vector = EXC_DB, .dr6 = match};
+    return match;
+}
+
+/*
+ * One entry. limit: most ticks it may take. With TF set, a shadow or breakpoints exactly one instruction runs, so that the
+ * boundary after it is seen.
+ */
+static enum exec_status step(struct vcpu *vcpu, int64_t limit)
+{
+    struct run *run = &vcpu->run;
+    struct block *b = find(vcpu, &limit);
+    if (unlikely(!b))
+        return EXEC_FAULT;
+    int64_t hold = limit < run->budget ? run->budget - limit : 0;
+    run->budget -= hold;
+    run->budget_start -= hold;
+    enum exec_status status = enter(vcpu, b, limit);
+    run->budget += hold;
+    run->budget_start += hold;
+    return status;
+}
+
+/* TF, RF, breakpoints and interrupt shadows: instruction by instruction. */
+static enum exec_status step_carefully(struct vcpu *vcpu)
+{
+    struct cpu *cpu = &vcpu->arch;
+    bool traps = cpu->rflags & F_TF;
+    if ((vcpu->run.mode & MODE_BREAK) && hits_insn_breakpoint(vcpu))
+        return EXEC_FAULT;
+    cpu->int_shadow = SHADOW_NONE;
+    bool had_rf = cpu->rflags & F_RF;
+    cpu->rflags &= ~(uint64_t)F_RF;
+    enum exec_status status = step(vcpu, 1);
+    if (status == EXEC_FAULT) {
+        cpu->rflags |= had_rf ? F_RF : 0;
+        return status;
+    }
+    if (traps) {
+        cpu->pending_db |= DR6_BS;
+        vcpu->run.attention = true;
+    }
+    return status == EXEC_LEAVE ? status : EXEC_END;
+}
+
+static bool needs_care(const struct vcpu *vcpu)
+{
+    return vcpu->arch.int_shadow || (vcpu->run.mode & (MODE_TF | MODE_BREAK)) ||
+           (vcpu->arch.rflags & F_RF);
+}
+
+static enum cpu_exit run_blocks(struct vcpu *vcpu)
+{
+    struct run *run = &vcpu->run;
+    while (run->budget > 0) {
+        bool care = unlikely(needs_care(vcpu));
+        enum exec_status status = care ? step_carefully(vcpu) : step(vcpu, run->budget);
+        if (status == EXEC_FAULT)
+            return CPU_EXIT_FAULT;
+        if (status == EXEC_LEAVE)
+            return CPU_EXIT_LEAVE;
+        if (run->break_pending || (care && status == EXEC_END) || (status == EXEC_END && run->attention))
+            return CPU_EXIT_BREAK;
+    }
+    return CPU_EXIT_BUDGET;
+}
+
+enum cpu_exit cpu_run(struct vcpu *vcpu)
+{
+    struct run *run = &vcpu->run;
+    assert(run->budget > 0);
+    flags_set_status(vcpu, vcpu->arch.rflags);
+    run->budget_start = run->budget;
+    run->rep_extra = 0;
+    block_cache_set_running(run->blocks, vcpu);
+    enum cpu_exit why = run_blocks(vcpu);
+    block_cache_set_running(run->blocks, NULL);
+    run->break_pending = false;
+    run->insn_base = 0;
+    uint64_t done = (uint64_t)(run->budget_start - run->budget);
+    vcpu->arch.ticks += done;
+    vcpu->arch.retired += done - run->rep_extra;
+    vcpu->arch.rflags = flags_get(vcpu);
+    return why;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Handlers that belong to no family: raising, block ends and links, sensitive slots. */
+#include "cpu/block.h"
+#include "cpu/exec.h"
+#include "cpu/segment.h"
+#include "cpu/select.h"
+
+int exec_fault(struct vcpu *vcpu, const struct rec *rec)
+{
+    vcpu->run.rec = rec;
+    return EXEC_FAULT;
+}
+
+int exec_raise(struct vcpu *vcpu, const struct rec *rec, unsigned vector)
+{
+    vcpu->run.fault = fault_plain((uint8_t)vector);
+    return exec_fault(vcpu, rec);
+}
+
+int exec_raise_code(struct vcpu *vcpu, const struct rec *rec, unsigned vector, uint32_t code)
+{
+    vcpu->run.fault = fault_code((uint8_t)vector, code);
+    return exec_fault(vcpu, rec);
+}
+
+int exec_ud(struct vcpu *vcpu, const struct rec *rec)
+{
+    return exec_raise(vcpu, rec, EXC_UD);
+}
+
+int exec_nm(struct vcpu *vcpu, const struct rec *rec)
+{
+    return exec_raise(vcpu, rec, EXC_NM);
+}
+
+int exec_gp0(struct vcpu *vcpu, const struct rec *rec)
+{
+    return exec_raise_code(vcpu, rec, EXC_GP, 0);
+}
+
+int exec_break(struct vcpu *vcpu, const struct rec *rec)
+{
+    vcpu->run.rec = rec;
+    vcpu->arch.rip = rec_rip(vcpu, rec);
+    return EXEC_BREAK;
+}
+
+/* ---- near transfers ---- */
+
+bool rip_is_valid(struct vcpu *vcpu, uint64_t target)
+{
+    if (mode_code(vcpu->run.mode) == DECODE_64 ? is_canonical(target)
+                                               : target <= vcpu->arch.seg_limit[SEG_CS])
+        return true;
+    return raise_fault_code(vcpu, EXC_GP, 0);
+}
+
+/* Leave for the run loop to find the block at target. */
+static int leave_to(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    if (!rip_is_valid(vcpu, target))
+        return exec_fault(vcpu, rec);
+    vcpu->arch.rip = target;
+    return EXEC_LOOKUP;
+}
+
+static bool may_chain(const struct vcpu *vcpu)
+{
+    const uint32_t single = MODE_TF | MODE_BREAK;
+    return (vcpu->run.mode & (MODE_FLAT_CS | single)) == MODE_FLAT_CS;
+}
+
+int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    const struct vtlb_view *view = &vcpu->run.mmu.view;
+    const struct vtlb_entry *e = &view->fetch[target >> PAGE_SHIFT & view->index_mask];
+    if (likely(e->tag == (target & PAGE_MASK) && may_chain(vcpu))) {
+        struct block *b =
+            block_lookup((struct block_table *)(void *)vcpu->run.blocks, target + e->addend, vcpu->run.mode);
+        if (likely(b && !b->crosses)) {
+            int64_t left = vcpu->run.budget - b->count;
+            if (likely(left >= 0)) {
+                vcpu->run.budget = left;
+                vcpu->run.block = b;
+                vcpu->run.insn_base = target;
+                CHAIN_TO(vcpu, b->rec);
+            }
+        }
+    }
+    return leave_to(vcpu, rec, target);
+}
+
+/* Remember in rec the block at target, which lies in the same page as the running one. */
+static void make_link(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    struct block *from = vcpu->run.block;
+    paddr pa = (from->pa & PAGE_MASK) | (target & ~PAGE_MASK);
+    struct block *b = block_lookup((struct block_table *)(void *)vcpu->run.blocks, pa, from->mode);
+    if (!b || b->crosses || b->is_dead || from->is_dead || from->crosses)
+        return;
+    size_t i = (size_t)(rec - from->rec);
+    from->rec[i].link = (uintptr_t)b;
+    from->link_mask |= BIT(i);
+}
+
+int exec_goto_slow(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    bool same_page = ((target ^ vcpu->run.insn_base) & PAGE_MASK) == 0;
+    if (same_page && may_chain(vcpu) && !(vcpu->run.block->mode & MODE_EXACT) && rec->link == 0)
+        make_link(vcpu, rec, target);
+    return exec_goto(vcpu, rec, target);
+}
+
+int exec_block_end(struct vcpu *vcpu, const struct rec *rec)
+{
+    uint64_t target = rip_wrap(vcpu, vcpu->run.insn_base + (uint64_t)rec->imm);
+    if (unlikely(!may_chain(vcpu))) {
+        vcpu->arch.rip = target;
+        return EXEC_LOOKUP;
+    }
+    return exec_goto_direct(vcpu, rec, target);
+}
+
+/* ---- direct branches that don't fit a record ---- */
+
+static bool far_branch_taken(struct vcpu *vcpu, const struct insn *in)
+{
+    return in->op != OP_JCC || flag_condition(vcpu, in->opcode & 15);
+}
+
+static bool far_branch_push(struct vcpu *vcpu, const struct insn *in, uint64_t next)
+{
+    return in->op != OP_CALL_NEAR || stack_push(vcpu, 8, next);
+}
+
+/* JMP, CALL, Jcc rel32 of 64-bit mode only: LOOPcc and JrCXZ have 8-bit displacements. */
+int exec_far_branch(struct vcpu *vcpu, const struct rec *rec)
+{
+    const struct insn *in = (const struct insn *)(uintptr_t)rec->link;
+    uint64_t next = rec_next_rip(vcpu, rec);
+    uint64_t target = far_branch_taken(vcpu, in) ? next + in->imm : next;
+    vcpu->run.rec = rec;
+    if (!rip_is_valid(vcpu, target) || !far_branch_push(vcpu, in, next))
+        return exec_fault(vcpu, rec);
+    vcpu->arch.rip = target;
+    return EXEC_LOOKUP;
+}
+
+/* ---- sensitive instructions ---- */
+
+int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct site *site = (struct site *)(uintptr_t)rec->link;
+    site->count++;
+    vcpu->run.rec = rec;
+    vcpu->run.next_rip = rec_next_rip(vcpu, rec);
+    vcpu->arch.rip = rec_rip(vcpu, rec);
+    switch (site->ops->exec(vcpu, &site->insn)) {
+    case SENS_NEXT:
+        NEXT;
+    case SENS_END:
+        vcpu->arch.rip = vcpu->run.next_rip;
+        return EXEC_END;
+    case SENS_JUMP:
+        return EXEC_END;
+    case SENS_LEAVE:
+        vcpu->arch.rip = vcpu->run.next_rip;
+        return EXEC_LEAVE;
+    case SENS_AGAIN:
+        vcpu->run.rep_extra++;
+        return EXEC_END;
+    default:
+        return EXEC_FAULT;
+    }
+}
