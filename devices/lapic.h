@@ -136,6 +136,9 @@ void lapic_extint_acknowledge(struct lapic *lapic);
 /* Processor priority as of "Task and Processor Priorities". */
 uint8_t lapic_ppr(const struct lapic *lapic);
 
+/* Is the APIC software enable bit of the spurious vector register set? */
+bool lapic_is_software_enabled(const struct lapic *lapic);
+
 /* ---- from outside ---- */
 
 /* Drive pin n: 0 is LINT0, 1 is LINT1. A listener for struct irq_line: opaque is the struct lapic. */
