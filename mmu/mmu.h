@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Linear address to host memory: the guest page walk and the coherent virtual TLB (design section 5). One struct mmu
+ * per vCPU, one struct mmu_vm per VM behind them. Called by the engines (hits inline through the view, misses here),
+ * by monitor/emulate for system accesses, by gdb. Owns the arrays; never delivers a fault, never knows a vCPU.
+ */
+#pragma once
+
+#include "base/trace.h"
+#include "base/types.h"
+#include "mmu/fault.h"
+#include "mmu/physmem.h"
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
+
+/* Paging mode of one stage (SDM Vol. 3A, "Paging Modes and Control Bits"). */
+enum mmu_format { MMU_OFF, MMU_LEGACY, MMU_PAE, MMU_LEVEL4 };
+
+struct mmu_stage {
+    paddr root;        /* CR3 without PCID and flag bits; unused with MMU_OFF */
+    uint64_t pdpte[4]; /* MMU_PAE: the PDPTE registers, loaded with CR3 */
+    uint8_t format;    /* enum mmu_format */
+};
+
+/* Everything that changes a walk: the key of an address space. */
+struct mmu_ctx {
+    struct mmu_stage guest;  /* linear to guest-physical */
+    struct mmu_stage nested; /* of a nested guest: its guest-physical to ours; MMU_OFF otherwise */
+    bool wp, pse, nxe, smep, smap, pge1g; /* CR0.WP, CR4.PSE, EFER.NXE, CR4.SMEP, CR4.SMAP, 1 GiB pages offered */
+    uint8_t maxphyaddr;      /* physical address width; bits above are reserved in entries */
+};
+
+/* Privilege of an access. Implicit supervisor accesses (descriptor tables, TSS) are {user = false, ac = false}. */
+struct privilege {
+    bool user; /* CPL 3 */
+    bool ac;   /* EFLAGS.AC: lets a supervisor data access through SMAP */
+};
+
+/* ---- the virtual TLB, as hot code sees it ---- */
+
+struct vtlb_entry {
+    uint64_t tag;     /* la of the page; VTLB_INVALID never equals a page address */
+    uint64_t addend;  /* read, write: host address - la (mod 2^64); fetch: pa - la */
+};
+
+#define VTLB_INVALID UINT64_C(1)
+
+struct vtlb_view {
+    struct vtlb_entry *read;  /* of the current address space and privilege; never NULL */
+    struct vtlb_entry *write; /* only pages that are dirty for all and have page state 0 */
+    struct vtlb_entry *fetch; /* addend gives the guest-physical address */
+    uint64_t index_mask;      /* entries - 1; index = la >> 12 & index_mask */
+};
+
+struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */
+struct mmu_private; /* address spaces and arrays of one vCPU */
+
+struct mmu {
+    struct vtlb_view view;   /* first: read by every memory instruction */
+    struct mmu_private *p;   /* owned */
+};
+
+/* Up-call "bus": accesses where there is no RAM. size is 1..8 and never crosses an 8-byte boundary... it may be
+ * any of 1 2 4 8; wider or odd accesses come as several. */
+struct bus_ops {
+    uint64_t (*read)(void *opaque, paddr pa, unsigned size);
+    void (*write)(void *opaque, paddr pa, unsigned size, uint64_t v);
+};
+
+struct mmu_config {
+    unsigned entries; /* per array, a power of two, 16..65536; default 1024 */
+    unsigned spaces;  /* address spaces kept per vCPU; default 16 */
+};
+
+/* pm's page_event hooks traced_written, revoke_write, revoke_all are taken over by the mmu_vm. */
+struct mmu_vm *mmu_vm_create(struct physmem *pm, struct trace *trace);
+void mmu_vm_destroy(struct mmu_vm *mv);
+
+/* 0 or -ENOMEM. bus is borrowed. */
+int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config, const struct bus_ops *bus,
+             void *bus_opaque);
+void mmu_fini(struct mmu *mmu);
+
+/* Switch to the address space of ctx: arrays of the most recent spaces are kept. Cheap when it is current or recent. */
+void mmu_set_context(struct mmu *mmu, const struct mmu_ctx *ctx);
+const struct mmu_ctx *mmu_context(const struct mmu *mmu);
+
+/* Switch the view to the arrays of this privilege. force_slow: the view always misses (alignment checking is on, data
+ * breakpoints are armed), so that every access comes to mmu_read / mmu_write's caller. */
+void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow);
+
+/* Drop every cached translation of this vCPU (--drop-caches, INVD-like events, tests). Must change nothing. */
+void mmu_drop_caches(struct mmu *mmu);
+void mmu_vm_drop_page(struct mmu_vm *mv, paddr page); /* all translations to one physical page, all vCPUs */
+/* A region of guest-physical space changed what answers there (PAM, BAR): drop everything, all vCPUs. */
+void mmu_vm_drop_all(struct mmu_vm *mv);
+
+/*
+ * Translate the linear address of one access that lies within a page.
+ *   ctx     stages and the control bits that change a walk
+ *   as      effective privilege of this access
+ *   la      canonical; need not be aligned
+ *   pa      out: physical address; untouched on failure
+ * True on success. False: *fault is #PF with error code and CR2 as in SDM Vol. 3A, "Page-Fault Exceptions".
+ * Writes A and D bits to guest memory per "Accessed and Dirty Flags".
+ */
+bool mmu_translate(struct mmu *mmu, struct privilege as, laddr la, enum access access, paddr *pa,
+                   struct fault *fault);
+
+/* As mmu_translate, but sets no A or D bit, changes nothing and needs no privilege: for debuggers and tracers. */
+bool mmu_peek(struct mmu *mmu, laddr la, paddr *pa);
+
+/*
+ * Accesses with the view's current privilege (mmu_read, mmu_write) or an explicit one (_as). Any length, any
+ * alignment, page crossing included: every page is translated before the first byte is read or written. la is
+ * canonical; la_mask wraps linear addresses (UINT32_MAX outside 64-bit mode, else UINT64_MAX). RAM, ROM and bus.
+ * Little-endian bytes in guest order. False: *fault, nothing changed. Fills the arrays for RAM.
+ */
+bool mmu_read(struct mmu *mmu, laddr la, uint64_t la_mask, void *buf, size_t len, struct fault *fault);
+bool mmu_write(struct mmu *mmu, laddr la, uint64_t la_mask, const void *buf, size_t len, struct fault *fault);
+bool mmu_read_as(struct mmu *mmu, struct privilege as, laddr la, uint64_t la_mask, void *buf, size_t len,
+                 struct fault *fault);
+bool mmu_write_as(struct mmu *mmu, struct privilege as, laddr la, uint64_t la_mask, const void *buf, size_t len,
+                  struct fault *fault);
+
+/* Translate all pages of [la, la + len) with write (or read) intent and touch nothing else: for read-modify-write and
+ * multi-access instructions (design section 5, "Fault order"). */
+bool mmu_probe(struct mmu *mmu, laddr la, uint64_t la_mask, size_t len, enum access access, struct fault *fault);
+
+/*
+ * Bulk: the host address of la for `access`, valid to the end of its page until the next call into mmu or
+ * physmem. NULL with *fault untouched and *is_fault false when the page is special (bus, ROM on write, traced, code ...): go
+ * byte by byte through mmu_read / mmu_write. NULL with *is_fault true: *fault.
+ */
+uint8_t *mmu_span(struct mmu *mmu, laddr la, enum access access, bool *is_fault, struct fault *fault);
+
+/* Code address to physical, fetch rights checked (NX, SMEP, U/S). Inline hit in mmu/inline.h as mmu_fetch. */
+bool mmu_fetch_slow(struct mmu *mmu, laddr la, paddr *pa, struct fault *fault);
+
+ALWAYS_INLINE bool mmu_fetch(struct mmu *mmu, laddr la, paddr *pa, struct fault *fault)
+{
+    const struct vtlb_entry *e = &mmu->view.fetch[la >> PAGE_SHIFT & mmu->view.index_mask];
+    if (likely(e->tag == (la & PAGE_MASK))) {
+        *pa = la + e->addend;
+        return true;
+    }
+    return mmu_fetch_slow(mmu, la, pa, fault);
+}
+
+/*
+ * Load the four PDPTE registers for CR3 = cr3 in PAE mode (SDM Vol. 3A, "PDPTE Registers"). False: a reserved bit is
+ * set in a present one (the caller raises #GP(0)); out is then untouched.
+ */
+bool mmu_load_pdptes(struct physmem *pm, uint64_t cr3, uint8_t maxphyaddr, uint64_t out[4]);
+
+/* Counters for `info tlb` and the benchmark: outside the guest's state. */
+struct mmu_counters {
+    uint64_t fills[3];       /* misses filled, by enum access */
+    uint64_t walks;          /* guest page walks */
+    uint64_t walk_refs;      /* table entries read */
+    uint64_t space_switches; /* mmu_set_context that changed the space */
+    uint64_t space_evictions; /* a space was recycled */
+    uint64_t traced_writes;  /* writes that hit a traced table page */
+    uint64_t dropped;        /* entries dropped by traced writes and revocations */
+};
+const struct mmu_counters *mmu_counters(const struct mmu *mmu);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the MMU: what walk.c, table.c, vtlb.c, revoke.c and access.c share. Nobody outside mmu/
+ * includes it.
+ *
+ *   mmu_vm -> mmu_private (one per vCPU) -> space (one per recent address space) -> arrays of
+ * vtlb_entry space -> table_user: a tree that mirrors the part of the guest's paging structures
+ * behind which something is cached physical page -> table_page -> its table_users: found from a
+ * traced write
+ */
+#pragma once
+
+#include "mmu/mmu.h"
+#include "mmu/physmem_priv.h"
+
+/* In a tag: misses inline, but the slow path knows the translation: addend is pa - la. Above any
+ * alignment bits an engine may fold into its comparison. For pages that are special, and for the
+ * bus. */
+#define VTLB_SLOW UINT64_C(0x800)
+
+/* Privilege classes. Without SMAP, supervisor accesses are all CLASS_S. */
+enum { CLASS_S, CLASS_S_AC, CLASS_U, CLASSES };
+#define ARRAYS 3 /* per class, by enum access */
+
+/* Bits of a paging-structure entry (SDM Vol. 3A, "Hierarchical Paging Structures: an Overview"). */
+#define PTE_P UINT64_C(0x01)
+#define PTE_RW UINT64_C(0x02)
+#define PTE_US UINT64_C(0x04)
+#define PTE_A UINT64_C(0x20)
+#define PTE_D UINT64_C(0x40)
+#define PTE_PS UINT64_C(0x80)
+#define PTE_XD BIT(63)
+
+/* What the levels walked so far allow. */
+enum { RIGHT_USER = 1, RIGHT_WRITE = 2, RIGHT_EXEC = 4, RIGHTS_ALL = 7 };
+
+#define USED_WORDS 8   /* one bit per 8 bytes of a table page */
+#define WALK_SLOTS 256 /* of the walk cache of a space */
+#define USERS_MAX                                                                                  \
+    8192 /* table users of one space: beyond, the space starts anew; bounds a hostile guest */
+
+/* One use of a table page: by this space, for linear addresses from base on, at this level. */
+struct table_user {
+    struct table_page *table;    /* what it uses */
+    struct table_user *prev;     /* in table->users */
+    struct table_user *next;     /* in table->users; in the free list when free */
+    struct table_user *parent;   /* the use of the table one level up, NULL at the root */
+    struct table_user *child;    /* first use of a table one level down */
+    struct table_user *sib_prev; /* in parent->child */
+    struct table_user *sib_next; /* in parent->child */
+    struct space *space;         /* whose; NULL when free */
+    laddr base;                  /* first linear address it translates; 0 for a level-4 root */
+    uint8_t level;               /* 1: page table ... 4: PML4 table */
+    uint8_t span_shift;          /* log2 of the bytes it translates */
+    uint8_t rights;              /* of the levels above it */
+    uint64_t used[USED_WORDS];   /* entries through which something was cached since they were last
+                                    written */
+};
+
+/* A physical page with PAGE_TRACED. */
+struct table_page {
+    paddr page;               /* its address */
+    struct table_user *users; /* never empty */
+    uint64_t any[USED_WORDS]; /* superset of the users' `used` */
+    unsigned writes;          /* traced writes since the last fill that went through it */
+    uint8_t level;            /* highest level among its users so far */
+};
+
+/* An address space of a vCPU. */
+struct space {
+    struct mmu_private *owner; /* its vCPU's */
+    struct mmu_ctx ctx;        /* its key */
+    struct vtlb_entry
+        *array[CLASSES][ARRAYS]; /* [0] owns the class's three; NULL until the class is used */
+    struct table_user *root[4];  /* of its tree; by PDPTE register with MMU_PAE */
+    struct table_user
+        *slot[WALK_SLOTS]; /* walk cache, by la >> 21: use of the leaf's table; check it */
+    uint64_t reserved;     /* bits that are reserved in every entry */
+    uint64_t last_use;     /* for recycling */
+    unsigned users;        /* nodes in its tree */
+    bool filled;           /* something may be cached or registered */
+    bool writes_stale;     /* fast write entries must go before it becomes current */
+};
+
+struct mmu_private {
+    struct mmu *mmu;              /* whose */
+    struct mmu_vm *mv;            /* borrowed */
+    struct physmem *pm;           /* borrowed */
+    const struct bus_ops *bus;    /* borrowed; NULL: nothing answers */
+    void *bus_opaque;             /* of bus */
+    struct mmu_private *next;     /* in mv->vcpus */
+    struct space *space;          /* owned; `spaces` of them */
+    struct space *current;        /* the one of the view */
+    struct vtlb_entry *miss;      /* owned; never hits: the view's arrays under force_slow */
+    unsigned entries;             /* per array */
+    unsigned spaces;              /* how many */
+    unsigned class;               /* of the view */
+    struct privilege as;          /* of the view */
+    bool force_slow;              /* the view misses */
+    uint64_t clock;               /* counts context switches, for recycling */
+    struct mmu_counters counters; /* outside the guest's state */
+};
+
+struct user_chunk;
+
+struct mmu_vm {
+    struct physmem *pm;            /* borrowed */
+    struct trace *trace;           /* borrowed; may be NULL */
+    struct mmu_private *vcpus;     /* all of the VM */
+    struct table_user *free_users; /* linked by next */
+    struct user_chunk
+        *chunks; /* owned; records are recycled, never freed: the walk cache points at them */
+    uint64_t traced_writes; /* counter */
+    unsigned ad_size;       /* not 0: a walk is setting A or D in an entry of this size */
+};
+
+/* ---- walk.c ---- */
+
+struct walk_step {
+    paddr table;     /* page of the entry */
+    uint64_t entry;  /* as read */
+    uint16_t offset; /* of the entry in the page */
+    uint8_t level;   /* of the table */
+    uint8_t rights;  /* of the levels above */
+};
+
+struct walk {
+    paddr pa;                 /* the translation */
+    unsigned steps;           /* used entries of step */
+    struct walk_step step[4]; /* the entries used, root first */
+    bool cacheable;           /* all tables were in RAM */
+};
+
+/*
+ * Walk the tables of s for la, whose format is not MMU_OFF. from: NULL, or the registered use of a
+ * table on the path, where the walk begins. False: *fault. Sets A and D.
+ */
+bool walk_tables(struct space *s, unsigned class, laddr la, enum access access,
+                 const struct table_user *from, struct walk *w, struct fault *fault);
+
+/* As above, but from the root, without rights, and without a trace. */
+bool walk_peek(const struct space *s, laddr la, struct walk *w);
+
+/* Bits that are reserved in every entry of ctx's format. */
+uint64_t walk_reserved_bits(const struct mmu_ctx *ctx);
+
+/* Geometry: log2 of the bytes translated by one entry of a table at this level, and of one 8-byte
+ * slot of it. */
+unsigned walk_entry_shift(const struct mmu_ctx *ctx, unsigned level);
+unsigned walk_slot_shift(const struct mmu_ctx *ctx, unsigned level);
+
+/* ---- table.c ---- */
+
+/* The use of a table from which a walk for la may start; NULL: from the root. */
+ALWAYS_INLINE struct table_user *table_resume(const struct space *s, laddr la)
+{
+    struct table_user *u = s->slot[la >> 21 & (WALK_SLOTS - 1)];
+    return u && u->space == s && !((la ^ u->base) >> u->span_shift) ? u : NULL;
+}
+
+/* Trace the tables of a walk on behalf of s. False: could not; nothing may be cached from this
+ * walk. */
+bool table_register(struct space *s, struct table_user *from, const struct walk *w, laddr la);
+
+/* Forget every use by this space, without touching its arrays. */
+void table_release_space(struct space *s);
+
+/* The up-call: bytes of a traced page changed. */
+void table_written(void *mv, paddr pa, size_t len);
+
+void table_free_pool(struct mmu_vm *mv);
+
+/* ---- vtlb.c ---- */
+
+/* Index of la in every array. */
+ALWAYS_INLINE size_t vtlb_index(const struct mmu_private *p, laddr la)
+{
+    return (size_t)(la >> PAGE_SHIFT & (p->entries - 1));
+}
+
+/* The class of accesses with privilege `as` in this context. */
+ALWAYS_INLINE unsigned vtlb_class(const struct mmu_ctx *ctx, struct privilege as)
+{
+    if (ctx->guest.format == MMU_OFF)
+        return CLASS_S;
+    return as.user ? CLASS_U : ctx->smap && as.ac ? CLASS_S_AC : CLASS_S;
+}
+
+/* The arrays of a class exist, made now if need be. */
+bool vtlb_class_ready(struct space *s, unsigned class);
+
+/* Drop what is cached for [la, la + size), in all arrays of s. */
+void vtlb_drop_page(struct space *s, laddr la);
+void vtlb_drop_range(struct space *s, laddr la, uint64_t size);
+
+/* Forget everything about a space but its key. */
+void vtlb_reset_space(struct space *s);
+
+/* Drop the fast write entries of a space. */
+void vtlb_drop_writes(struct space *s);
+
+/* ---- revoke.c ---- */
+
+/* A write array is about to get page at la, with this host address. */
+void revoke_note_fill(struct mmu_vm *mv, paddr page, const uint8_t *host, laddr la);
+/* The up-calls. */
+void revoke_write(void *mv, paddr page);
+void revoke_all(void *mv, paddr page);

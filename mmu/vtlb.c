@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces and arrays of the virtual TLB: creation, context and privilege switches, dropping.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "mmu/mmu_priv.h"
+
+#define DEFAULT_ENTRIES 1024
+#define DEFAULT_SPACES 16
+
+/* ---- arrays ---- */
+
+static void entries_clear(struct vtlb_entry *e, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        e[i] = (struct vtlb_entry){.tag = VTLB_INVALID};
+}
+
+bool vtlb_class_ready(struct space *s, unsigned class)
+{
+    struct vtlb_entry **a = s->array[class];
+    size_t n = s->owner->entries;
+    if (likely(a[0] != NULL))
+        return true;
+    struct vtlb_entry *e = malloc(ARRAYS * n * sizeof(*e));
+    if (!e)
+        return false;
+    entries_clear(e, ARRAYS * n);
+    for (unsigned k = 0; k < ARRAYS; k++)
+        a[k] = e + k * n;
+    return true;
+}
+
+void vtlb_drop_page(struct space *s, laddr la)
+{
+    size_t i = vtlb_index(s->owner, la);
+    for (unsigned c = 0; c < CLASSES; c++) {
+        for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
+            struct vtlb_entry *e = &s->array[c][k][i];
+            if ((e->tag & PAGE_MASK) == la && e->tag != VTLB_INVALID) {
+                e->tag = VTLB_INVALID;
+                s->owner->counters.dropped++;
+            }
+        }
+    }
+}
+
+void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
+{
+    uint64_t pages = size >> PAGE_SHIFT, entries = s->owner->entries;
+    size_t first = vtlb_index(s->owner, la), mask = s->owner->entries - 1;
+    size_t count = (size_t)(pages < entries ? pages : entries);
+    for (unsigned c = 0; c < CLASSES; c++) {
+        for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
+            for (size_t i = 0; i < count; i++) {
+                struct vtlb_entry *e = &s->array[c][k][(first + i) & mask];
+                if (e->tag - la < size && e->tag != VTLB_INVALID) {
+                    e->tag = VTLB_INVALID;
+                    s->owner->counters.dropped++;
+                }
+            }
+        }
+    }
+}
+
+void vtlb_drop_writes(struct space *s)
+{
+    for (unsigned c = 0; c < CLASSES; c++) {
+        struct vtlb_entry *e = s->array[c][ACCESS_WRITE];
+        for (size_t i = 0; e && i < s->owner->entries; i++)
+            if (!(e[i].tag & ~PAGE_MASK))
+                e[i].tag = VTLB_INVALID;
+    }
+    s->writes_stale = false;
+}
+
+void vtlb_reset_space(struct space *s)
+{
+    if (!s->filled)
+        return;
+    table_release_space(s);
+    for (unsigned c = 0; c < CLASSES; c++)
+        if (s->array[c][0])
+            entries_clear(s->array[c][0], ARRAYS * (size_t)s->owner->entries);
+    s->filled = false;
+    s->writes_stale = false;
+}
+
+/* ---- the VM's side ---- */
+
+struct mmu_vm *mmu_vm_create(struct physmem *pm, struct trace *trace)
+{
+    struct mmu_vm *mv = calloc(1, sizeof(*mv));
+    if (!mv)
+        return NULL;
+    mv->pm = pm;
+    mv->trace = trace;
+    physmem_set_events(pm,
+                       &(struct page_event_ops){.traced_written = table_written,
+                                                .revoke_write = revoke_write,
+                                                .revoke_all = revoke_all},
+                       NULL, mv, NULL);
+    return mv;
+}
+
+static void written_nowhere(void *opaque, paddr pa, size_t len)
+{
+    (void)opaque, (void)pa, (void)len;
+}
+
+static void revoked_nowhere(void *opaque, paddr page)
+{
+    (void)opaque, (void)page;
+}
+
+void mmu_vm_destroy(struct mmu_vm *mv)
+{
+    if (!mv)
+        return;
+    assert(!mv->vcpus);
+    physmem_set_events(mv->pm,
+                       &(struct page_event_ops){.traced_written = written_nowhere,
+                                                .revoke_write = revoked_nowhere,
+                                                .revoke_all = revoked_nowhere},
+                       NULL, NULL, NULL);
+    table_free_pool(mv);
+    free(mv);
+}
+
+void mmu_vm_drop_all(struct mmu_vm *mv)
+{
+    trace_point(mv->trace, TRACE_tlb_flush, "mmu", 0, 0, 0, 0);
+    for (struct mmu_private *p = mv->vcpus; p; p = p->next)
+        for (unsigned i = 0; i < p->spaces; i++)
+            vtlb_reset_space(&p->space[i]);
+}
+
+/* ---- a vCPU's side ---- */
+
+static bool config_is_valid(unsigned entries, unsigned spaces)
+{
+    return entries >= 16 && entries <= 65536 && !(entries & (entries - 1)) && spaces <= 4096;
+}
+
+/* The view follows the current space, class and force_slow. */
+static void view_update(struct mmu_private *p)
+{
+    struct vtlb_view *v = &p->mmu->view;
+    bool ready = vtlb_class_ready(p->current, p->class);
+    struct vtlb_entry **a = p->current->array[p->class];
+    v->read = ready && !p->force_slow ? a[ACCESS_READ] : p->miss;
+    v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
+    v->fetch = ready ? a[ACCESS_FETCH] : p->miss;
+    v->index_mask = p->entries - 1;
+}
+
+int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config,
+             const struct bus_ops *bus, void *bus_opaque)
+{
+    unsigned entries = config && config->entries ? config->entries : DEFAULT_ENTRIES;
+    unsigned spaces = config && config->spaces ? config->spaces : DEFAULT_SPACES;
+    *mmu = (struct mmu){.p = NULL};
+    if (!config_is_valid(entries, spaces))
+        return -EINVAL;
+    struct mmu_private *p = calloc(1, sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    p->space = calloc(spaces, sizeof(*p->space));
+    p->miss = malloc(entries * sizeof(*p->miss));
+    if (!p->space || !p->miss) {
+        free(p->space);
+        free(p->miss);
+        free(p);
+        return -ENOMEM;
+    }
+    entries_clear(p->miss, entries);
+    p->mmu = mmu, p->mv = mv, p->pm = mv->pm;
+    p->bus = bus, p->bus_opaque = bus_opaque;
+    p->entries = entries, p->spaces = spaces;
+    for (unsigned i = 0; i < spaces; i++)
+        p->space[i].owner = p;
+    p->current = p->space;
+    p->next = mv->vcpus;
+    mv->vcpus = p;
+    mmu->p = p;
+    view_update(p);
+    return 0;
+}
+
+void mmu_fini(struct mmu *mmu)
+{
+    struct mmu_private *p = mmu->p;
+    if (!p)
+        return;
+    struct mmu_private **link = &p->mv->vcpus;
+    while (*link != p)
+        link = &(*link)->next;
+    *link = p->next;
+    for (unsigned i = 0; i < p->spaces; i++) {
+        table_release_space(&p->space[i]);
+        for (unsigned c = 0; c < CLASSES; c++)
+            free(p->space[i].array[c][0]);
+    }
+    free(p->space);
+    free(p->miss);
+    free(p);
+    *mmu = (struct mmu){.p = NULL};
+}
+
+/* ---- switching ---- */
+
+static bool ctx_is_same(const struct mmu_ctx *a, const struct mmu_ctx *b)
+{
+    const struct mmu_stage *g = &a->guest, *h = &b->guest;
+    if (g->format != h->format)
+        return false;
+    if (g->format == MMU_OFF)
+        return true;
+    if (g->format == MMU_PAE) {
+        for (unsigned i = 0; i < 4; i++)
+            if (g->pdpte[i] != h->pdpte[i])
+                return false;
+    } else if (g->root != h->root) {
+        return false;
+    }
+    return a->wp == b->wp && a->pse == b->pse && a->nxe == b->nxe && a->smep == b->smep &&
+           a->smap == b->smap && a->pge1g == b->pge1g && a->maxphyaddr == b->maxphyaddr;
+}
+
+/* The space of ctx: a kept one, or the least recently used made anew. */
+static struct space *space_for(struct mmu_private *p, const struct mmu_ctx *ctx)
+{
+    struct space *oldest = p->space;
+    for (unsigned i = 0; i < p->spaces; i++) {
+        struct space *s = &p->space[i];
+        if (s->last_use && ctx_is_same(&s->ctx, ctx))
+            return s;
+        if (s->last_use < oldest->last_use)
+            oldest = s;
+    }
+    if (oldest->filled)
+        p->counters.space_evictions++;
+    vtlb_reset_space(oldest);
+    return oldest;
+}
+
+void mmu_set_context(struct mmu *mmu, const struct mmu_ctx *ctx)
+{
+    struct mmu_private *p = mmu->p;
+    struct space *s = p->current;
+    assert(ctx->nested.format == MMU_OFF); /* one stage: the 2-D walk is not in this module yet */
+    if (!s->last_use || !ctx_is_same(&s->ctx, ctx)) {
+        s = space_for(p, ctx);
+        p->counters.space_switches++;
+        p->current = s;
+    }
+    s->ctx = *ctx;
+    s->reserved = walk_reserved_bits(ctx);
+    s->last_use = ++p->clock;
+    if (s->writes_stale)
+        vtlb_drop_writes(s);
+    p->class = vtlb_class(ctx, p->as);
+    view_update(p);
+}
+
+const struct mmu_ctx *mmu_context(const struct mmu *mmu)
+{
+    return &mmu->p->current->ctx;
+}
+
+void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow)
+{
+    struct mmu_private *p = mmu->p;
+    p->as = as;
+    p->force_slow = force_slow;
+    p->class = vtlb_class(&p->current->ctx, as);
+    view_update(p);
+}
+
+void mmu_drop_caches(struct mmu *mmu)
+{
+    for (unsigned i = 0; i < mmu->p->spaces; i++)
+        vtlb_reset_space(&mmu->p->space[i]);
+}
+
+const struct mmu_counters *mmu_counters(const struct mmu *mmu)
+{
+    mmu->p->counters.traced_writes =
+        mmu->p->mv->traced_writes; /* the VM's: a table belongs to no vCPU */
+    return &mmu->p->counters;
+}
