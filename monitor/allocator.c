@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "monitor/allocator.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint64_t round_up(uint64_t v, uint64_t to)
+{
+    return (v + to - 1) / to * to;
+}
+
+static int open_memory(uint64_t size)
+{
+    int fd = memfd_create("trapline-memory", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int allocator_init(struct allocator *a, uint64_t size, struct err *err)
+{
+    size = round_up(size, ALLOCATOR_EXTENT);
+    *a = (struct allocator){.size = size, .fd = open_memory(size)};
+    if ((size_t)size != size)
+        return err_set(err, ENOMEM, "%llu MiB of guest memory do not fit this host's address space",
+                       (unsigned long long)(size / MiB));
+    int flags = a->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, a->fd, 0);
+    if (p == MAP_FAILED) {
+        int code = errno;
+        if (a->fd >= 0)
+            close(a->fd);
+        err_set(err, code, "cannot reserve %llu MiB of guest memory: %s", (unsigned long long)(size / MiB),
+                strerror(code));
+        err_hint(err, "try a smaller -m");
+        return -code;
+    }
+    a->host = p;
+    return 0;
+}
+
+void allocator_fini(struct allocator *a)
+{
+    if (a->host)
+        munmap(a->host, (size_t)a->size);
+    if (a->fd >= 0)
+        close(a->fd);
+    *a = (struct allocator){.fd = -1};
+}
+
+int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *err)
+{
+    size = round_up(size, ALLOCATOR_EXTENT);
+    if (size > a->size - a->next)
+        return err_set(err, ENOMEM, "machine memory is used up: %llu MiB are asked for, %llu are left",
+                       (unsigned long long)(size / MiB), (unsigned long long)((a->size - a->next) / MiB));
+    *hpa = a->next;
+    a->next += size;
+    return 0;
+}
+
+void allocator_discard(struct allocator *a, haddr hpa, uint64_t size)
+{
+    if (a->fd < 0 || madvise(a->host + hpa, (size_t)size, MADV_REMOVE) != 0)
+        memset(a->host + hpa, 0, (size_t)size);
+}
+
+/* Home frames are backed by the host on first touch, so nothing is ever absent or shared yet. */
+static int backing_populate(void *opaque, paddr page, haddr *hpa)
+{
+    (void)opaque;
+    (void)page;
+    (void)hpa;
+    return -ENOMEM;
+}
+
+static int backing_unshare(void *opaque, paddr page, haddr old, haddr *hpa)
+{
+    (void)opaque;
+    (void)page;
+    (void)old;
+    (void)hpa;
+    return -ENOMEM;
+}
+
+const struct backing_ops allocator_backing = {.populate = backing_populate, .unshare = backing_unshare};

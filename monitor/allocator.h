@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The allocator: owner of machine memory (design section 5). Machine memory is one memory object, mapped once, lazily backed by
+ * the host; a VM's RAM is carved from it as contiguous home extents aligned to 2 MiB. Called by machine.c and by physmem
+ * through `backing`. Never looks inside a frame.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "mmu/physmem.h"
+
+#define ALLOCATOR_EXTENT (2 * MiB)
+
+struct allocator {
+    uint8_t *host; /* owned: the mapping; haddr are offsets into it */
+    uint64_t size; /* bytes of address space reserved */
+    haddr next;    /* first machine address not handed out */
+    int fd;        /* owned: the memory object, or -1 for anonymous memory */
+};
+
+/* Reserve `size` bytes of machine memory (nothing is touched yet). -ENOMEM. */
+int allocator_init(struct allocator *a, uint64_t size, struct err *err);
+void allocator_fini(struct allocator *a);
+
+/* Carve `size` bytes (rounded up to whole extents) as home frames. -ENOMEM when machine memory is used up. */
+int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *err);
+
+/* Give the host back the memory of [hpa, hpa + size), which then reads as zero. */
+void allocator_discard(struct allocator *a, haddr hpa, uint64_t size);
+
+/* The backing up-call of physmem; opaque is the allocator. */
+extern const struct backing_ops allocator_backing;

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor/dispatcher.h"
+
+#include "cpu/debug.h"
+#include "devices/lapic.h"
+#include "monitor/reflect.h"
+
+#define POLL_TURNS 16 /* turns between looks through the door */
+
+/* ---- what a vCPU has waiting ---- */
+
+static int pending_vector(const struct monitor_vcpu *mv)
+{
+    return mv->lapic ? lapic_highest_pending(mv->lapic) : -1;
+}
+
+static bool pending_extint(const struct monitor_vcpu *mv)
+{
+    const struct vm *vm = mv->vm;
+    return vm->board_ops && vm->board_ops->intr && mv->lapic && lapic_accepts_extint(mv->lapic) &&
+           vm->board_ops->intr(mv->vm);
+}
+
+static bool has_interrupt(const struct monitor_vcpu *mv)
+{
+    return pending_vector(mv) >= 0 || pending_extint(mv);
+}
+
+/* Anything that a change of IF, shadow or TPR could make deliverable, or that is due now. */
+static bool has_attention(const struct monitor_vcpu *mv)
+{
+    const struct cpu *cpu = &mv->vcpu->arch;
+    return cpu->nmi_pending || cpu->init_pending || mv->sipi_pending || cpu->pending_db || has_interrupt(mv);
+}
+
+/* May this vCPU execute, or would it wake? */
+static bool is_runnable(const struct monitor_vcpu *mv)
+{
+    const struct cpu *cpu = &mv->vcpu->arch;
+    switch (cpu->activity) {
+    case ACTIVITY_ACTIVE:
+        return true;
+    case ACTIVITY_HLT:
+        return (cpu->nmi_pending && !cpu->nmi_blocked) || cpu->init_pending || cpu->pending_db ||
+               ((cpu->rflags & F_IF) && has_interrupt(mv));
+    case ACTIVITY_WAIT_SIPI:
+        return mv->sipi_pending || cpu->init_pending;
+    default:
+        return cpu->init_pending || cpu->nmi_pending;
+    }
+}
+
+/* ---- delivery ---- */
+
+static void take_tick(struct monitor_vcpu *mv)
+{
+    struct machine *m = mv->vm->machine;
+    mv->vcpu->arch.ticks++;
+    m->s.ticks++;
+    m->s.turn_left -= m->s.turn_left > 0;
+}
+
+static void shut_down(struct monitor_vcpu *mv)
+{
+    mv->vcpu->arch.activity = ACTIVITY_SHUTDOWN;
+    if (mv->vm->board_ops && !mv->vm->machine->no_reboot)
+        mv->vm->machine->reset_requested = true;
+    else
+        machine_stop(mv->vm->machine, STOP_TRIPLE_FAULT, mv->vcpu->run.index);
+}
+
+static void deliver(struct monitor_vcpu *mv, enum event_kind kind, const struct fault *f)
+{
+    struct cpu *cpu = &mv->vcpu->arch;
+    trace_point(&mv->vm->machine->trace, TRACE_event_deliver, NULL, f->vector,
+                f->has_error_code ? f->error_code : 0, cpu->rip, 0);
+    if (kind == EVENT_EXCEPTION)
+        mv->vm->exits.exceptions[f->vector & 31]++;
+    take_tick(mv);
+    if (!reflect_event(mv->vcpu, kind, f))
+        shut_down(mv);
+}
+
+static void deliver_debug_trap(struct monitor_vcpu *mv)
+{
+    struct fault f = {.vector = EXC_DB, .dr6 = mv->vcpu->arch.pending_db};
+    mv->vcpu->arch.pending_db = 0;
+    deliver(mv, EVENT_EXCEPTION, &f);
+}
+
+static void deliver_nmi(struct monitor_vcpu *mv)
+{
+    struct fault f = fault_plain(EXC_NMI);
+    mv->vcpu->arch.nmi_pending = false;
+    mv->vm->exits.nmis++;
+    deliver(mv, EVENT_NMI, &f);
+}
+
+static void deliver_interrupt(struct monitor_vcpu *mv)
+{
+    int vector = pending_vector(mv);
+    if (vector >= 0) {
+        lapic_acknowledge(mv->lapic, (uint8_t)vector);
+    } else {
+        lapic_extint_acknowledge(mv->lapic);
+        vector = mv->vm->board_ops->intr_acknowledge(mv->vm);
+    }
+    struct fault f = fault_plain((uint8_t)vector);
+    mv->vm->exits.interrupts++;
+    deliver(mv, EVENT_EXTERNAL, &f);
+}
+
+static void take_init(struct monitor_vcpu *mv)
+{
+    struct vcpu *vcpu = mv->vcpu;
+    cpu_reset(vcpu, true, cpu_signature(vcpu));
+    lapic_init_reset(mv->lapic);
+    mv->sipi_pending = false;
+    if (vcpu->run.index != 0)
+        vcpu->arch.activity = ACTIVITY_WAIT_SIPI;
+    trace_point(&mv->vm->machine->trace, TRACE_cpu_reset, NULL, vcpu->run.index, 0, 0, 0);
+}
+
+/* SDM Vol. 3A, "MP Initialization Protocol Algorithm": CS = VV00h, base VV000h, IP = 0. */
+static void take_sipi(struct monitor_vcpu *mv)
+{
+    struct cpu *cpu = &mv->vcpu->arch;
+    mv->sipi_pending = false;
+    cpu->seg_sel[SEG_CS] = (uint16_t)(mv->sipi_vector << 8);
+    cpu->seg_base[SEG_CS] = (uint64_t)mv->sipi_vector << 12;
+    cpu->rip = 0;
+    cpu->activity = ACTIVITY_ACTIVE;
+    cpu_update_mode(mv->vcpu);
+    trace_point(&mv->vm->machine->trace, TRACE_sipi, NULL, mv->vcpu->run.index, mv->sipi_vector, 0, 0);
+}
+
+/*
+ * Deliver what is due at this boundary, in the order of SDM Vol. 3A, "Priority Among Concurrent Events": one event. True if
+ * the vCPU may go on executing.
+ */
+static bool deliver_pending(struct monitor_vcpu *mv)
+{
+    struct cpu *cpu = &mv->vcpu->arch;
+    if (cpu->init_pending) {
+        cpu->init_pending = false;
+        take_init(mv);
+    }
+    if (cpu->activity == ACTIVITY_WAIT_SIPI && mv->sipi_pending)
+        take_sipi(mv);
+    if (cpu->activity == ACTIVITY_WAIT_SIPI || cpu->activity == ACTIVITY_SHUTDOWN)
+        return false;
+    if (cpu->pending_db && cpu->int_shadow != SHADOW_MOV_SS)
+        deliver_debug_trap(mv);
+    else if (cpu->nmi_pending && !cpu->nmi_blocked && cpu->int_shadow == SHADOW_NONE)
+        deliver_nmi(mv);
+    else if ((cpu->rflags & F_IF) && cpu->int_shadow == SHADOW_NONE && has_interrupt(mv))
+        deliver_interrupt(mv);
+    mv->vcpu->run.attention = has_attention(mv);
+    return cpu->activity == ACTIVITY_ACTIVE;
+}
+
+/* ---- running ---- */
+
+static uint64_t ticks_until(const struct machine *m, vtime when)
+{
+    vtime now = machine_now(m);
+    if (when == VTIME_NEVER)
+        return UINT64_MAX;
+    if (when <= now)
+        return 0;
+    return (when - now + m->s.ns_per_tick - 1) / m->s.ns_per_tick;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Ticks that may be executed before anybody else must look. */
+static uint64_t next_budget(const struct machine *m)
+{
+    uint64_t budget = smaller(m->s.turn_left, ticks_until(m, m->events.next));
+    budget = smaller(budget, m->stop_at - m->s.ticks);
+    return smaller(budget, m->max_ticks - m->s.ticks);
+}
+
+static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
+{
+    struct machine *m = mv->vm->machine;
+    struct vcpu *vcpu = mv->vcpu;
+    uint64_t before = vcpu->arch.ticks;
+    vcpu->run.budget = (int64_t)budget;
+    m->running = mv;
+    m->running_since = before;
+    enum cpu_exit why = cpu_run(vcpu);
+    m->running = NULL;
+    uint64_t done = vcpu->arch.ticks - before;
+    m->s.ticks += done;
+    m->s.turn_left -= smaller(done, m->s.turn_left);
+    return why;
+}
+
+/* One stretch of the vCPU whose turn it is. */
+static void step_vcpu(struct monitor_vcpu *mv)
+{
+    struct machine *m = mv->vm->machine;
+    struct cpu *cpu = &mv->vcpu->arch;
+    if (cpu->activity == ACTIVITY_HLT && is_runnable(mv))
+        cpu->activity = ACTIVITY_ACTIVE;
+    if (unlikely(mv->vcpu->run.attention || cpu->activity != ACTIVITY_ACTIVE) && !deliver_pending(mv))
+        return;
+    uint64_t budget = next_budget(m);
+    if (budget == 0 || m->stop || m->reset_requested)
+        return;
+    enum cpu_exit why = run_vcpu(mv, budget);
+    if (why == CPU_EXIT_FAULT)
+        deliver(mv, EVENT_EXCEPTION, &mv->vcpu->run.fault);
+    if (m->turn_ended) {
+        m->turn_ended = false;
+        m->s.turn_left = 0;
+    }
+}
+
+/* ---- turns ---- */
+
+/* Give the turn to the next runnable vCPU; false if there is none. */
+static bool next_turn(struct machine *m)
+{
+    struct vm *vm = m->vm;
+    for (unsigned i = 1; i <= vm->vcpu_count; i++) {
+        unsigned next = (m->s.turn_vcpu + i) % vm->vcpu_count;
+        if (is_runnable(&vm->vcpus[next])) {
+            m->s.turn_vcpu = next;
+            m->s.turn_left = m->quantum;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every vCPU is halted: skip to what comes next, sleeping if a person is waiting. */
+static void idle(struct machine *m)
+{
+    vtime now = machine_now(m), until = m->events.next;
+    m->vm->exits.halts++;
+    if (until == VTIME_NEVER && !(m->door.is_interactive && door_is_open(&m->door))) {
+        machine_stop(m, STOP_DEAD_HALT, 0);
+        return;
+    }
+    vtime reached = door_wait(&m->door, now, until);
+    if (reached > now)
+        m->s.idle_ns += reached - now;
+    if (m->door.interrupted && *m->door.interrupted)
+        machine_stop(m, STOP_USER, 0);
+}
+
+static void reset(struct machine *m)
+{
+    m->reset_requested = false;
+    if (m->no_reboot) {
+        machine_stop(m, STOP_RESET, 0);
+        return;
+    }
+    m->vm->board_ops->reset(m->vm);
+}
+
+/* The boundary between turns: the one door, signals. */
+static void between_turns(struct machine *m, unsigned *turns)
+{
+    if (++*turns % POLL_TURNS == 0)
+        door_poll(&m->door);
+    if (m->door.interrupted && *m->door.interrupted)
+        machine_stop(m, STOP_USER, 0);
+}
+
+static bool limit_reached(struct machine *m)
+{
+    if (m->s.ticks >= m->max_ticks)
+        machine_stop(m, STOP_TICK_LIMIT, 0);
+    else if (m->s.ticks >= m->stop_at)
+        machine_stop(m, STOP_POSITION, 0);
+    return m->stop != STOP_NONE;
+}
+
+enum stop_reason machine_run(struct machine *m)
+{
+    unsigned turns = 0;
+    m->stop = STOP_NONE;
+    while (!limit_reached(m)) {
+        if (unlikely(m->reset_requested))
+            reset(m);
+        if (m->events.next <= machine_now(m))
+            event_queue_run(&m->events, machine_now(m));
+        struct monitor_vcpu *mv = &m->vm->vcpus[m->s.turn_vcpu];
+        if (m->s.turn_left == 0 || !is_runnable(mv)) {
+            between_turns(m, &turns);
+            if (!next_turn(m)) {
+                idle(m);
+                continue;
+            }
+            mv = &m->vm->vcpus[m->s.turn_vcpu];
+        }
+        step_vcpu(mv);
+    }
+    return m->stop;
+}

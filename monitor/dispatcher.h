@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dispatcher (Popek and Goldberg's D): it gets every exit that a slot did not settle, decides what comes next and gives
+ * vCPUs their turns. Called by the library's public face only.
+ */
+#pragma once
+
+#include "monitor/machine.h"
+
+/*
+ * Run until something stops the machine: a stop reason, or m->stop_at / m->max_ticks in total ticks. The machine is at an
+ * instruction boundary of every vCPU, complete and ready to be saved, hashed or run on.
+ */
+enum stop_reason machine_run(struct machine *m);

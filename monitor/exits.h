@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exit counters (design section 3): counted at their site, folded into totals by reason and instruction. Printed by `-d exits`.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "cpu/record.h"
+#include "decoder/insn.h"
+
+struct exit_totals {
+    uint64_t by_op[OP_COUNT]; /* exits of sensitive instructions, by op */
+    uint64_t exceptions[32];  /* exceptions delivered, by vector */
+    uint64_t interrupts;      /* external interrupts delivered */
+    uint64_t nmis;            /* NMIs delivered */
+    uint64_t mmio_reads;      /* device accesses by memory */
+    uint64_t mmio_writes;     /* device accesses by memory */
+    uint64_t halts;           /* times every vCPU was halted */
+};
+
+/* The fold hook of the block cache; opaque is the struct exit_totals. */
+void exits_fold(void *opaque, const struct site *site, uint32_t mode);
+
+/* The table at the end of a run, most frequent first, in the shape of `perf kvm stat`. */
+void exits_print(const struct exit_totals *t, uint64_t ticks, FILE *out);

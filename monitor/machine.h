@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine: owner of memory, clock, scheduler and the one door; above the VMs that run on it (design sections 4, 5).
+ * Created by the library's public face (trapline.c); run by the dispatcher. Nothing here is global: two machines in one
+ * process never meet.
+ */
+#pragma once
+
+#include "base/event.h"
+#include "base/trace.h"
+#include "cpu/block.h"
+#include "cpu/vcpu.h"
+#include "decoder/insn.h"
+#include "devices/device.h"
+#include "monitor/allocator.h"
+#include "monitor/emulate/emulate.h"
+#include "monitor/exits.h"
+#include "monitor/host_input.h"
+
+#define MAX_VCPUS 64
+#define MAX_DEVICES 96
+#define DEFAULT_QUANTUM 20000 /* ticks of a turn */
+
+struct machine;
+struct vm;
+struct lapic;
+
+/* The monitor's side of a vCPU. vcpu->run.owner points here. */
+struct monitor_vcpu {
+    const struct emulate_host *host; /* first: what emulators may ask for */
+    struct vm *vm;                   /* borrowed */
+    struct vcpu *vcpu;               /* owned */
+    struct lapic *lapic;             /* borrowed from the board; NULL: none */
+    bool sipi_pending;               /* a start-up IPI came while waiting for one */
+    uint8_t sipi_vector;             /* its page */
+};
+
+/* clang-format off */
+#define MACHINE_STATE(ONE, ARR, S)                                                               \
+    ONE(S, uint64_t, ticks,        "ticks of all vCPUs, in turn order")                          \
+    ONE(S, uint64_t, idle_ns,      "virtual ns skipped while every vCPU was halted")             \
+    ONE(S, uint32_t, turn_vcpu,    "vCPU whose turn it is")                                      \
+    ONE(S, uint64_t, turn_left,    "ticks left of its turn")                                     \
+    ARR(S, uint64_t, prng, 4,      "state of the seeded entropy source (xoshiro256**)")          \
+    ONE(S, uint32_t, ns_per_tick,  "virtual ns a tick takes")                                    \
+    ONE(S, uint64_t, tsc_hz,       "frequency of the guest's TSC")
+#define MONITOR_VCPU_STATE(ONE, ARR, S)                                                          \
+    ONE(S, bool,     sipi_pending, "a start-up IPI is latched")                                  \
+    ONE(S, uint8_t,  sipi_vector,  "its page")
+/* clang-format on */
+STATE_STRUCT(machine_state, MACHINE_STATE);
+
+/* Why the machine stopped. */
+enum stop_reason {
+    STOP_NONE,
+    STOP_POWER_OFF,    /* ACPI S5 */
+    STOP_DEBUG_EXIT,   /* isa-debug-exit; stop_code */
+    STOP_RESET,        /* guest asked for reset and -no-reboot is given */
+    STOP_TRIPLE_FAULT, /* shutdown state */
+    STOP_DEAD_HALT,    /* every vCPU halted and nothing can wake one */
+    STOP_TICK_LIMIT,   /* --max-ticks */
+    STOP_POSITION,     /* a position the caller asked for (hash, save) was reached */
+    STOP_USER,         /* the user asked (Ctrl-A x, a signal) */
+};
+
+struct vm {
+    struct machine *machine;                /* borrowed */
+    struct physmem *pm;                     /* owned */
+    struct mmu_vm *mmu;                     /* owned */
+    struct block_cache *blocks;             /* owned */
+    struct io_space pio;                    /* ports */
+    struct io_space mmio;                   /* guest-physical addresses without RAM */
+    struct monitor_vcpu vcpus[MAX_VCPUS];   /* vcpu_count of them */
+    unsigned vcpu_count;                    /* -smp */
+    struct device devices[MAX_DEVICES];     /* in board order: snapshot, hash and info walk these */
+    unsigned device_count;                  /* of devices[] */
+    struct exit_totals exits;               /* folded from dead and, at the end, live blocks */
+    struct board *board;                    /* owned by the board's destroy; NULL: bare vCPUs */
+    const struct board_ops *board_ops;      /* reset and destroy */
+};
+
+struct board_ops {
+    void (*reset)(struct vm *vm);   /* RESET#: devices, memory map, vCPUs; then the boot entry again */
+    void (*destroy)(struct vm *vm); /* frees vm->board */
+    bool (*intr)(struct vm *vm);              /* level of the 8259A's INTR */
+    uint8_t (*intr_acknowledge)(struct vm *vm); /* its interrupt acknowledge cycle */
+};
+
+struct machine {
+    struct machine_state s;     /* first: saved and hashed */
+    struct allocator memory;    /* machine memory */
+    struct event_queue events;  /* the timeline of things to come */
+    struct trace trace;         /* trace points */
+    struct host_input door;     /* everything that is not deterministic enters here */
+    struct decoder *decoder;    /* owned */
+    struct vm *vm;              /* owned; one for now, several when scheduling VMs comes */
+    struct monitor_vcpu *running; /* inside cpu_run, or NULL */
+    uint64_t running_since;     /* its arch.ticks when it entered */
+    uint64_t quantum;           /* ticks of a turn */
+    uint64_t stop_at;           /* ticks at which to stop with STOP_POSITION; UINT64_MAX: none */
+    uint64_t max_ticks;         /* STOP_TICK_LIMIT; UINT64_MAX: none */
+    enum stop_reason stop;      /* set by devices and the dispatcher, cleared by machine_run */
+    uint32_t stop_code;         /* of STOP_DEBUG_EXIT */
+    bool reset_requested;       /* carried out at the next boundary */
+    bool no_reboot;             /* a reset stops the machine instead */
+    bool turn_ended;            /* the running vCPU gave up the rest of its turn (PAUSE, IPI) */
+    bool throttle;              /* hold a busy guest to wall time */
+};
+
+struct machine_config {
+    uint64_t memory_size;  /* bytes of machine memory to reserve */
+    uint64_t seed;         /* of the entropy source */
+    uint32_t ns_per_tick;  /* >= 1 */
+    uint64_t tsc_hz;       /* 0: one TSC tick per ns */
+};
+
+int machine_create(const struct machine_config *config, struct machine **out, struct err *err);
+void machine_destroy(struct machine *m);
+
+/* Create the machine's VM with `vcpus` vCPUs of the given CPU model and no memory. The policy is `bt`. */
+int vm_create(struct machine *m, unsigned vcpus, const struct cpu_model *model, struct err *err);
+
+/* Register a device of the board, in the order that snapshots and hashes use. */
+void vm_add_device(struct vm *vm, const struct device_ops *ops, void *self, const char *name);
+
+/* Virtual time at this very instruction. */
+vtime machine_now(const struct machine *m);
+
+/* Wake the dispatcher: the vCPU has an interrupt, NMI, INIT or SIPI to look at. */
+void monitor_vcpu_kick(struct monitor_vcpu *mv);
+
+/* 64 bits of the seeded entropy source. */
+uint64_t machine_entropy(struct machine *m);
+
+/* End the run: at the next boundary machine_run returns reason. The first reason stays. */
+void machine_stop(struct machine *m, enum stop_reason reason, uint32_t code);
