@@ -3,7 +3,8 @@
 #include "base/endian.h"
 #include "decoder/lookup.h"
 
-/* Reading past `limit` yields zeros and sets `over`; the result is thrown away then. Zero is no prefix, so loops end. */
+/* Reading past `limit` yields zeros and sets `over`; the result is thrown away then. Zero is no
+ * prefix, so loops end. */
 struct reader {
     const uint8_t *bytes; /* borrowed */
     unsigned limit;       /* readable, at most 15 */
@@ -45,14 +46,16 @@ static uint64_t read_signed(struct reader *r, unsigned size)
     return size == 0 ? 0 : (uint64_t)sext(read_number(r, size), size * 8);
 }
 
-/* In 64-bit mode overrides of ES, CS, SS and DS are null prefixes (SDM Vol. 2A, "Instruction Prefixes"). */
+/* In 64-bit mode overrides of ES, CS, SS and DS are null prefixes (SDM Vol. 2A, "Instruction
+ * Prefixes"). */
 static void override(struct prefixes *p, uint8_t seg, enum decode_mode mode)
 {
     if (mode != DECODE_64 || seg >= SEG_FS)
         p->seg = seg;
 }
 
-/* One legacy prefix byte; false: it is not one. The last of F2 and F3 wins, as it does of segments. */
+/* One legacy prefix byte; false: it is not one. The last of F2 and F3 wins, as it does of segments.
+ */
 static bool legacy_prefix(struct prefixes *p, uint8_t byte, enum decode_mode mode)
 {
     switch (byte) {
@@ -130,7 +133,8 @@ static unsigned mandatory_prefix(unsigned flags)
     return flags & PFX_OPSIZE ? PP_66 : PP_NONE;
 }
 
-/* Opcode maps and the row, or 0. Reads the ModRM byte where it selects; leaves it in *modrm then. */
+/* Opcode maps and the row, or 0. Reads the ModRM byte where it selects; leaves it in *modrm then.
+ */
 static unsigned find_slot(const struct decoder *d, struct reader *r, struct insn *in,
                           const struct prefixes *p, enum decode_mode mode)
 {
@@ -178,7 +182,8 @@ static void address_16(struct insn *in, struct reader *r)
     in->disp = (int32_t)read_signed(r, mod);
 }
 
-/* SDM Vol. 2A, "32-Bit Addressing Forms with the ModR/M Byte" and "... with the SIB Byte"; "RIP-Relative Addressing". */
+/* SDM Vol. 2A, "32-Bit Addressing Forms with the ModR/M Byte" and "... with the SIB Byte";
+ * "RIP-Relative Addressing". */
 static void address_32(struct insn *in, struct reader *r, unsigned rex, enum decode_mode mode)
 {
     static const uint8_t disp_size[4] = {0, 1, 4, 0};
@@ -299,9 +304,9 @@ static void operand_rm(struct operand *o, const struct insn *in, const struct pl
 static void operand_implied(struct operand *o, const struct plan_operand *p)
 {
     static const uint8_t kinds[] = {
-        [M_DX] = OPND_PORT_DX,     [M_ONE] = OPND_ONE, [M_SREG_FIXED] = OPND_SREG,
-        [M_FLAGS] = OPND_FLAGS,    [M_X] = OPND_STR_SRC, [M_Y] = OPND_STR_DST,
-        [M_GPR] = OPND_GPR,        [M_ST0] = OPND_ST,
+        [M_DX] = OPND_PORT_DX,  [M_ONE] = OPND_ONE,   [M_SREG_FIXED] = OPND_SREG,
+        [M_FLAGS] = OPND_FLAGS, [M_X] = OPND_STR_SRC, [M_Y] = OPND_STR_DST,
+        [M_GPR] = OPND_GPR,     [M_ST0] = OPND_ST,
     };
     o->kind = kinds[p->method];
     o->reg = p->number;
@@ -377,7 +382,8 @@ static bool fill_operand(struct insn *in, struct reader *r, const struct plan_op
     return exists;
 }
 
-/* 64-bit mode: SDM Vol. 2, "Default 64-Bit Operand Size", "Forced 64-bit" (superscripts d64, f64 of the opcode map). */
+/* 64-bit mode: SDM Vol. 2, "Default 64-Bit Operand Size", "Forced 64-bit" (superscripts d64, f64 of
+ * the opcode map). */
 static void adjust_opsize(struct insn *in, unsigned attributes)
 {
     if (attributes & A_F64)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The macros of insn.def's encoding, operands and attributes columns, and what they expand to: struct form. For
- * decoder/ and the tools that print the table; owns nothing, holds no code.
+ * The macros of insn.def's encoding, operands and attributes columns, and what they expand to:
+ * struct form. For decoder/ and the tools that print the table; owns nothing, holds no code.
  */
 #pragma once
 
@@ -95,21 +95,22 @@ struct encoding {
 };
 
 /* The macros take selectors as further arguments: OP_0F(0x01, REG(0)). */
-#define OP(...) {.map = MAP_ONE, .prefix = SEL_ANY, .opcode = __VA_ARGS__}
-#define OP_F3(...) {.map = MAP_ONE, .prefix = SEL_F3, .opcode = __VA_ARGS__}
-#define OP_0F(...) {.map = MAP_0F, .prefix = SEL_ANY, .opcode = __VA_ARGS__}
-#define OP_NFX_0F(...) {.map = MAP_0F, .prefix = SEL_NFX, .opcode = __VA_ARGS__}
-#define OP_NP_0F(...) {.map = MAP_0F, .prefix = SEL_NP, .opcode = __VA_ARGS__}
-#define OP_66_0F(...) {.map = MAP_0F, .prefix = SEL_66, .opcode = __VA_ARGS__}
-#define OP_F3_0F(...) {.map = MAP_0F, .prefix = SEL_F3, .opcode = __VA_ARGS__}
-#define OP_F2_0F(...) {.map = MAP_0F, .prefix = SEL_F2, .opcode = __VA_ARGS__}
+/* clang-format off */
+#define OP(...)          {.map = MAP_ONE, .prefix = SEL_ANY, .opcode = __VA_ARGS__}
+#define OP_F3(...)       {.map = MAP_ONE, .prefix = SEL_F3, .opcode = __VA_ARGS__}
+#define OP_0F(...)       {.map = MAP_0F, .prefix = SEL_ANY, .opcode = __VA_ARGS__}
+#define OP_NFX_0F(...)   {.map = MAP_0F, .prefix = SEL_NFX, .opcode = __VA_ARGS__}
+#define OP_NP_0F(...)    {.map = MAP_0F, .prefix = SEL_NP, .opcode = __VA_ARGS__}
+#define OP_66_0F(...)    {.map = MAP_0F, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define OP_F3_0F(...)    {.map = MAP_0F, .prefix = SEL_F3, .opcode = __VA_ARGS__}
+#define OP_F2_0F(...)    {.map = MAP_0F, .prefix = SEL_F2, .opcode = __VA_ARGS__}
 #define OP_NFX_0F38(...) {.map = MAP_0F38, .prefix = SEL_NFX, .opcode = __VA_ARGS__}
-#define OP_NP_0F38(...) {.map = MAP_0F38, .prefix = SEL_NP, .opcode = __VA_ARGS__}
-#define OP_66_0F38(...) {.map = MAP_0F38, .prefix = SEL_66, .opcode = __VA_ARGS__}
-#define OP_F3_0F38(...) {.map = MAP_0F38, .prefix = SEL_F3, .opcode = __VA_ARGS__}
-#define OP_F2_0F38(...) {.map = MAP_0F38, .prefix = SEL_F2, .opcode = __VA_ARGS__}
-#define OP_NP_0F3A(...) {.map = MAP_0F3A, .prefix = SEL_NP, .opcode = __VA_ARGS__}
-#define OP_66_0F3A(...) {.map = MAP_0F3A, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define OP_NP_0F38(...)  {.map = MAP_0F38, .prefix = SEL_NP, .opcode = __VA_ARGS__}
+#define OP_66_0F38(...)  {.map = MAP_0F38, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define OP_F3_0F38(...)  {.map = MAP_0F38, .prefix = SEL_F3, .opcode = __VA_ARGS__}
+#define OP_F2_0F38(...)  {.map = MAP_0F38, .prefix = SEL_F2, .opcode = __VA_ARGS__}
+#define OP_NP_0F3A(...)  {.map = MAP_0F3A, .prefix = SEL_NP, .opcode = __VA_ARGS__}
+#define OP_66_0F3A(...)  {.map = MAP_0F3A, .prefix = SEL_66, .opcode = __VA_ARGS__}
 #define PLUS_R .span = 7
 #define PLUS_CC .span = 15
 #define REG(n) .reg = (n) + 1
@@ -121,6 +122,7 @@ struct encoding {
 
 /* A tuple of operand specs, or (). The leading 0 keeps the empty one legal C. */
 #define OPERANDS(...) {0, __VA_ARGS__}
+/* clang-format on */
 
 /* One row, as the decoder uses it. */
 struct form {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Builds the index of lookup.h from the table. Rows are entered from the least to the most selective, so that a row with
- * more selectors takes its bytes from one with fewer; two rows with equally many for the same bytes are a clash. */
+/* Builds the index of lookup.h from the table. Rows are entered from the least to the most
+ * selective, so that a row with more selectors takes its bytes from one with fewer; two rows with
+ * equally many for the same bytes are a clash. */
 #include "decoder/lookup.h"
 
 #include <assert.h>
@@ -119,9 +120,8 @@ static bool variant_matches(const struct form *f, unsigned variant)
 /* Put a row into a slot, which must be free or hold a less selective row. */
 static void slot_put(uint16_t *slot, unsigned row)
 {
-    if (*slot & SLOT_TABLE ||
-        (*slot != 0 &&
-         row_selector(insn_form(*slot - 1u)).weight >= row_selector(insn_form(row)).weight)) {
+    if (*slot & SLOT_TABLE || (*slot != 0 && row_selector(insn_form(*slot - 1u)).weight >=
+                                                 row_selector(insn_form(row)).weight)) {
         fprintf(stderr, "insn.def: row %u (%s) clashes\n", row, insn_row(row)->name);
         abort();
     }

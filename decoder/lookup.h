@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index over insn.def that decoder_create builds and decode.c walks: one load by mode, REX.W, map, mandatory prefix
- * and opcode, then, where ModRM selects, one by mod and reg, then at most one by rm. Private to decoder/.
+ * The index over insn.def that decoder_create builds and decode.c walks: one load by mode, REX.W,
+ * map, mandatory prefix and opcode, then, where ModRM selects, one by mod and reg, then at most one
+ * by rm. Private to decoder/.
  */
 #pragma once
 
@@ -20,18 +21,18 @@ enum { PP_NONE, PP_66, PP_F3, PP_F2, PP_COUNT };
 
 /* How decode.c must treat a row: insn.def's columns, digested. */
 struct plan_operand {
-    uint8_t method; /* enum method */
-    uint8_t access; /* ACC_* */
-    uint8_t number; /* fixed register */
+    uint8_t method;      /* enum method */
+    uint8_t access;      /* ACC_* */
+    uint8_t number;      /* fixed register */
     uint8_t size[3];     /* bytes as register or immediate, by operand size 2, 4, 8 */
     uint8_t mem_size[3]; /* bytes in memory or in the instruction, by operand size */
 };
 struct plan {
-    uint16_t op;                /* enum op */
-    uint16_t attributes;        /* A_* */
-    bool has_modrm;             /* a ModRM byte follows the opcode */
-    bool has_memory;            /* ModRM with mod != 3 names memory */
-    uint8_t operand_count;      /* of operands[] */
+    uint16_t op;                     /* enum op */
+    uint16_t attributes;             /* A_* */
+    bool has_modrm;                  /* a ModRM byte follows the opcode */
+    bool has_memory;                 /* ModRM with mod != 3 names memory */
+    uint8_t operand_count;           /* of operands[] */
     struct plan_operand operands[4]; /* in order */
 };
 

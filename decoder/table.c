@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The instruction table as data: insn.def and operands.def expanded, and what can be asked of them. */
+/* The instruction table as data: insn.def and operands.def expanded, and what can be asked of them.
+ */
 #include "decoder/encoding.h"
 
 static const struct insn_desc descs[] = {
@@ -39,10 +40,9 @@ const struct operand_letters operand_letters[CODE_COUNT] = {
 #undef OPERAND
 };
 
-static const char *const op_names[OP_COUNT] = {
-    [OP_INVALID] = "(invalid)",
+static const char *const op_names[OP_COUNT] = {[OP_INVALID] = "(invalid)",
 #define X(name) [OP_##name] = #name,
-    DECODER_OPS(X)
+                                               DECODER_OPS(X)
 #undef X
 };
 

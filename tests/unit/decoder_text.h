@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A decoded instruction as one line of text, for the decoder's tests: what a vector expects is written in it.
- *   MOV w:ax.8 r:[ds:dx+cx*4+10].8      access : place . size in bytes; numbers in hex, sign shown
- * Called by tests only. Owns nothing.
+ * A decoded instruction as one line of text, for the decoder's tests: what a vector expects is
+ * written in it. MOV w:ax.8 r:[ds:dx+cx*4+10].8      access : place . size in bytes; numbers in
+ * hex, sign shown Called by tests only. Owns nothing.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ static inline void text_add(struct text *t, const char *format, ...)
 
 static inline const char *text_gpr(unsigned reg)
 {
-    static const char *const names[] = {"ax", "cx", "dx",  "bx",  "sp",  "bp",  "si",  "di", "r8",
+    static const char *const names[] = {"ax", "cx",  "dx",  "bx",  "sp",  "bp",  "si",  "di", "r8",
                                         "r9", "r10", "r11", "r12", "r13", "r14", "r15", "-",  "ip"};
     return reg < ARRAY_SIZE(names) ? names[reg] : "?";
 }
@@ -69,8 +69,11 @@ static inline void text_memory(struct text *t, const struct insn *in)
 static inline void text_place(struct text *t, const struct insn *in, const struct operand *o)
 {
     static const char *const high[] = {"ah", "ch", "dh", "bh"};
-    static const char *const letters[] = {
-        [OPND_CR] = "cr", [OPND_DR] = "dr", [OPND_ST] = "st", [OPND_MMX] = "mm", [OPND_XMM] = "xmm"};
+    static const char *const letters[] = {[OPND_CR] = "cr",
+                                          [OPND_DR] = "dr",
+                                          [OPND_ST] = "st",
+                                          [OPND_MMX] = "mm",
+                                          [OPND_XMM] = "xmm"};
     switch (o->kind) {
     case OPND_GPR:
         text_add(t, "%s", text_gpr(o->reg));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Forms that decoders get wrong, each with the line of SDM Vol. 2 it comes from in its group's name. */
+/* Forms that decoders get wrong, each with the line of SDM Vol. 2 it comes from in its group's
+ * name. */
 #include "tests/test.h"
 
 #include <stdlib.h>
@@ -49,11 +50,9 @@ TEST(addressing, forms_of_64_bit_mode)
           {"67 8b 05 10 00 00 00", "MOV w:ax.4 r:[ds:ip+10].4"},
           {"8b 04 25 f0 ff ff ff", "MOV w:ax.4 r:[ds:-10].4"},
           {"8b 04 24", "MOV w:ax.4 r:[ss:sp].4"}, {"8b 45 00", "MOV w:ax.4 r:[ss:bp].4"},
-          {"41 8b 04 24", "MOV w:ax.4 r:[ds:r12].4"},
-          {"41 8b 45 00", "MOV w:ax.4 r:[ds:r13].4"},
+          {"41 8b 04 24", "MOV w:ax.4 r:[ds:r12].4"}, {"41 8b 45 00", "MOV w:ax.4 r:[ds:r13].4"},
           {"41 8b 05 04 00 00 00", "MOV w:ax.4 r:[ds:ip+4].4"},
-          {"42 8b 04 20", "MOV w:ax.4 r:[ds:ax+r12*1].4"},
-          {"8b 04 e0", "MOV w:ax.4 r:[ds:ax].4"},
+          {"42 8b 04 20", "MOV w:ax.4 r:[ds:ax+r12*1].4"}, {"8b 04 e0", "MOV w:ax.4 r:[ds:ax].4"},
           {"8b 04 6d 01 00 00 00", "MOV w:ax.4 r:[ds:bp*2+1].4"},
           {"41 8b 04 6d 01 00 00 00", "MOV w:ax.4 r:[ds:bp*2+1].4"},
           {"44 8b 3c 05 00 00 00 80", "MOV w:r15.4 r:[ds:ax*1-80000000].4"});
@@ -63,8 +62,7 @@ TEST(addressing, forms_of_16_and_32_bits)
 {
     CHECK(DECODE_16, {"8b 02", "MOV w:ax.2 r:[ss:bp+si*1].2"},
           {"8b 46 fe", "MOV w:ax.2 r:[ss:bp-2].2"}, {"8b 06 34 92", "MOV w:ax.2 r:[ds:-6dcc].2"},
-          {"8b 87 34 12", "MOV w:ax.2 r:[ds:bx+1234].2"},
-          {"2e 8b 46 00", "MOV w:ax.2 r:[cs:bp].2"},
+          {"8b 87 34 12", "MOV w:ax.2 r:[ds:bx+1234].2"}, {"2e 8b 46 00", "MOV w:ax.2 r:[cs:bp].2"},
           {"66 67 8b 04 24", "MOV w:ax.4 r:[ss:sp].4"},
           {"67 8b 05 78 56 34 12", "MOV w:ax.2 r:[ds:12345678].2"},
           {"a1 34 92", "MOV w:ax.2 r:[ds:9234].2"});
@@ -97,16 +95,18 @@ TEST(prefixes, segment_overrides)
 TEST(prefixes, mandatory_prefixes_select)
 {
     CHECK(DECODE_64, {"0f 10 c1", "MOVUPS w:xmm0.16 r:xmm1.16"},
-          {"66 0f 10 c1", "MOVUPD w:xmm0.16 r:xmm1.16"}, {"f3 0f 10 00", "MOVSS w:xmm0.4 r:[ds:ax].4"},
+          {"66 0f 10 c1", "MOVUPD w:xmm0.16 r:xmm1.16"},
+          {"f3 0f 10 00", "MOVSS w:xmm0.4 r:[ds:ax].4"},
           {"66 f2 0f 10 00", "MOVSD_XMM w:xmm0.8 r:[ds:ax].8"},
-          {"f2 f3 0f 10 00", "MOVSS w:xmm0.4 r:[ds:ax].4"},
-          {"f3 0f b8 c1", "POPCNT w:ax.4 r:cx.4"}, {"66 f3 0f b8 c1", "POPCNT w:ax.2 r:cx.2"},
-          {"f3 48 0f b8 c1", "POPCNT w:ax.8 r:cx.8"}, {"0f b8 c1", "UD"},
-          {"f2 0f 38 f0 c1", "CRC32 rw:ax.4 r:cx.1"}, {"66 f2 0f 38 f1 c1", "CRC32 rw:ax.4 r:cx.2"},
-          {"f2 48 0f 38 f1 c1", "CRC32 rw:ax.8 r:cx.8"}, {"66 0f 38 f0 00", "MOVBE w:ax.2 r:[ds:ax].2"},
-          {"f3 0f 54 c1", "UD"}, {"66 0f 6e c0", "MOVD w:xmm0.16 r:ax.4"},
-          {"66 48 0f 6e c0", "MOVQ w:xmm0.16 r:ax.8"}, {"66 48 0f 7e c0", "MOVQ w:ax.8 r:xmm0.8"},
-          {"66 0f d6 00", "MOVQ w:[ds:ax].8 r:xmm0.8"}, {"66 0f d6 c8", "MOVQ w:xmm0.16 r:xmm1.8"});
+          {"f2 f3 0f 10 00", "MOVSS w:xmm0.4 r:[ds:ax].4"}, {"f3 0f b8 c1", "POPCNT w:ax.4 r:cx.4"},
+          {"66 f3 0f b8 c1", "POPCNT w:ax.2 r:cx.2"}, {"f3 48 0f b8 c1", "POPCNT w:ax.8 r:cx.8"},
+          {"0f b8 c1", "UD"}, {"f2 0f 38 f0 c1", "CRC32 rw:ax.4 r:cx.1"},
+          {"66 f2 0f 38 f1 c1", "CRC32 rw:ax.4 r:cx.2"},
+          {"f2 48 0f 38 f1 c1", "CRC32 rw:ax.8 r:cx.8"},
+          {"66 0f 38 f0 00", "MOVBE w:ax.2 r:[ds:ax].2"}, {"f3 0f 54 c1", "UD"},
+          {"66 0f 6e c0", "MOVD w:xmm0.16 r:ax.4"}, {"66 48 0f 6e c0", "MOVQ w:xmm0.16 r:ax.8"},
+          {"66 48 0f 7e c0", "MOVQ w:ax.8 r:xmm0.8"}, {"66 0f d6 00", "MOVQ w:[ds:ax].8 r:xmm0.8"},
+          {"66 0f d6 c8", "MOVQ w:xmm0.16 r:xmm1.8"});
 }
 
 TEST(prefixes, nop_and_its_relatives)
@@ -149,22 +149,25 @@ TEST(sizes, defaults_of_64_bit_mode)
 TEST(sizes, immediates_are_extended)
 {
     CHECK(DECODE_64, {"48 b8 f0 de bc 9a 78 56 34 12", "MOV w:ax.8 r:#123456789abcdef0.8"},
-          {"b8 ff ff ff ff", "MOV w:ax.4 r:#-1.4"}, {"48 c7 c0 00 00 00 80", "MOV w:ax.8 r:#-80000000.8"},
+          {"b8 ff ff ff ff", "MOV w:ax.4 r:#-1.4"},
+          {"48 c7 c0 00 00 00 80", "MOV w:ax.8 r:#-80000000.8"},
           {"48 83 c0 ff", "ADD rw:ax.8 r:#-1.8"}, {"04 80", "ADD rw:ax.1 r:#-80.1"},
           {"48 05 00 00 00 80", "ADD rw:ax.8 r:#-80000000.8"}, {"c1 e0 ff", "SHL rw:ax.4 r:#ff.1"},
           {"d1 f0", "SHL rw:ax.4 r:1.1"}, {"d3 f8", "SAR rw:ax.4 r:cx.1"}, {"cd 80", "INT r:#80.1"},
           {"c2 ff ff", "RET_NEAR r:#ffff.2"}, {"6b c0 fe", "IMUL w:ax.4 r:ax.4 r:#-2.4"},
           {"66 69 c0 00 80", "IMUL w:ax.2 r:ax.2 r:#-8000.2"},
           {"48 a1 88 77 66 55 44 33 22 91", "MOV w:ax.8 r:[ds:9122334455667788].8"},
-          {"67 a3 44 33 22 91", "MOV w:[ds:91223344].4 r:ax.4"}, {"f7 c8 ff ff ff ff", "TEST r:ax.4 r:#-1.4"});
+          {"67 a3 44 33 22 91", "MOV w:[ds:91223344].4 r:ax.4"},
+          {"f7 c8 ff ff ff ff", "TEST r:ax.4 r:#-1.4"});
 }
 
 TEST(rows, control_debug_and_segment_registers)
 {
     CHECK(DECODE_64, {"0f 20 c0", "MOV_CR w:ax.8 r:cr0.8"}, {"0f 20 00", "MOV_CR w:ax.8 r:cr0.8"},
           {"0f 20 04", "MOV_CR w:sp.8 r:cr0.8"}, {"45 0f 22 c1", "MOV_CR w:cr8.8 r:r9.8"},
-          {"0f 20 c8", "UD"}, {"0f 22 e8", "UD"}, {"44 0f 20 d8", "UD"}, {"0f 23 f8", "MOV_DR w:dr7.8 r:ax.8"},
-          {"44 0f 21 c0", "UD"}, {"8e c8", "UD"}, {"8e f0", "UD"}, {"8c c8", "MOV_SREG w:ax.4 r:cs.2"},
+          {"0f 20 c8", "UD"}, {"0f 22 e8", "UD"}, {"44 0f 20 d8", "UD"},
+          {"0f 23 f8", "MOV_DR w:dr7.8 r:ax.8"}, {"44 0f 21 c0", "UD"}, {"8e c8", "UD"},
+          {"8e f0", "UD"}, {"8c c8", "MOV_SREG w:ax.4 r:cs.2"},
           {"48 8c d8", "MOV_SREG w:ax.8 r:ds.2"}, {"8c 28", "MOV_SREG w:[ds:ax].2 r:gs.2"},
           {"06", "UD"}, {"0f a0", "PUSH_SREG r:fs.2"});
     CHECK(DECODE_32, {"66 0f 22 d8", "MOV_CR w:cr3.4 r:ax.4"}, {"07", "POP_SREG w:es.2"},
@@ -174,20 +177,22 @@ TEST(rows, control_debug_and_segment_registers)
 TEST(rows, what_64_bit_mode_took_away)
 {
     CHECK(DECODE_64, {"27", "UD"}, {"60", "UD"}, {"82 c0 01", "UD"}, {"9a 00 00 00 00 00 00", "UD"},
-          {"ce", "UD"}, {"d4 0a", "UD"}, {"d6", "UD"}, {"62 00", "UD"}, {"c5 f8 77", "UD"}, {"c4 e2 79 18 00", "UD"});
+          {"ce", "UD"}, {"d4 0a", "UD"}, {"d6", "UD"}, {"62 00", "UD"}, {"c5 f8 77", "UD"},
+          {"c4 e2 79 18 00", "UD"});
     CHECK(DECODE_32, {"27", "DAA"}, {"60", "PUSHA"}, {"82 c0 ff", "ADD rw:ax.1 r:#-1.1"},
           {"9a 44 33 22 11 66 55", "CALL_FAR r:5566:11223344.6"}, {"ce", "INTO"},
           {"d4 0a", "AAM r:#a.1"}, {"d6", "SALC"}, {"62 00", "BOUND r:ax.4 r:[ds:ax].8"},
-          {"c5 00", "LDS w:ax.4 r:[ds:ax].6"}, {"c5 f8 77", "UD"}, {"62 f1", "UD"}, {"0f 05", "SYSCALL"},
-          {"0f 01 f8", "UD"}, {"f3 0f ae c0", "UD"});
+          {"c5 00", "LDS w:ax.4 r:[ds:ax].6"}, {"c5 f8 77", "UD"}, {"62 f1", "UD"},
+          {"0f 05", "SYSCALL"}, {"0f 01 f8", "UD"}, {"f3 0f ae c0", "UD"});
 }
 
 TEST(rows, groups_choose_by_mod_and_rm)
 {
     CHECK(DECODE_64, {"0f 01 d0", "XGETBV"}, {"0f 01 f8", "SWAPGS"}, {"0f 01 f9", "RDTSCP"},
-          {"0f 01 38", "INVLPG a:[ds:ax].1"}, {"0f 01 c1", "VMCALL"}, {"0f 01 ca", "CLAC"}, {"0f 01 c0", "UD"},
-          {"0f 01 e0", "SMSW w:ax.4"}, {"0f 01 20", "SMSW w:[ds:ax].2"}, {"0f 00 c8", "STR w:ax.4"},
-          {"0f ae e8", "LFENCE"}, {"0f ae ef", "LFENCE"}, {"0f ae 28", "XRSTOR r:[ds:ax].0"}, {"0f ae 38", "CLFLUSH a:[ds:ax].1"},
+          {"0f 01 38", "INVLPG a:[ds:ax].1"}, {"0f 01 c1", "VMCALL"}, {"0f 01 ca", "CLAC"},
+          {"0f 01 c0", "UD"}, {"0f 01 e0", "SMSW w:ax.4"}, {"0f 01 20", "SMSW w:[ds:ax].2"},
+          {"0f 00 c8", "STR w:ax.4"}, {"0f ae e8", "LFENCE"}, {"0f ae ef", "LFENCE"},
+          {"0f ae 28", "XRSTOR r:[ds:ax].0"}, {"0f ae 38", "CLFLUSH a:[ds:ax].1"},
           {"66 0f ae 38", "CLFLUSHOPT a:[ds:ax].1"}, {"f3 48 0f ae d0", "WRFSBASE r:ax.8"},
           {"0f c7 0e", "CMPXCHG8B rw:[ds:si].8"}, {"48 0f c7 0e", "CMPXCHG16B rw:[ds:si].16"},
           {"66 0f c7 f0", "RDRAND w:ax.2"}, {"f3 0f c7 f8", "RDPID w:ax.8"}, {"0f c7 c8", "UD"},
@@ -200,17 +205,20 @@ TEST(rows, x87_and_its_aliases)
     CHECK(DECODE_32, {"d8 c1", "FADD rw:st0.10 r:st1.10"}, {"dc c1", "FADD rw:st1.10 r:st0.10"},
           {"dc e1", "FSUBR rw:st1.10 r:st0.10"}, {"dc e9", "FSUB rw:st1.10 r:st0.10"},
           {"de e1", "FSUBRP rw:st1.10 r:st0.10"}, {"de d9", "FCOMPP"}, {"de d8", "UD"},
-          {"db 28", "FLD r:[ds:ax].10"}, {"df e0", "FNSTSW w:ax.2"}, {"dd 38", "FNSTSW w:[ds:ax].2"},
-          {"d9 d0", "FNOP"}, {"d9 d1", "UD"}, {"d9 d9", "FSTPNCE w:st1.10"}, {"df c1", "FFREEP w:st1.10"},
-          {"dc d1", "FCOM r:st0.10 r:st1.10"}, {"db f1", "FCOMI r:st0.10 r:st1.10"}, {"da c1", "FCMOVB rw:st0.10 r:st1.10"},
-          {"db e3", "FNINIT"}, {"9b", "FWAIT"}, {"dd 20", "FRSTOR r:[ds:ax].0"}, {"d9 ef", "UD"});
+          {"db 28", "FLD r:[ds:ax].10"}, {"df e0", "FNSTSW w:ax.2"},
+          {"dd 38", "FNSTSW w:[ds:ax].2"}, {"d9 d0", "FNOP"}, {"d9 d1", "UD"},
+          {"d9 d9", "FSTPNCE w:st1.10"}, {"df c1", "FFREEP w:st1.10"},
+          {"dc d1", "FCOM r:st0.10 r:st1.10"}, {"db f1", "FCOMI r:st0.10 r:st1.10"},
+          {"da c1", "FCMOVB rw:st0.10 r:st1.10"}, {"db e3", "FNINIT"}, {"9b", "FWAIT"},
+          {"dd 20", "FRSTOR r:[ds:ax].0"}, {"d9 ef", "UD"});
 }
 
 TEST(rows, strings_and_ports)
 {
-    CHECK(DECODE_64, {"f3 48 a5", "MOVS w:es:[di].8 r:ds:[si].8"}, {"a6", "CMPS r:ds:[si].1 r:es:[di].1"},
-          {"66 af", "SCAS r:ax.2 r:es:[di].2"}, {"48 6d", "INS w:es:[di].4 r:port dx.2"},
-          {"6e", "OUTS r:port dx.2 r:ds:[si].1"}, {"e4 ff", "IN w:ax.1 r:#ff.1"}, {"48 ed", "IN w:ax.4 r:port dx.2"},
+    CHECK(DECODE_64, {"f3 48 a5", "MOVS w:es:[di].8 r:ds:[si].8"},
+          {"a6", "CMPS r:ds:[si].1 r:es:[di].1"}, {"66 af", "SCAS r:ax.2 r:es:[di].2"},
+          {"48 6d", "INS w:es:[di].4 r:port dx.2"}, {"6e", "OUTS r:port dx.2 r:ds:[si].1"},
+          {"e4 ff", "IN w:ax.1 r:#ff.1"}, {"48 ed", "IN w:ax.4 r:port dx.2"},
           {"66 ef", "OUT r:port dx.2 r:ax.2"}, {"d7", "XLAT"});
 }
 
@@ -219,14 +227,16 @@ TEST(length, fifteen_bytes_and_no_more)
     CHECK(DECODE_64, {"66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", "NOP"},
           {"66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", "TOO_LONG"},
           {"2e 2e 2e 2e 2e 2e 2e 2e 2e 2e 2e b8 01 00 00 00", "TOO_LONG"},
-          {"66 66 66 66 66 66 66 66 66 66 66 66 66 66", "TRUNCATED"}, {"0f", "TRUNCATED"}, {"8b 05 00 00 00", "TRUNCATED"},
-          {"48", "TRUNCATED"}, {"0f 38", "TRUNCATED"}, {"f0 89 05 00 00", "TRUNCATED"});
+          {"66 66 66 66 66 66 66 66 66 66 66 66 66 66", "TRUNCATED"}, {"0f", "TRUNCATED"},
+          {"8b 05 00 00 00", "TRUNCATED"}, {"48", "TRUNCATED"}, {"0f 38", "TRUNCATED"},
+          {"f0 89 05 00 00", "TRUNCATED"});
 }
 
 TEST_MAIN(RUN(addressing, forms_of_64_bit_mode) RUN(addressing, forms_of_16_and_32_bits)
-              RUN(prefixes, rex_counts_only_right_before_the_opcode) RUN(prefixes, segment_overrides)
-                  RUN(prefixes, mandatory_prefixes_select) RUN(prefixes, nop_and_its_relatives)
-                      RUN(prefixes, lock_only_with_a_memory_destination)
+              RUN(prefixes, rex_counts_only_right_before_the_opcode)
+                  RUN(prefixes, segment_overrides) RUN(prefixes, mandatory_prefixes_select)
+                      RUN(prefixes, nop_and_its_relatives) RUN(prefixes,
+                                                               lock_only_with_a_memory_destination)
                           RUN(sizes, defaults_of_64_bit_mode) RUN(sizes, immediates_are_extended)
                               RUN(rows, control_debug_and_segment_registers)
                                   RUN(rows, what_64_bit_mode_took_away)
