@@ -44,13 +44,13 @@ static bool touches(const struct io_space *s, uint64_t addr, unsigned width)
     return false;
 }
 
-/* The smallest listed width above `width`; 0: none. */
+/* The smallest listed width above `width`: plan_access saw that there is one. */
 static unsigned wider(const struct io_region *r, unsigned width)
 {
-    for (width <<= 1; width <= W64; width <<= 1)
-        if (r->widths & width)
-            return width;
-    return 0;
+    do
+        width <<= 1;
+    while (!(r->widths & width) && width < W64);
+    return width;
 }
 
 enum plan { PLAN_DIRECT, PLAN_HALVES, PLAN_WIDEN, PLAN_FLOAT };
@@ -68,14 +68,14 @@ static enum plan plan_access(const struct io_space *s, const struct io_region *r
         return PLAN_DIRECT;
     if (r->widths & (width - 1))
         return PLAN_HALVES;
-    return PLAN_WIDEN;
+    return r->widths > width ? PLAN_WIDEN : PLAN_FLOAT;
 }
 
 static uint64_t read_part(const struct io_region *r, uint64_t offset, unsigned width)
 {
     unsigned wide = wider(r, width);
     unsigned shift = (unsigned)(offset & (wide - 1)) * 8;
-    if (!wide || !r->read)
+    if (!r->read)
         return UINT64_MAX;
     return r->read(r->opaque, offset & ~(uint64_t)(wide - 1), wide) >> shift;
 }
@@ -88,7 +88,7 @@ static void write_part(const struct io_region *r, uint64_t offset, unsigned widt
     uint64_t at = offset & ~(uint64_t)(wide - 1);
     uint64_t mask = low_mask(width * 8) << shift;
     uint64_t old;
-    if (!wide || !r->write)
+    if (!r->write)
         return;
     old = r->read ? r->read(r->opaque, at, wide) : 0;
     r->write(r->opaque, at, wide, ((old & ~mask) | (v << shift & mask)) & low_mask(wide * 8));
