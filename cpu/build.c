@@ -242,12 +242,13 @@ static void find_live_flags(struct draft *d)
         const struct insn_desc *row = insn_row(d->insn[i].row);
         bool shows = exact || shows_flags(d, i);
         uint32_t writes = (row->written | row->undefined) & F_OSZAPC;
+        uint32_t tested = insn_flags_tested(&d->insn[i]) & F_OSZAPC;
         if (shows || (writes & live) || d->forced[i])
             d->live |= BIT(i);
         if (shows)
             live = F_OSZAPC;
         else
-            live = (live & ~(writes & ~row->tested)) | (row->tested & F_OSZAPC);
+            live = (live & ~writes) | tested;
     }
 }
 

@@ -173,7 +173,7 @@ static int vcpu_create(struct vm *vm, unsigned index, const struct cpu_model *mo
     if (!vcpu)
         return err_set(err, ENOMEM, "out of memory for vCPU %u", index);
     const struct mmu_config config = {.entries = 1024, .spaces = 16};
-    *mv = (struct monitor_vcpu){.host = &emulate_host, .vm = vm, .vcpu = vcpu};
+    *mv = (struct monitor_vcpu){.host = &monitor_host, .vm = vm, .vcpu = vcpu};
     if (mmu_init(&vcpu->run.mmu, vm->mmu, &config, &bus, mv) < 0) {
         free(vcpu);
         mv->vcpu = NULL;

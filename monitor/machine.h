@@ -68,6 +68,7 @@ struct vm {
     struct physmem *pm;                     /* owned */
     struct mmu_vm *mmu;                     /* owned */
     struct block_cache *blocks;             /* owned */
+    struct cpu_model *model;                /* owned: what CPUID says */
     struct io_space pio;                    /* ports */
     struct io_space mmio;                   /* guest-physical addresses without RAM */
     struct monitor_vcpu vcpus[MAX_VCPUS];   /* vcpu_count of them */
@@ -101,6 +102,7 @@ struct machine {
     uint64_t max_ticks;         /* STOP_TICK_LIMIT; UINT64_MAX: none */
     enum stop_reason stop;      /* set by devices and the dispatcher, cleared by machine_run */
     uint32_t stop_code;         /* of STOP_DEBUG_EXIT */
+    uint64_t wall_base;         /* seconds since 1970 UTC at virtual time 0 (-rtc base) */
     bool reset_requested;       /* carried out at the next boundary */
     bool no_reboot;             /* a reset stops the machine instead */
     bool turn_ended;            /* the running vCPU gave up the rest of its turn (PAUSE, IPI) */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kvmclock: the paravirtual clock page of the KVM interface (Linux, Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW). The
+ * guest reads TSC and scales it; because our TSC never drifts the page is written only when the guest sets the MSR or moves
+ * its TSC.
+ */
+#pragma once
+
+#include "monitor/machine.h"
+
+/* arch.kvm_wall_clock or arch.kvm_system_time was written through MSR number msr. */
+void kvmclock_written(struct monitor_vcpu *mv, uint32_t msr);
+
+/* The TSC of this vCPU moved: write the page again, if it is on. */
+void kvmclock_update(struct monitor_vcpu *mv);
