@@ -38,7 +38,6 @@ STATE_STRUCT(rtc_state, RTC_STATE);
 struct rtc {
     struct rtc_state s;        /* first: all the guest can observe */
     struct irq_line irq;       /* wiring: set by the board to IRQ 8 */
-    uint64_t base_seconds;     /* wiring: date at machine creation, seconds since 1970-01-01 UTC */
     struct event_queue *queue; /* wiring: borrowed */
     struct event alarm;        /* wiring: next moment at which an enabled flag can rise */
     struct trace *trace;       /* wiring: may be NULL */
