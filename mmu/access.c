@@ -104,7 +104,13 @@ static bool translate_for_fill(struct mmu_private *p, unsigned class, laddr la, 
         if (!walk_tables(s, class, la, access, from, &w, fault))
             return false;
         *pa = w.pa;
-        if (!w.cacheable || !table_register(s, from, &w, la))
+        if (!w.cacheable)
+            return true;
+        /* The first try may have started the space anew. What runs must be traced, so try again
+         * from the root. */
+        if (unlikely(!table_register(s, from, &w, la)) &&
+            !(walk_tables(s, class, la, access, NULL, &w, fault) &&
+              table_register(s, NULL, &w, la)))
             return true;
     }
     if (vtlb_class_ready(s, class)) {

@@ -76,6 +76,12 @@ struct mmu_config {
 struct mmu_vm *mmu_vm_create(struct physmem *pm, struct trace *trace);
 void mmu_vm_destroy(struct mmu_vm *mv);
 
+/*
+ * Ask to be told when a traced write changes a translation that was in use: a block that is running may no longer be what
+ * is mapped there, so the engine ends it after the current instruction. Independent of what the arrays still hold.
+ */
+void mmu_vm_on_mapping_change(struct mmu_vm *mv, void (*changed)(void *opaque), void *opaque);
+
 /* 0 or -ENOMEM. bus is borrowed. */
 int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config, const struct bus_ops *bus,
              void *bus_opaque);

@@ -110,9 +110,19 @@ struct mmu_vm {
     struct table_user *free_users; /* linked by next */
     struct user_chunk
         *chunks; /* owned; records are recycled, never freed: the walk cache points at them */
-    uint64_t traced_writes; /* counter */
-    unsigned ad_size;       /* not 0: a walk is setting A or D in an entry of this size */
+    uint64_t traced_writes;                /* counter */
+    void (*mapping_changed)(void *opaque); /* up-call, may be NULL */
+    void *mapping_opaque;                  /* of mapping_changed */
+    unsigned ad_size; /* not 0: a walk is setting A or D in an entry of this size */
 };
+
+/* Something that was in use goes: code may be running through it. Before the first drop; once too
+ * often is harmless. */
+ALWAYS_INLINE void mmu_mapping_changed(struct mmu_vm *mv)
+{
+    if (mv->mapping_changed)
+        mv->mapping_changed(mv->mapping_opaque);
+}
 
 /* ---- walk.c ---- */
 

@@ -133,5 +133,6 @@ void revoke_all(void *opaque, paddr page)
 
 void mmu_vm_drop_page(struct mmu_vm *mv, paddr page)
 {
+    mmu_mapping_changed(mv);
     drop_frame(mv, page, true);
 }

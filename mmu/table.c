@@ -302,6 +302,7 @@ static bool drop_word(struct mmu_vm *mv, const struct page_note *note, unsigned 
             continue;
         }
         bool may_unlink = u->level > 1;
+        mmu_mapping_changed(mv);
         drop_slot(u, 64 * w + (unsigned)__builtin_ctzll(hit));
         if (note->table != t)
             return false;
@@ -330,6 +331,7 @@ void table_written(void *opaque, paddr pa, size_t len)
     if (!mv->ad_size) {
         mv->traced_writes++;
         if (unlikely(++t->writes > patience(t))) {
+            mmu_mapping_changed(mv);
             drop_table(note, t);
             return;
         }

@@ -80,6 +80,8 @@ void vtlb_reset_space(struct space *s)
 {
     if (!s->filled)
         return;
+    if (s == s->owner->current) /* what is running now is not traced from here on */
+        mmu_mapping_changed(s->owner->mv);
     table_release_space(s);
     for (unsigned c = 0; c < CLASSES; c++)
         if (s->array[c][0])
@@ -127,6 +129,12 @@ void mmu_vm_destroy(struct mmu_vm *mv)
                        NULL, NULL, NULL);
     table_free_pool(mv);
     free(mv);
+}
+
+void mmu_vm_on_mapping_change(struct mmu_vm *mv, void (*changed)(void *opaque), void *opaque)
+{
+    mv->mapping_changed = changed;
+    mv->mapping_opaque = opaque;
 }
 
 void mmu_vm_drop_all(struct mmu_vm *mv)
