@@ -64,6 +64,26 @@ int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *
     return 0;
 }
 
+/* The extent of data or hole that holds `at`, as the memory object knows it. */
+static void find_extent(struct allocator *a, haddr at)
+{
+    off_t data = lseek(a->fd, (off_t)at, SEEK_DATA);
+    off_t end = data == (off_t)at ? lseek(a->fd, (off_t)at, SEEK_HOLE) : data;
+    a->is_data = data == (off_t)at;
+    a->data_start = at;
+    a->data_end = end < 0 ? a->size : (haddr)end;
+}
+
+bool allocator_is_touched(struct allocator *a, const uint8_t *p)
+{
+    haddr at = (haddr)(p - a->host) & PAGE_MASK;
+    if (a->fd < 0)
+        return true;
+    if (!a->is_data || at < a->data_start || at >= a->data_end)
+        find_extent(a, at);
+    return a->is_data;
+}
+
 void allocator_discard(struct allocator *a, haddr hpa, uint64_t size)
 {
     if (a->fd < 0 || madvise(a->host + hpa, (size_t)size, MADV_REMOVE) != 0)

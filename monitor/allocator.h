@@ -15,6 +15,9 @@ struct allocator {
     uint8_t *host; /* owned: the mapping; haddr are offsets into it */
     uint64_t size; /* bytes of address space reserved */
     haddr next;    /* first machine address not handed out */
+    haddr data_start; /* allocator_is_touched: extent of the last answer */
+    haddr data_end;   /* one past it */
+    bool is_data;     /* the answer */
     int fd;        /* owned: the memory object, or -1 for anonymous memory */
 };
 
@@ -24,6 +27,12 @@ void allocator_fini(struct allocator *a);
 
 /* Carve `size` bytes (rounded up to whole extents) as home frames. -ENOMEM when machine memory is used up. */
 int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *err);
+
+/*
+ * Has the frame at host address p (in machine memory) ever been written? False: it reads as zero, and reading it would only make the
+ * host back it. Remembers the last answer's extent, so ascending questions are cheap.
+ */
+bool allocator_is_touched(struct allocator *a, const uint8_t *p);
 
 /* Give the host back the memory of [hpa, hpa + size), which then reads as zero. */
 void allocator_discard(struct allocator *a, haddr hpa, uint64_t size);

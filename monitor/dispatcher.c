@@ -30,7 +30,7 @@ static bool has_interrupt(const struct monitor_vcpu *mv)
 static bool has_attention(const struct monitor_vcpu *mv)
 {
     const struct cpu *cpu = &mv->vcpu->arch;
-    return cpu->nmi_pending || cpu->init_pending || mv->sipi_pending || cpu->pending_db || has_interrupt(mv);
+    return cpu->nmi_pending || cpu->init_pending || mv->s.sipi_pending || cpu->pending_db || has_interrupt(mv);
 }
 
 /* May this vCPU execute, or would it wake? */
@@ -44,7 +44,7 @@ static bool is_runnable(const struct monitor_vcpu *mv)
         return (cpu->nmi_pending && !cpu->nmi_blocked) || cpu->init_pending || cpu->pending_db ||
                ((cpu->rflags & F_IF) && has_interrupt(mv));
     case ACTIVITY_WAIT_SIPI:
-        return mv->sipi_pending || cpu->init_pending;
+        return mv->s.sipi_pending || cpu->init_pending;
     default:
         return cpu->init_pending || cpu->nmi_pending;
     }
@@ -115,7 +115,7 @@ static void take_init(struct monitor_vcpu *mv)
     struct vcpu *vcpu = mv->vcpu;
     cpu_reset(vcpu, true, cpu_signature(vcpu));
     lapic_init_reset(mv->lapic);
-    mv->sipi_pending = false;
+    mv->s.sipi_pending = false;
     if (vcpu->run.index != 0)
         vcpu->arch.activity = ACTIVITY_WAIT_SIPI;
     trace_point(&mv->vm->machine->trace, TRACE_cpu_reset, NULL, vcpu->run.index, 0, 0, 0);
@@ -125,13 +125,13 @@ static void take_init(struct monitor_vcpu *mv)
 static void take_sipi(struct monitor_vcpu *mv)
 {
     struct cpu *cpu = &mv->vcpu->arch;
-    mv->sipi_pending = false;
-    cpu->seg_sel[SEG_CS] = (uint16_t)(mv->sipi_vector << 8);
-    cpu->seg_base[SEG_CS] = (uint64_t)mv->sipi_vector << 12;
+    mv->s.sipi_pending = false;
+    cpu->seg_sel[SEG_CS] = (uint16_t)(mv->s.sipi_vector << 8);
+    cpu->seg_base[SEG_CS] = (uint64_t)mv->s.sipi_vector << 12;
     cpu->rip = 0;
     cpu->activity = ACTIVITY_ACTIVE;
     cpu_update_mode(mv->vcpu);
-    trace_point(&mv->vm->machine->trace, TRACE_sipi, NULL, mv->vcpu->run.index, mv->sipi_vector, 0, 0);
+    trace_point(&mv->vm->machine->trace, TRACE_sipi, NULL, mv->vcpu->run.index, mv->s.sipi_vector, 0, 0);
 }
 
 /*
@@ -145,7 +145,7 @@ static bool deliver_pending(struct monitor_vcpu *mv)
         cpu->init_pending = false;
         take_init(mv);
     }
-    if (cpu->activity == ACTIVITY_WAIT_SIPI && mv->sipi_pending)
+    if (cpu->activity == ACTIVITY_WAIT_SIPI && mv->s.sipi_pending)
         take_sipi(mv);
     if (cpu->activity == ACTIVITY_WAIT_SIPI || cpu->activity == ACTIVITY_SHUTDOWN)
         return false;

@@ -8,6 +8,7 @@
 #include "monitor/emulate_host.h"
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"
+#include "monitor/timeline/timeline.h"
 
 /* ---- time ---- */
 
@@ -120,6 +121,7 @@ void machine_destroy(struct machine *m)
 {
     if (!m)
         return;
+    timeline_free(m);
     if (m->vm)
         vm_destroy(m->vm);
     decoder_destroy(m->decoder);

@@ -22,18 +22,9 @@
 #define DEFAULT_QUANTUM 20000 /* ticks of a turn */
 
 struct machine;
+struct memory_hash;
 struct vm;
 struct lapic;
-
-/* The monitor's side of a vCPU. vcpu->run.owner points here. */
-struct monitor_vcpu {
-    const struct emulate_host *host; /* first: what emulators may ask for */
-    struct vm *vm;                   /* borrowed */
-    struct vcpu *vcpu;               /* owned */
-    struct lapic *lapic;             /* borrowed from the board; NULL: none */
-    bool sipi_pending;               /* a start-up IPI came while waiting for one */
-    uint8_t sipi_vector;             /* its page */
-};
 
 /* clang-format off */
 #define MACHINE_STATE(ONE, ARR, S)                                                               \
@@ -49,6 +40,15 @@ struct monitor_vcpu {
     ONE(S, uint8_t,  sipi_vector,  "its page")
 /* clang-format on */
 STATE_STRUCT(machine_state, MACHINE_STATE);
+
+/* The monitor's side of a vCPU. vcpu->run.owner points here. */
+struct monitor_vcpu {
+    const struct emulate_host *host; /* first: what emulators may ask for */
+    struct vm *vm;                   /* borrowed */
+    struct vcpu *vcpu;               /* owned */
+    struct lapic *lapic;             /* borrowed from the board; NULL: none */
+    struct monitor_vcpu_state s;     /* saved and hashed */
+};
 
 /* Why the machine stopped. */
 enum stop_reason {
@@ -94,6 +94,7 @@ struct machine {
     struct trace trace;         /* trace points */
     struct host_input door;     /* everything that is not deterministic enters here */
     struct decoder *decoder;    /* owned */
+    struct memory_hash *memory_hash; /* owned by timeline/hash.c; NULL until the first hash */
     struct vm *vm;              /* owned; one for now, several when scheduling VMs comes */
     struct monitor_vcpu *running; /* inside cpu_run, or NULL */
     uint64_t running_since;     /* its arch.ticks when it entered */

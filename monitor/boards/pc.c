@@ -187,8 +187,8 @@ static void lapic_sipi(void *opaque, uint8_t vector)
     struct monitor_vcpu *mv = opaque;
     if (mv->vcpu->arch.activity != ACTIVITY_WAIT_SIPI && !mv->vcpu->arch.init_pending)
         return;
-    mv->sipi_pending = true;
-    mv->sipi_vector = vector;
+    mv->s.sipi_pending = true;
+    mv->s.sipi_vector = vector;
     monitor_vcpu_kick(mv);
 }
 

@@ -15,4 +15,7 @@ int pc_boot_prepare(struct pc *pc, const struct pc_config *config, struct err *e
 /* After reset of all chips: CMOS, memory contents, entry state of vCPU 0; the others wait for SIPI. */
 void pc_power_on(struct pc *pc);
 
+/* Put vCPU 0 into the entry state, the others into wait-for-SIPI. */
+void pc_apply_entry(struct pc *pc);
+
 void pc_boot_free(struct pc *pc);
