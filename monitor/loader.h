@@ -60,3 +60,55 @@ struct entry_state {
     uint64_t gdt_base; /* GDTR; the loader has put the table there; 0: none */
     uint16_t gdt_limit; /* GDTR */
 };
+
+/*
+ * Load boot->kernel, whatever it is: a Linux bzImage, a Multiboot 1 image, or an ELF with a PVH note, tried in this order.
+ * 0 and *entry, or -EINVAL (not a kernel, damaged, cannot run here), -ENOSPC (too little memory: err says how much is
+ * needed), -ENOMEM (of the host).
+ */
+int loader_load(const struct boot_info *boot, struct physmem *pm, struct entry_state *entry, struct err *err);
+
+/* One module of an -initrd option "file arguments,file arguments". */
+struct module_spec {
+    const char *command; /* the whole piece: the module's command line */
+    size_t path_len;     /* its first word, the file */
+};
+
+/* Split such an option in place (",," stands for a comma). The number of modules, at most max; empty pieces are skipped. */
+unsigned loader_split_modules(char *option, struct module_spec *out, unsigned max);
+
+/*
+ * ---- for loaders ----
+ *
+ * Low memory that a loader uses for what it hands over; kernels that want to stand here are refused.
+ *   6000h GDT   7000h boot_params, start info, Multiboot information   8000h stack (grows down from 9000h)
+ *   9000h page tables (six pages)   10000h lists of modules and memory   20000h strings, up to 2FFFFh
+ */
+enum {
+    LOADER_GDT = 0x6000,
+    LOADER_INFO = 0x7000,
+    LOADER_STACK = 0x9000,
+    LOADER_PAGE_TABLES = 0x9000,
+    LOADER_LISTS = 0x10000,
+    LOADER_STRINGS = 0x20000,
+    LOADER_AREA_END = 0x30000,
+};
+
+/* Put bytes (zeros) at pa; -ENOSPC with err naming `what` when not all of it is memory. */
+int loader_put(struct physmem *pm, paddr pa, const void *data, uint64_t size, const char *what, struct err *err);
+int loader_zero(struct physmem *pm, paddr pa, uint64_t size, const char *what, struct err *err);
+
+/* [base, base + size) lies in one E820 range of RAM. */
+bool loader_is_ram(const struct boot_info *boot, paddr base, uint64_t size);
+
+/* The highest page-aligned place for size bytes of RAM in [floor, ceiling); 0: there is none. */
+paddr loader_place_high(const struct boot_info *boot, uint64_t size, paddr floor, paddr ceiling);
+
+/* -ENOSPC, and how much memory would do: `end` is the first byte above what must be RAM. */
+int loader_too_small(const struct boot_info *boot, const char *what, uint64_t end, struct err *err);
+
+/* Write the flat GDT of the Linux boot protocol (code 10h, data 18h, 64-bit or 32-bit) and say so in *entry. */
+int loader_flat_gdt(struct physmem *pm, struct entry_state *entry, bool is_64, struct err *err);
+
+/* Page tables that map the first 4 GiB to themselves with 2 MiB pages; entry->cr3. */
+int loader_identity_map(struct physmem *pm, struct entry_state *entry, struct err *err);
