@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI fixed hardware. ACPI Specification, "ACPI Hardware Specification" (section names below are of it), laid out as
- * the PIIX4 does ("Power Management I/O Space Registers").
+ * ACPI fixed hardware. ACPI Specification, "ACPI Hardware Specification" (section names below are
+ * of it), laid out as the PIIX4 does ("Power Management I/O Space Registers").
  *
- *   base+0   PM1_STS   w1c     base+8        PM_TMR  ro, 24 bits       AFE0h  GPE0_STS  w1c    B2h  SMI command
- *   base+2   PM1_EN    rw      base+C, +10.. read 0, writes ignored    AFE2h  GPE0_EN   rw     B3h  SMI status
- *   base+4   PM1_CNT   rw
+ *   base+0  PM1_STS  w1c            AFE0h  GPE0_STS     w1c
+ *   base+2  PM1_EN   rw             AFE2h  GPE0_EN      rw
+ *   base+4  PM1_CNT  rw             B2h    SMI command  rw
+ *   base+8  PM_TMR   ro, 24 bits    B3h    SMI status   rw
  *
- * TMR_STS is not kept: the top bit of the timer has changed if its value differs from the one at tmr_cleared.
+ * TMR_STS is not kept: the top bit of the timer has changed if its value differs from the one at
+ * tmr_cleared.
  */
 #include "devices/acpi_pm.h"
 
@@ -190,7 +192,8 @@ static void apm_write(void *opaque, uint64_t offset, UNUSED unsigned width, uint
         return;
     }
     pm->s.apmc = (uint8_t)v;
-    /* What the firmware's SMI handler would do, done by the chip: there need not be such firmware. */
+    /* What the firmware's SMI handler would do, done by the chip: there need not be such firmware.
+     */
     if (v == ACPI_ENABLE)
         pm->s.control |= CNT_SCI_EN;
     else if (v == ACPI_DISABLE)
@@ -234,11 +237,29 @@ void acpi_pm_init(struct acpi_pm *pm, struct event_queue *queue, uint16_t base, 
 {
     *pm = (struct acpi_pm){.queue = queue, .trace = trace};
     event_register(queue, &pm->overflow, "acpi pm timer", 0, overflow, pm);
-    pm->pm = (struct io_region){.name = "acpi pm", .base = base, .size = ACPI_PM_SIZE, .widths = W8 | W16 | W32,
-                                .read = pm_read, .write = pm_write, .opaque = pm, .enabled = true};
-    pm->gpe = (struct io_region){.name = "acpi gpe0", .base = ACPI_PM_GPE0_BASE, .size = 4, .widths = W8,
-                                 .read = gpe_read, .write = gpe_write, .opaque = pm, .enabled = true};
-    pm->apm = (struct io_region){.name = "smi command", .base = ACPI_SMI_CMD, .size = 2, .widths = W8,
-                                 .read = apm_read, .write = apm_write, .opaque = pm, .enabled = true};
+    pm->pm = (struct io_region){.name = "acpi pm",
+                                .base = base,
+                                .size = ACPI_PM_SIZE,
+                                .widths = W8 | W16 | W32,
+                                .read = pm_read,
+                                .write = pm_write,
+                                .opaque = pm,
+                                .enabled = true};
+    pm->gpe = (struct io_region){.name = "acpi gpe0",
+                                 .base = ACPI_PM_GPE0_BASE,
+                                 .size = 4,
+                                 .widths = W8,
+                                 .read = gpe_read,
+                                 .write = gpe_write,
+                                 .opaque = pm,
+                                 .enabled = true};
+    pm->apm = (struct io_region){.name = "smi command",
+                                 .base = ACPI_SMI_CMD,
+                                 .size = 2,
+                                 .widths = W8,
+                                 .read = apm_read,
+                                 .write = apm_write,
+                                 .opaque = pm,
+                                 .enabled = true};
     reset(pm);
 }

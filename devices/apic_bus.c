@@ -22,7 +22,8 @@ void apic_bus_add(struct apic_bus *bus, struct lapic *lapic)
 }
 
 /* How many LAPICs that match share the lowest PPR class; *priority is that class. */
-static unsigned count_lowest(const struct apic_bus *bus, const struct apic_message *m, unsigned *priority)
+static unsigned count_lowest(const struct apic_bus *bus, const struct apic_message *m,
+                             unsigned *priority)
 {
     unsigned count = 0;
     *priority = 16;
@@ -40,8 +41,8 @@ static unsigned count_lowest(const struct apic_bus *bus, const struct apic_messa
 }
 
 /*
- * SDM Vol. 3A, "Lowest Priority Delivery Mode": who wins among equals is up to the model; here the vector chooses, so
- * that the load spreads and the answer depends on nothing else.
+ * SDM Vol. 3A, "Lowest Priority Delivery Mode": who wins among equals is up to the model; here the
+ * vector chooses, so that the load spreads and the answer depends on nothing else.
  */
 static bool deliver_lowest(const struct apic_bus *bus, const struct apic_message *m)
 {
@@ -52,8 +53,8 @@ static bool deliver_lowest(const struct apic_bus *bus, const struct apic_message
     unsigned skip = m->vector % count;
     for (unsigned i = 0; i < bus->count; i++) {
         struct lapic *lapic = bus->lapics[i];
-        if (lapic_matches(lapic, m) && lapic_is_software_enabled(lapic) && lapic_ppr(lapic) >> 4 == priority &&
-            skip-- == 0)
+        if (lapic_matches(lapic, m) && lapic_is_software_enabled(lapic) &&
+            lapic_ppr(lapic) >> 4 == priority && skip-- == 0)
             return lapic_accept(lapic, m);
     }
     return false;

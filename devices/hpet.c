@@ -7,8 +7,8 @@
  *   020   General Interrupt Status      w1c   110+20n  Timer n FSB Interrupt Route           rw
  *   0F0   Main Counter Value            rw
  *
- * The counter is not incremented: it follows from virtual time. A line of an edge timer stays high after a match and
- * falls just before the next, because an 8259A forgets a pulse.
+ * The counter is not incremented: it follows from virtual time. A line of an edge timer stays high
+ * after a match and falls just before the next, because an 8259A forgets a pulse.
  */
 #include "devices/hpet.h"
 
@@ -54,7 +54,8 @@ static uint64_t cycle_now(const struct hpet *h)
 
 static uint64_t counter_now(const struct hpet *h)
 {
-    return h->s.config & ENABLE_CNF ? h->s.counter + (cycle_now(h) - h->s.counter_start) : h->s.counter;
+    return h->s.config & ENABLE_CNF ? h->s.counter + (cycle_now(h) - h->s.counter_start)
+                                    : h->s.counter;
 }
 
 bool hpet_is_legacy(const struct hpet *h)
@@ -81,7 +82,8 @@ static bool is_level(const struct hpet *h, unsigned n)
 }
 
 /* The wire of timer n under a configuration, or NULL: off, or by FSB. "Interrupt Mapping". */
-static const struct irq_line *line_for(const struct hpet *h, unsigned n, uint64_t config, uint64_t timer_config)
+static const struct irq_line *line_for(const struct hpet *h, unsigned n, uint64_t config,
+                                       uint64_t timer_config)
 {
     if (!(config & ENABLE_CNF) || !(timer_config & TN_INT_ENB))
         return NULL;
@@ -105,10 +107,12 @@ static void drive(struct hpet *h, unsigned n, bool level)
     irq_set(line, level);
 }
 
-/* The comparator now: a periodic one that the counter has reached moved on by whole periods. "Periodic Mode". */
+/* The comparator now: a periodic one that the counter has reached moved on by whole periods.
+ * "Periodic Mode". */
 static uint64_t comparator_now(const struct hpet *h, unsigned n)
 {
-    uint64_t mask = size_mask(h, n), period = h->s.period[n] & mask, comparator = h->s.comparator[n];
+    uint64_t mask = size_mask(h, n), period = h->s.period[n] & mask,
+             comparator = h->s.comparator[n];
     if (!is_periodic(h, n) || !(h->s.config & ENABLE_CNF))
         return comparator;
     uint64_t behind = (counter_now(h) - comparator) & mask;
@@ -159,7 +163,8 @@ static void match(void *opaque, UNUSED vtime now)
 
 /* ---- registers ---- */
 
-/* Configuration changes: take lines that move off their wires first, put level requests back afterwards. */
+/* Configuration changes: take lines that move off their wires first, put level requests back
+ * afterwards. */
 static void reconfigure(struct hpet *h, uint64_t config, unsigned n, uint64_t timer_config)
 {
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
@@ -210,7 +215,8 @@ static void write_timer_config(struct hpet *h, unsigned n, uint64_t v)
     arm(h, n);
 }
 
-/* "Timer n Comparator Value": in periodic mode the value is the period, and the accumulator too if VAL_SET. */
+/* "Timer n Comparator Value": in periodic mode the value is the period, and the accumulator too if
+ * VAL_SET. */
 static void write_comparator(struct hpet *h, unsigned n, uint64_t v, uint64_t bits)
 {
     uint64_t *c = &h->s.timer_config[n];
@@ -238,8 +244,8 @@ static uint64_t read_timer(const struct hpet *h, unsigned n, uint64_t reg)
 {
     switch (reg) {
     case TIMER_CONFIG:
-        return h->s.timer_config[n] | TN_PER_INT_CAP | TN_SIZE_CAP | (h->msi ? (unsigned)TN_FSB_CAP : 0) |
-               (uint64_t)HPET_ROUTES << 32;
+        return h->s.timer_config[n] | TN_PER_INT_CAP | TN_SIZE_CAP |
+               (h->msi ? (unsigned)TN_FSB_CAP : 0) | (uint64_t)HPET_ROUTES << 32;
     case TIMER_COMPARATOR:
         return comparator_now(h, n);
     case TIMER_FSB:
@@ -276,7 +282,8 @@ static void write_reg(struct hpet *h, uint64_t reg, uint64_t v, uint64_t bits)
         write_config(h, merged);
     } else if (reg == REG_STATUS) {
         write_status(h, v & bits);
-    } else if (reg == REG_COUNTER) { /* defined while halted; otherwise counts on from the new value */
+    } else if (reg ==
+               REG_COUNTER) { /* defined while halted; otherwise counts on from the new value */
         h->s.counter = merged;
         h->s.counter_start = cycle_now(h);
         for (unsigned i = 0; i < HPET_TIMERS; i++)
@@ -329,7 +336,8 @@ static int after_load(void *opaque, struct err *err)
     if (s->config & ~(uint64_t)(ENABLE_CNF | LEG_RT_CNF) || s->status >> HPET_TIMERS)
         return err_set(err, EINVAL, "HPET: impossible register value");
     for (unsigned n = 0; n < HPET_TIMERS; n++)
-        if (s->timer_config[n] & ~(uint64_t)(TN_WRITABLE | TN_FSB_EN) || s->comparator[n] & ~size_mask(h, n))
+        if (s->timer_config[n] & ~(uint64_t)(TN_WRITABLE | TN_FSB_EN) ||
+            s->comparator[n] & ~size_mask(h, n))
             return err_set(err, EINVAL, "HPET: impossible configuration of timer %u", n);
     irq_set(&h->legacy_enable, hpet_is_legacy(h));
     for (unsigned n = 0; n < HPET_TIMERS; n++)
@@ -354,7 +362,13 @@ void hpet_init(struct hpet *h, struct event_queue *queue, struct trace *trace)
         h->of[n] = (struct hpet_match){.hpet = h, .n = n};
         event_register(queue, &h->match[n], "hpet timer", 0, match, &h->of[n]);
     }
-    h->mmio = (struct io_region){.name = "hpet", .base = HPET_DEFAULT_BASE, .size = 0x400, .widths = W32 | W64,
-                                 .read = mmio_read, .write = mmio_write, .opaque = h, .enabled = true};
+    h->mmio = (struct io_region){.name = "hpet",
+                                 .base = HPET_DEFAULT_BASE,
+                                 .size = 0x400,
+                                 .widths = W32 | W64,
+                                 .read = mmio_read,
+                                 .write = mmio_write,
+                                 .opaque = h,
+                                 .enabled = true};
     reset(h);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 82093AA I/O Advanced Programmable Interrupt Controller. Section names are of its data sheet; the EOI register is that
- * of later I/O APICs (version 20h).
+ * 82093AA I/O Advanced Programmable Interrupt Controller. Section names are of its data sheet; the
+ * EOI register is that of later I/O APICs (version 20h).
  *
  *   memory   register                      indirect   register
  *   00h      IOREGSEL          rw          00h        IOAPICID           rw  0
@@ -9,8 +9,8 @@
  *   40h      EOI               wo          02h        IOAPICARB          ro  0
  *                                          10h-3Fh    IOREDTBL[0-23]     rw  00000000_00010000h
  *
- *   63-56 destination | 16 mask | 15 level trigger | 14 remote IRR | 13 polarity | 12 delivery status | 11 logical |
- *   10-8 delivery mode | 7-0 vector
+ *   63-56 destination | 16 mask | 15 level trigger | 14 remote IRR | 13 polarity
+ *   12 delivery status | 11 logical | 10-8 delivery mode | 7-0 vector
  */
 #include "devices/ioapic.h"
 
@@ -45,7 +45,8 @@ static bool send(struct ioapic *ioapic, unsigned n)
     return ioapic->deliver && ioapic->deliver(ioapic->deliver_opaque, &m);
 }
 
-/* A level pin interrupts while it is high, unmasked and not being served: "Interrupt Mask", "Remote IRR". */
+/* A level pin interrupts while it is high, unmasked and not being served: "Interrupt Mask", "Remote
+ * IRR". */
 static void check_level(struct ioapic *ioapic, unsigned n)
 {
     uint64_t rte = ioapic->s.redirection[n];
@@ -69,7 +70,8 @@ void ioapic_set_irq(void *opaque, unsigned n, bool level)
     uint64_t rte = ioapic->s.redirection[n];
     if (rte & RTE_LEVEL)
         check_level(ioapic, n);
-    else if (is_edge && !(rte & RTE_MASKED)) /* "Edge-sensitive interrupts on a masked pin are ignored" */
+    else if (is_edge &&
+             !(rte & RTE_MASKED)) /* "Edge-sensitive interrupts on a masked pin are ignored" */
         send(ioapic, n);
 }
 
@@ -106,7 +108,8 @@ static void write_redirection(struct ioapic *ioapic, unsigned n, bool is_high, u
     uint64_t mask = is_high ? UINT64_MAX << 32 : UINT32_MAX;
     uint64_t rte = (old & ~mask) | (is_high ? (uint64_t)v << 32 : v);
     rte = (rte & RTE_WRITABLE) | (old & RTE_REMOTE_IRR);
-    if (!(rte & RTE_LEVEL)) /* edge has no remote IRR; systems without an EOI register clear it by this */
+    if (!(rte &
+          RTE_LEVEL)) /* edge has no remote IRR; systems without an EOI register clear it by this */
         rte &= ~(uint64_t)RTE_REMOTE_IRR;
     ioapic->s.redirection[n] = rte;
     check_level(ioapic, n);
@@ -192,8 +195,13 @@ const struct device_ops ioapic_ops = {
 void ioapic_init(struct ioapic *ioapic, struct trace *trace)
 {
     *ioapic = (struct ioapic){.trace = trace};
-    ioapic->mmio = (struct io_region){.name = "ioapic", .base = IOAPIC_DEFAULT_BASE, .size = 0x1000,
-                                      .widths = W32, .read = mmio_read, .write = mmio_write,
-                                      .opaque = ioapic, .enabled = true};
+    ioapic->mmio = (struct io_region){.name = "ioapic",
+                                      .base = IOAPIC_DEFAULT_BASE,
+                                      .size = 0x1000,
+                                      .widths = W32,
+                                      .read = mmio_read,
+                                      .write = mmio_write,
+                                      .opaque = ioapic,
+                                      .enabled = true};
     reset(ioapic);
 }

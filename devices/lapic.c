@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local APIC: acceptance, priority, EOI, local vectors, IPIs. SDM Vol. 3A, chapter "Advanced Programmable Interrupt
- * Controller (APIC)"; section names below are of that chapter. Registers are in lapic_regs.c, the timer in
- * lapic_timer.c.
+ * Local APIC: acceptance, priority, EOI, local vectors, IPIs. SDM Vol. 3A, chapter "Advanced
+ * Programmable Interrupt Controller (APIC)"; section names below are of that chapter. Registers are
+ * in lapic_regs.c, the timer in lapic_timer.c.
  */
 #include "devices/lapic.h"
 
@@ -83,7 +83,8 @@ void lapic_error(struct lapic *l, uint32_t esr_bit)
 {
     bool is_new = !(l->s.esr_pending & esr_bit);
     l->s.esr_pending |= esr_bit;
-    /* An illegal vector in LVT error itself must not report itself for ever: fire for new bits only. */
+    /* An illegal vector in LVT error itself must not report itself for ever: fire for new bits
+     * only. */
     if (is_new)
         lapic_fire_lvt(l, LVT_ERROR);
 }
@@ -120,7 +121,8 @@ bool lapic_accept(struct lapic *l, const struct apic_message *m)
     case APIC_NMI:
         return call(l->host.nmi, l->host.opaque);
     case APIC_INIT:
-        /* "INIT Level De-assert" only synchronised arbitration IDs, which nobody can see any more. */
+        /* "INIT Level De-assert" only synchronised arbitration IDs, which nobody can see any more.
+         */
         return m->assert ? call(l->host.init, l->host.opaque) : true;
     case APIC_STARTUP:
         if (l->host.sipi)
@@ -164,7 +166,8 @@ bool lapic_matches(const struct lapic *l, const struct apic_message *m)
     default:
         if (m->logical)
             return matches_logical(l, m->dest);
-        return m->dest == APIC_BROADCAST || m->dest == (lapic_is_x2apic(l) ? l->s.id : l->s.id & 0xff);
+        return m->dest == APIC_BROADCAST ||
+               m->dest == (lapic_is_x2apic(l) ? l->s.id : l->s.id & 0xff);
     }
 }
 
@@ -205,7 +208,8 @@ void lapic_fire_lvt(struct lapic *l, enum lapic_lvt which)
     if (which == LVT_TIMER || which == LVT_ERROR)
         m.delivery = APIC_FIXED;
     if (which == LVT_PMC)
-        l->s.lvt[which] |= LVT_MASKED; /* SDM Vol. 3B, "Generating an Interrupt on Overflow": set on delivery */
+        l->s.lvt[which] |=
+            LVT_MASKED; /* SDM Vol. 3B, "Generating an Interrupt on Overflow": set on delivery */
     if (m.delivery == APIC_FIXED && lvt & LVT_LEVEL && (which == LVT_LINT0 || which == LVT_LINT1)) {
         m.level_trigger = true;
         l->s.lvt[which] |= LVT_REMOTE_IRR;
@@ -288,7 +292,8 @@ void lapic_send_icr(struct lapic *l)
         guest_error(l->trace, "lapic", "ICR with reserved delivery mode");
         return;
     }
-    /* "Valid Combinations for the ... Interrupt Command Register": self goes with fixed only, all with fixed. */
+    /* "Valid Combinations for the ... Interrupt Command Register": self goes with fixed only, all
+     * with fixed. */
     if ((m.shorthand == APIC_SELF || m.shorthand == APIC_ALL) && m.delivery != APIC_FIXED) {
         guest_error(l->trace, "lapic", "ICR shorthand does not go with delivery mode");
         if (m.shorthand == APIC_SELF || m.delivery != APIC_NMI)
@@ -311,7 +316,10 @@ static uint32_t x2apic_ldr(uint32_t id)
 void lapic_init_reset(struct lapic *l)
 {
     struct lapic_state keep = l->s;
-    l->s = (struct lapic_state){.apic_base = keep.apic_base, .id = keep.id, .dfr = UINT32_MAX, .svr = 0xff,
+    l->s = (struct lapic_state){.apic_base = keep.apic_base,
+                                .id = keep.id,
+                                .dfr = UINT32_MAX,
+                                .svr = 0xff,
                                 .deadline_when = VTIME_NEVER};
     memcpy(l->s.lint, keep.lint, sizeof(keep.lint));
     for (unsigned i = 0; i < LVT_COUNT; i++)
@@ -325,7 +333,8 @@ void lapic_init_reset(struct lapic *l)
 static void reset(void *opaque)
 {
     struct lapic *l = opaque;
-    l->s.apic_base = LAPIC_DEFAULT_BASE | APIC_BASE_EN | (l->config.is_bsp ? (unsigned)APIC_BASE_BSP : 0);
+    l->s.apic_base =
+        LAPIC_DEFAULT_BASE | APIC_BASE_EN | (l->config.is_bsp ? (unsigned)APIC_BASE_BSP : 0);
     l->s.id = l->config.apic_id & 0xff;
     lapic_init_reset(l);
 }
@@ -356,7 +365,8 @@ bool lapic_write_base(struct lapic *l, uint64_t v)
     bool was_enabled = old & APIC_BASE_EN, was_x2apic = old & APIC_BASE_EXTD;
     if (was_enabled != lapic_is_enabled(l)) {
         l->s.id = l->config.apic_id & 0xff;
-        lapic_init_reset(l); /* "Enabling or Disabling the Local APIC": comes back as after power-up */
+        lapic_init_reset(
+            l); /* "Enabling or Disabling the Local APIC": comes back as after power-up */
         call(l->host.interrupt_pending, l->host.opaque);
     } else if (!was_x2apic && lapic_is_x2apic(l)) {
         l->s.id = l->config.apic_id;
@@ -402,7 +412,8 @@ void lapic_init(struct lapic *l, struct event_queue *queue, const struct lapic_c
                 const struct lapic_host *host, struct trace *trace)
 {
     assert(config->bus_hz && (config->tsc_hz || host->tsc));
-    *l = (struct lapic){.config = *config, .host = *host, .queue = queue, .trace = trace, .pending = -1};
+    *l = (struct lapic){
+        .config = *config, .host = *host, .queue = queue, .trace = trace, .pending = -1};
     event_register(queue, &l->timer, "lapic timer", 0, lapic_timer_fire, l);
     reset(l);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared by the three files of the local APIC: interrupts (lapic.c), registers (lapic_regs.c), timer (lapic_timer.c).
- * Nobody else includes it.
+ * Shared by the three files of the local APIC: interrupts (lapic.c), registers (lapic_regs.c),
+ * timer (lapic_timer.c). Nobody else includes it.
  */
 #pragma once
 

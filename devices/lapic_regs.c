@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The local APIC's registers, by memory (offset n0h) and by MSR (800h + n). SDM Vol. 3A, "Local APIC Register Address
- * Map" and "x2APIC Register Availability".
+ * The local APIC's registers, by memory (offset n0h) and by MSR (800h + n). SDM Vol. 3A, "Local
+ * APIC Register Address Map" and "x2APIC Register Availability".
  *
- *   n        register                access          n        register               access
- *   02       ID                      xAPIC rw, ro    28       ESR                    rw
- *   03       version                 ro              30 31    ICR                    rw; x2APIC: 30 is 64 bits
- *   08       TPR                     rw              32-37    LVT timer .. error     rw
- *   09 0A    APR, PPR                ro              38       initial count          rw
- *   0B       EOI                     wo              39       current count          ro
- *   0D 0E    LDR, DFR                xAPIC rw        3E       divide configuration   rw
- *   0F       SVR                     rw              3F       self IPI               x2APIC wo
- *   10-27    ISR, TMR, IRR           ro
+ *   n      register      access              n      register              access
+ *   02     ID            rw; x2APIC: ro      28     ESR                   rw
+ *   03     version       ro                  30     ICR                   rw; x2APIC: 64 bits
+ *   08     TPR           rw                  31     ICR, high half        rw; xAPIC only
+ *   09 0A  APR, PPR      ro                  32-37  LVT timer .. error    rw
+ *   0B     EOI           wo                  38     initial count         rw
+ *   0D     LDR           rw; x2APIC: ro      39     current count         ro
+ *   0E     DFR           rw; xAPIC only      3E     divide configuration  rw
+ *   0F     SVR           rw                  3F     self IPI              wo; x2APIC only
+ *   10-27  ISR TMR IRR   ro
  */
 #include "devices/lapic_internal.h"
 
@@ -41,7 +42,8 @@ enum {
     VERSION = 0x14 | (LVT_COUNT - 1) << 16 | 1 << 24,
 };
 
-/* In the order of enum lapic_lvt: writable bits. Delivery status (12) and remote IRR (14) are read-only. */
+/* In the order of enum lapic_lvt: writable bits. Delivery status (12) and remote IRR (14) are
+ * read-only. */
 static const uint32_t lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
     [LVT_THERMAL] = LVT_VECTOR | LVT_DELIVERY | LVT_MASKED,
@@ -126,7 +128,8 @@ static bool read_reg(struct lapic *l, unsigned reg, uint32_t *v)
 static void write_svr(struct lapic *l, uint32_t v)
 {
     l->s.svr = v & (0xff | SVR_ENABLE | SVR_NO_EOI_BROADCAST);
-    if (!(v & SVR_ENABLE)) /* "Local APIC State After It Has Been Software Disabled": mask bits are set */
+    if (!(v & SVR_ENABLE)) /* "Local APIC State After It Has Been Software Disabled": mask bits are
+                              set */
         for (unsigned i = 0; i < LVT_COUNT; i++) {
             uint32_t old = l->s.lvt[i];
             l->s.lvt[i] |= LVT_MASKED;
@@ -159,7 +162,8 @@ static void write_lvt(struct lapic *l, unsigned i, uint32_t v)
 
 static void send_self(struct lapic *l, uint8_t vector)
 {
-    l->s.icr = APIC_SELF << 18 | vector; /* "Self IPI Register": as an ICR write with the self shorthand */
+    l->s.icr =
+        APIC_SELF << 18 | vector; /* "Self IPI Register": as an ICR write with the self shorthand */
     lapic_send_icr(l);
 }
 
@@ -184,7 +188,8 @@ static bool write_xapic_only(struct lapic *l, unsigned reg, uint32_t v)
     }
 }
 
-/* A write that both faces share; x2APIC has checked reserved bits already. False: no such register, or read-only. */
+/* A write that both faces share; x2APIC has checked reserved bits already. False: no such register,
+ * or read-only. */
 static bool write_reg(struct lapic *l, unsigned reg, uint64_t v)
 {
     uint32_t v32 = (uint32_t)v;
@@ -247,7 +252,8 @@ uint64_t lapic_mmio_read(struct lapic *l, uint32_t offset, unsigned width)
 void lapic_mmio_write(struct lapic *l, uint32_t offset, unsigned width, uint64_t v)
 {
     unsigned reg = (offset & 0xfff) >> 4;
-    if (offset & 15 || width < 4) { /* "... must be 128-bit aligned ... 32-bit": anything else is undefined */
+    if (offset & 15 ||
+        width < 4) { /* "... must be 128-bit aligned ... 32-bit": anything else is undefined */
         guest_error(l->trace, "lapic", "write that is not an aligned dword");
         return;
     }
@@ -259,7 +265,8 @@ void lapic_mmio_write(struct lapic *l, uint32_t offset, unsigned width, uint64_t
 
 /* ---- MSRs ---- */
 
-/* Bits of x2APIC register reg that may be set in a write; 0 with false: the register is not writable. */
+/* Bits of x2APIC register reg that may be set in a write; 0 with false: the register is not
+ * writable. */
 static bool x2apic_writable(const struct lapic *l, unsigned reg, uint64_t *mask)
 {
     switch (reg) {
@@ -286,7 +293,8 @@ static bool x2apic_writable(const struct lapic *l, unsigned reg, uint64_t *mask)
     default:
         if (reg < REG_LVT || reg >= REG_LVT + LVT_COUNT)
             return false;
-        *mask = lvt_writable[reg - REG_LVT] | 1 << 12 | LVT_REMOTE_IRR; /* read-only bits are ignored */
+        *mask =
+            lvt_writable[reg - REG_LVT] | 1 << 12 | LVT_REMOTE_IRR; /* read-only bits are ignored */
         if (reg == REG_LVT + LVT_TIMER && !l->config.has_deadline)
             *mask &= ~(uint64_t)LVT_TIMER_DEADLINE;
         return true;

@@ -2,15 +2,17 @@
 /*
  * The local APIC's timer. SDM Vol. 3A, "APIC Timer", "TSC-Deadline Mode".
  *
- * The counter is never decremented: it held first_count at timer_start and follows from virtual time. An expiry is
- * the k-th moment at which first_count + k * initial_count periods have passed, computed each time from the start, so
- * a periodic timer does not drift. A masked timer runs without an event.
+ * The counter is never decremented: it held first_count at timer_start and follows from virtual
+ * time. An expiry is the k-th moment at which first_count + k * initial_count periods have passed,
+ * computed each time from the start, so a periodic timer does not drift. A masked timer runs
+ * without an event.
  */
 #include "devices/lapic_internal.h"
 
 #include "devices/chip_clock.h"
 
-/* Bus cycles per count: Divide Configuration Register, bits 3, 1, 0: 000 is 2 ... 110 is 128, 111 is 1. */
+/* Bus cycles per count: Divide Configuration Register, bits 3, 1, 0: 000 is 2 ... 110 is 128, 111
+ * is 1. */
 static unsigned divisor(const struct lapic *l)
 {
     unsigned code = (l->s.divide & 3) | (l->s.divide & 8) >> 1;
@@ -87,7 +89,8 @@ void lapic_timer_fire(void *opaque, UNUSED vtime now)
     struct lapic *l = opaque;
     if (mode(l) == LVT_TIMER_DEADLINE) {
         l->s.is_counting = false;
-        l->s.tsc_deadline = 0; /* "the processor generates a timer interrupt and clears the IA32_TSC_DEADLINE MSR" */
+        l->s.tsc_deadline = 0; /* "the processor generates a timer interrupt and clears the
+                                  IA32_TSC_DEADLINE MSR" */
     } else if (!is_periodic(l)) {
         l->s.is_counting = false;
     }
@@ -136,7 +139,8 @@ static bool has_passed_masked(const struct lapic *l, uint32_t lvt)
 void lapic_timer_lvt_changed(struct lapic *l, uint32_t old)
 {
     uint32_t old_mode = old & LVT_TIMER_MODE, new_mode = mode(l);
-    if (old_mode != new_mode && (old_mode == LVT_TIMER_DEADLINE || new_mode == LVT_TIMER_DEADLINE)) {
+    if (old_mode != new_mode &&
+        (old_mode == LVT_TIMER_DEADLINE || new_mode == LVT_TIMER_DEADLINE)) {
         forget_deadline(l); /* "Changing the mode to or from TSC-deadline disarms the timer" */
         l->s.initial_count = 0;
     } else if (old_mode != new_mode) {
@@ -163,7 +167,8 @@ static uint64_t tsc_now(const struct lapic *l, vtime now)
 
 static vtime tsc_when(const struct lapic *l, uint64_t tsc)
 {
-    return l->host.tsc_when ? l->host.tsc_when(l->host.opaque, tsc) : clock_when(l->config.tsc_hz, tsc);
+    return l->host.tsc_when ? l->host.tsc_when(l->host.opaque, tsc)
+                            : clock_when(l->config.tsc_hz, tsc);
 }
 
 void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc)
@@ -173,7 +178,9 @@ void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc)
     forget_deadline(l);
     if (tsc) {
         vtime now = event_now(l->queue);
-        vtime when = tsc <= tsc_now(l, now) ? now : tsc_when(l, tsc); /* a deadline in the past fires at once */
+        vtime when = tsc <= tsc_now(l, now)
+                         ? now
+                         : tsc_when(l, tsc); /* a deadline in the past fires at once */
         l->s.is_counting = true;
         l->s.tsc_deadline = tsc;
         l->s.deadline_when = when;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 8259A Programmable Interrupt Controller, a cascaded pair. Section names are those of Intel's 8259A data sheet.
+ * 8259A Programmable Interrupt Controller, a cascaded pair. Section names are those of Intel's
+ * 8259A data sheet.
  *
  *   port      write                                     read
  *   20h A0h   ICW1 (bit 4), OCW2 (bits 4-3 = 0),        IRR or ISR, or poll
@@ -70,11 +71,13 @@ static int candidate(const struct pic_state *s, unsigned c)
     if (serving < 0 || rank(s, c, (unsigned)n) < rank(s, c, (unsigned)serving))
         return n;
     /* "Special Fully Nested Mode": a slave may interrupt its own service routine. */
-    bool is_nested_slave = c == PIC_MASTER && s->icw4[c] & ICW4_SFNM && n == CASCADE && serving == n;
+    bool is_nested_slave =
+        c == PIC_MASTER && s->icw4[c] & ICW4_SFNM && n == CASCADE && serving == n;
     return is_nested_slave ? n : -1;
 }
 
-/* An input of chip c changes; an edge is latched while its line stays high. "Edge and Level Triggered Modes". */
+/* An input of chip c changes; an edge is latched while its line stays high. "Edge and Level
+ * Triggered Modes". */
 static void set_input(struct pic_state *s, unsigned c, unsigned n, bool level)
 {
     uint8_t bit = (uint8_t)(1u << n);
@@ -117,7 +120,8 @@ static void end_of_interrupt(struct pic_state *s, unsigned c, unsigned n, bool r
         s->lowest[c] = (uint8_t)n;
 }
 
-/* INTA to one chip: request n goes into service. Returns n, or 7 with nothing in service if there is no request. */
+/* INTA to one chip: request n goes into service. Returns n, or 7 with nothing in service if there
+ * is no request. */
 static unsigned take(struct pic_state *s, unsigned c)
 {
     int n = candidate(s, c);
@@ -139,7 +143,8 @@ uint8_t pic_acknowledge(struct pic *pic)
     if (is_cascade && !(s->icw1[PIC_MASTER] & ICW1_SNGL)) {
         c = PIC_SLAVE;
         n = take(s, PIC_SLAVE);
-        set_input(s, PIC_MASTER, CASCADE, false); /* INT of the slave falls; a further request is a new edge */
+        set_input(s, PIC_MASTER, CASCADE,
+                  false); /* INT of the slave falls; a further request is a new edge */
     }
     uint8_t vector = (uint8_t)(s->vector_base[c] | n);
     update(pic);
@@ -184,7 +189,8 @@ static void write_icw(struct pic_state *s, unsigned c, uint8_t v)
 static void write_ocw2(struct pic_state *s, unsigned c, uint8_t v)
 {
     uint8_t in_service = s->isr[c];
-    if (s->special_mask[c]) /* a masked bit is not cleared by a non-specific EOI: "Special Mask Mode" */
+    if (s->special_mask[c]) /* a masked bit is not cleared by a non-specific EOI: "Special Mask
+                               Mode" */
         in_service = (uint8_t)(in_service & ~s->imr[c]);
     int serving = highest(s, c, in_service);
     switch (v >> 5) {
@@ -294,7 +300,8 @@ static void elcr_write(void *opaque, uint64_t offset, UNUSED unsigned width, uin
 static void reset(void *opaque)
 {
     struct pic *pic = opaque;
-    uint8_t lines[PIC_CHIPS] = {pic->s.lines[0], pic->s.lines[1]}; /* driven by others, who do not reset with us */
+    uint8_t lines[PIC_CHIPS] = {pic->s.lines[0],
+                                pic->s.lines[1]}; /* driven by others, who do not reset with us */
     pic->s = (struct pic_state){.lowest = {7, 7}, .imr = {0xff, 0xff}};
     for (unsigned c = 0; c < PIC_CHIPS; c++)
         pic->s.lines[c] = lines[c];
@@ -326,11 +333,29 @@ const struct device_ops pic_ops = {
 void pic_init(struct pic *pic, struct trace *trace)
 {
     *pic = (struct pic){.trace = trace};
-    pic->master = (struct io_region){.name = "pic master", .base = 0x20, .size = 2, .widths = W8,
-                                     .read = master_read, .write = master_write, .opaque = pic, .enabled = true};
-    pic->slave = (struct io_region){.name = "pic slave", .base = 0xa0, .size = 2, .widths = W8,
-                                    .read = slave_read, .write = slave_write, .opaque = pic, .enabled = true};
-    pic->elcr = (struct io_region){.name = "pic elcr", .base = 0x4d0, .size = 2, .widths = W8,
-                                   .read = elcr_read, .write = elcr_write, .opaque = pic, .enabled = true};
+    pic->master = (struct io_region){.name = "pic master",
+                                     .base = 0x20,
+                                     .size = 2,
+                                     .widths = W8,
+                                     .read = master_read,
+                                     .write = master_write,
+                                     .opaque = pic,
+                                     .enabled = true};
+    pic->slave = (struct io_region){.name = "pic slave",
+                                    .base = 0xa0,
+                                    .size = 2,
+                                    .widths = W8,
+                                    .read = slave_read,
+                                    .write = slave_write,
+                                    .opaque = pic,
+                                    .enabled = true};
+    pic->elcr = (struct io_region){.name = "pic elcr",
+                                   .base = 0x4d0,
+                                   .size = 2,
+                                   .widths = W8,
+                                   .read = elcr_read,
+                                   .write = elcr_write,
+                                   .opaque = pic,
+                                   .enabled = true};
     reset(pic);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 8254 Programmable Interval Timer and system control port B. Section names are of Intel's 8254 data sheet.
+ * 8254 Programmable Interval Timer and system control port B. Section names are of Intel's 8254
+ * data sheet.
  *
  *   port   write                                     read
  *   40h-2  count, by RW: LSB, MSB, or both           latched status, latched count, or count
@@ -8,8 +9,9 @@
  *   61h    bits 3-0: channel check and parity check  also bit 4 refresh toggle, bit 5 OUT2
  *          disable, speaker data, gate 2
  *
- * Nothing is decremented: a counter was loaded with `count` at clock cycle `start`, and its output and count follow
- * from the cycle now. A new count in modes 2 and 3 waits until next_load, the end of the period or half-period.
+ * Nothing is decremented: a counter was loaded with `count` at clock cycle `start`, and its output
+ * and count follow from the cycle now. A new count in modes 2 and 3 waits until next_load, the end
+ * of the period or half-period.
  */
 #include "devices/pit.h"
 
@@ -113,7 +115,8 @@ static uint64_t next_change(const struct pit_state *s, unsigned n, uint64_t cycl
     if (!s->is_counting[n] || s->is_held[n])
         return NO_LOAD;
     uint64_t e = elapsed(s, n, cycle), count = s->count[n];
-    uint64_t from = is_before_load(s, n, cycle) ? s->start[n] : cycle; /* e cycles were counted at `from` */
+    uint64_t from =
+        is_before_load(s, n, cycle) ? s->start[n] : cycle; /* e cycles were counted at `from` */
     switch (mode(s, n)) {
     case 2:
         if (count == 1)
@@ -352,7 +355,8 @@ static void write_counter(struct pit_state *s, unsigned n, uint8_t v, uint64_t c
     } else if (!s->write_msb[n]) {
         s->write_lsb[n] = v;
         s->write_msb[n] = true;
-        if (mode(s, n) == 0) /* "Writing the first byte disables counting. OUT is set low immediately" */
+        if (mode(s, n) ==
+            0) /* "Writing the first byte disables counting. OUT is set low immediately" */
             s->is_counting[n] = false;
     } else {
         s->write_msb[n] = false;
@@ -433,8 +437,8 @@ static int after_load(void *opaque, struct err *err)
     struct pit *pit = opaque;
     const struct pit_state *s = &pit->s;
     for (unsigned n = 0; n < 3; n++)
-        if (s->control[n] > 0x3f || s->count[n] > 0x10000 || (s->is_counting[n] && s->count[n] == 0) ||
-            s->latched_bytes[n] > 2)
+        if (s->control[n] > 0x3f || s->count[n] > 0x10000 ||
+            (s->is_counting[n] && s->count[n] == 0) || s->latched_bytes[n] > 2)
             return err_set(err, EINVAL, "8254 counter %u: impossible register value", n);
     if (s->port_b > 0xf || s->gate[2] != (s->port_b & PORT_B_GATE2))
         return err_set(err, EINVAL, "8254: impossible value of port 61h");
@@ -458,9 +462,21 @@ void pit_init(struct pit *pit, struct event_queue *queue, struct trace *trace)
 {
     *pit = (struct pit){.queue = queue, .trace = trace};
     event_register(queue, &pit->edge, "pit out0", 0, edge, pit);
-    pit->ports = (struct io_region){.name = "pit", .base = 0x40, .size = 4, .widths = W8,
-                                    .read = ports_read, .write = ports_write, .opaque = pit, .enabled = true};
-    pit->port_61 = (struct io_region){.name = "port 61h", .base = 0x61, .size = 1, .widths = W8,
-                                      .read = port_61_read, .write = port_61_write, .opaque = pit, .enabled = true};
+    pit->ports = (struct io_region){.name = "pit",
+                                    .base = 0x40,
+                                    .size = 4,
+                                    .widths = W8,
+                                    .read = ports_read,
+                                    .write = ports_write,
+                                    .opaque = pit,
+                                    .enabled = true};
+    pit->port_61 = (struct io_region){.name = "port 61h",
+                                      .base = 0x61,
+                                      .size = 1,
+                                      .widths = W8,
+                                      .read = port_61_read,
+                                      .write = port_61_write,
+                                      .opaque = pit,
+                                      .enabled = true};
     reset(pit);
 }

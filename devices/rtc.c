@@ -13,8 +13,8 @@
  *   0D     VRT, ro
  *   32     century
  *
- * The registers hold the time as of the last update that somebody needed; sync() catches up. A set of registers that
- * is no date stands still until the guest writes one.
+ * The registers hold the time as of the last update that somebody needed; sync() catches up. A set
+ * of registers that is no date stands still until the guest writes one.
  */
 #include "devices/rtc.h"
 
@@ -54,15 +54,16 @@ enum {
 /* ---- calendar ---- */
 
 struct date {
-    uint64_t day;  /* days since 0000-03-01 */
-    uint32_t tod;  /* second of the day */
+    uint64_t day; /* days since 0000-03-01 */
+    uint32_t tod; /* second of the day */
 };
 
 /* Days from 0000-03-01 to a date of the proleptic Gregorian calendar; month 1-12, year 0-9999. */
 static uint64_t days_of(uint64_t year, uint64_t month, uint64_t day)
 {
     uint64_t m = (month + 9) % 12; /* March is 0, so the leap day is the year's last */
-    uint64_t y = year + 400 - (month < 3); /* one cycle on, so that January of year 0 is not negative */
+    uint64_t y =
+        year + 400 - (month < 3); /* one cycle on, so that January of year 0 is not negative */
     return y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1;
 }
 
@@ -116,7 +117,8 @@ static bool read_date(const struct rtc_state *s, struct date *d)
     unsigned hour = decode_hours(s, s->ram[RTC_HOURS]), day = decode(s, s->ram[RTC_DATE_OF_MONTH]);
     unsigned month = decode(s, s->ram[RTC_MONTH]), year = decode(s, s->ram[RTC_YEAR]);
     unsigned century = decode(s, s->ram[RTC_CENTURY]);
-    if (sec > 59 || min > 59 || hour > 23 || day < 1 || month < 1 || month > 12 || year > 99 || century > 99)
+    if (sec > 59 || min > 59 || hour > 23 || day < 1 || month < 1 || month > 12 || year > 99 ||
+        century > 99)
         return false;
     d->day = days_of(century * 100u + year, month, day);
     d->tod = hour * 3600 + min * 60 + sec;
@@ -143,8 +145,10 @@ static void write_date(struct rtc_state *s, const struct date *d)
 static bool alarm_matches(const struct rtc_state *s, uint64_t tod)
 {
     const uint8_t *ram = s->ram;
-    bool is_second = ram[RTC_SECONDS_ALARM] >= ALARM_ANY || ram[RTC_SECONDS_ALARM] == encode(s, tod % 60);
-    bool is_minute = ram[RTC_MINUTES_ALARM] >= ALARM_ANY || ram[RTC_MINUTES_ALARM] == encode(s, tod / 60 % 60);
+    bool is_second =
+        ram[RTC_SECONDS_ALARM] >= ALARM_ANY || ram[RTC_SECONDS_ALARM] == encode(s, tod % 60);
+    bool is_minute =
+        ram[RTC_MINUTES_ALARM] >= ALARM_ANY || ram[RTC_MINUTES_ALARM] == encode(s, tod / 60 % 60);
     bool is_hour = ram[RTC_HOURS_ALARM] >= ALARM_ANY ||
                    ram[RTC_HOURS_ALARM] == encode_hours(s, (unsigned)(tod / 3600));
     return is_second && is_minute && is_hour;
@@ -168,7 +172,8 @@ static void advance(struct rtc_state *s, uint64_t n)
     write_date(s, &d);
 }
 
-/* Bits of the 32768 Hz chain below the periodic rate, or 0 for none: "Periodic Interrupt Selection". */
+/* Bits of the 32768 Hz chain below the periodic rate, or 0 for none: "Periodic Interrupt
+ * Selection". */
 static unsigned rate_shift(const struct rtc_state *s)
 {
     unsigned rs = s->ram[RTC_REG_A] & A_RS;
@@ -221,7 +226,8 @@ static vtime next_interrupt(const struct rtc_state *s, vtime now)
 
 static bool is_interrupting(const struct rtc_state *s)
 {
-    return s->ram[RTC_REG_B] & s->ram[RTC_REG_C] & (B_PIE | B_AIE | B_UIE); /* the same bit positions */
+    return s->ram[RTC_REG_B] & s->ram[RTC_REG_C] &
+           (B_PIE | B_AIE | B_UIE); /* the same bit positions */
 }
 
 static void update(struct rtc *rtc, vtime now)
@@ -348,7 +354,8 @@ static int after_load(void *opaque, struct err *err)
 {
     struct rtc *rtc = opaque;
     const struct rtc_state *s = &rtc->s;
-    if (s->ram[RTC_REG_A] & A_UIP || s->ram[RTC_REG_C] & ~(C_PF | C_AF | C_UF) || s->ram[RTC_REG_D] != D_VRT)
+    if (s->ram[RTC_REG_A] & A_UIP || s->ram[RTC_REG_C] & ~(C_PF | C_AF | C_UF) ||
+        s->ram[RTC_REG_D] != D_VRT)
         return err_set(err, EINVAL, "real-time clock: impossible register value");
     if (is_divider_held(s) && s->next_update != VTIME_NEVER)
         return err_set(err, EINVAL, "real-time clock: updates are due while the divider is held");
@@ -366,12 +373,19 @@ const struct device_ops rtc_ops = {
     .after_load = after_load,
 };
 
-void rtc_init(struct rtc *rtc, struct event_queue *queue, uint64_t base_seconds, struct trace *trace)
+void rtc_init(struct rtc *rtc, struct event_queue *queue, uint64_t base_seconds,
+              struct trace *trace)
 {
     *rtc = (struct rtc){.queue = queue, .trace = trace};
     event_register(queue, &rtc->alarm, "rtc", 0, alarm, rtc);
-    rtc->ports = (struct io_region){.name = "rtc", .base = 0x70, .size = 2, .widths = W8,
-                                    .read = ports_read, .write = ports_write, .opaque = rtc, .enabled = true};
+    rtc->ports = (struct io_region){.name = "rtc",
+                                    .base = 0x70,
+                                    .size = 2,
+                                    .widths = W8,
+                                    .read = ports_read,
+                                    .write = ports_write,
+                                    .opaque = rtc,
+                                    .enabled = true};
     struct rtc_state *s = &rtc->s;
     vtime now = event_now(queue);
     s->ram[RTC_REG_A] = A_RESET;
@@ -380,7 +394,8 @@ void rtc_init(struct rtc *rtc, struct event_queue *queue, uint64_t base_seconds,
     s->divider_start = now;
     s->next_update = add_sat_u64(now, NS_PER_SECOND);
     uint64_t days = base_seconds / SECONDS_PER_DAY;
-    struct date d = {.day = days_of(1970, 1, 1) + days, .tod = (uint32_t)(base_seconds % SECONDS_PER_DAY)};
+    struct date d = {.day = days_of(1970, 1, 1) + days,
+                     .tod = (uint32_t)(base_seconds % SECONDS_PER_DAY)};
     s->ram[RTC_DAY_OF_WEEK] = encode(s, (days + 4) % 7 + 1); /* 1970-01-01 was a Thursday */
     write_date(s, &d);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Motorola MC146818A real-time clock and CMOS RAM at 70h-71h. The board gives it the date at power on (never the
- * host's clock), fills the firmware's bytes and connects IRQ 8. Owns 128 bytes and the time chain, brought up to date
- * when looked at; an event exists only while an enabled interrupt is ahead.
+ * Motorola MC146818A real-time clock and CMOS RAM at 70h-71h. The board gives it the date at power
+ * on (never the host's clock), fills the firmware's bytes and connects IRQ 8. Owns 128 bytes and
+ * the time chain, brought up to date when looked at; an event exists only while an enabled
+ * interrupt is ahead.
  */
 #pragma once
 
@@ -26,12 +27,12 @@ enum {
     RTC_CENTURY = 0x32, /* as FADT.CENTURY says */
 };
 
-#define RTC_STATE(ONE, ARR, S)                                                                           \
-    ONE(S, uint8_t, index, "address latch, written through port 70h; bit 7 masks NMI")                   \
-    ARR(S, uint8_t, ram, 128, "CMOS bytes 00h-7Fh; 00h-0Dh are registers")                               \
-    ONE(S, vtime, next_update, "virtual ns of the next update; all ones: the divider is held")           \
-    ONE(S, vtime, divider_start, "virtual ns at which the divider chain was started")                    \
-    ONE(S, uint64_t, periods_seen, "periods of the divider accounted in PF")                             \
+#define RTC_STATE(ONE, ARR, S)                                                                     \
+    ONE(S, uint8_t, index, "address latch, written through port 70h; bit 7 masks NMI")             \
+    ARR(S, uint8_t, ram, 128, "CMOS bytes 00h-7Fh; 00h-0Dh are registers")                         \
+    ONE(S, vtime, next_update, "virtual ns of the next update; all ones: the divider is held")     \
+    ONE(S, vtime, divider_start, "virtual ns at which the divider chain was started")              \
+    ONE(S, uint64_t, periods_seen, "periods of the divider accounted in PF")                       \
     ONE(S, bool, irq_level, "IRQ as last driven")
 STATE_STRUCT(rtc_state, RTC_STATE);
 
@@ -46,10 +47,13 @@ struct rtc {
 
 extern const struct device_ops rtc_ops;
 
-/* Power on at base_seconds (since 1970-01-01 00:00:00 UTC, kept up to the year 9999), 24-hour BCD. */
-void rtc_init(struct rtc *rtc, struct event_queue *queue, uint64_t base_seconds, struct trace *trace);
+/* Power on at base_seconds (since 1970-01-01 00:00:00 UTC, kept up to the year 9999), 24-hour BCD.
+ */
+void rtc_init(struct rtc *rtc, struct event_queue *queue, uint64_t base_seconds,
+              struct trace *trace);
 
-/* The board's view of battery-backed bytes: no side effects. index is 0Eh-7Fh; others are ignored and read 0. */
+/* The board's view of battery-backed bytes: no side effects. index is 0Eh-7Fh; others are ignored
+ * and read 0. */
 void rtc_cmos_set(struct rtc *rtc, uint8_t index, uint8_t v);
 uint8_t rtc_cmos_get(const struct rtc *rtc, uint8_t index);
 

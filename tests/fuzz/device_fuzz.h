@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The common driver of the device fuzz targets: bytes become reads, writes, time steps, wires, resets, snapshot round
- * trips and hostile snapshots. A target sets up its device on a struct fuzz_board, lists its regions and calls
- * device_fuzz. What is looked for: a crash, a sanitizer report, a hang, a round trip that changes the state.
+ * The common driver of the device fuzz targets: bytes become reads, writes, time steps, wires,
+ * resets, snapshot round trips and hostile snapshots. A target sets up its device on a struct
+ * fuzz_board, lists its regions and calls device_fuzz. What is looked for: a crash, a sanitizer
+ * report, a hang, a round trip that changes the state.
  */
 #pragma once
 
@@ -49,7 +50,8 @@ UNUSED static uint64_t fuzz_take(struct fuzz_board *b, unsigned bytes)
     return v;
 }
 
-/* Step the clock; after 64 events the rest are late, as after a long stop: a chip must cope without looping. */
+/* Step the clock; after 64 events the rest are late, as after a long stop: a chip must cope without
+ * looping. */
 UNUSED static void fuzz_step(struct fuzz_board *b, vtime ns)
 {
     vtime end = ns > VTIME_NEVER - 1 - b->now ? VTIME_NEVER - 1 : b->now + ns;
@@ -78,35 +80,39 @@ UNUSED static void fuzz_access(struct fuzz_board *b, const struct fuzz_target *t
         (void)r->read(r->opaque, offset, width);
 }
 
-/* Save, load into the same device, save: the same bytes. With `hostile`, some bytes come from the input. */
-UNUSED static void fuzz_snapshot(struct fuzz_board *b, const struct fuzz_target *t, bool hostile)
+/* Put an image into the device; false: refused. */
+UNUSED static bool fuzz_load(const struct fuzz_target *t, const uint8_t *in)
 {
-    size_t n = fields_bytes(t->ops->fields);
-    uint8_t *image = malloc(n), *again = malloc(n);
-    fields_store(t->ops->fields, t->dev, image);
-    if (hostile)
-        for (unsigned i = 0; i < 8; i++) {
-            size_t at = fuzz_take(b, 2) % n;
-            image[at] = (uint8_t)fuzz_take(b, 1);
-        }
     bool ok = true;
-    const uint8_t *in = image;
     for (const struct field *f = t->ops->fields; f->name; f++)
         for (uint32_t i = 0; i < f->count; i++, in += f->size)
             ok = field_set(f, t->dev, i, le_load(in, f->size)) && ok;
     struct err err;
-    ok = ok && (!t->ops->after_load || t->ops->after_load(t->dev, &err) == 0);
-    if (!ok) {
-        if (!hostile)
+    return ok && (!t->ops->after_load || t->ops->after_load(t->dev, &err) == 0);
+}
+
+/* Save, load into the same device, save: the same bytes. With `hostile`, some bytes come from the
+ * input, and an image that is refused leaves the device to be loaded with a good one. */
+UNUSED static void fuzz_snapshot(struct fuzz_board *b, const struct fuzz_target *t, bool hostile)
+{
+    size_t n = fields_bytes(t->ops->fields);
+    uint8_t *good = malloc(n), *image = malloc(n);
+    fields_store(t->ops->fields, t->dev, good);
+    memcpy(image, good, n);
+    for (unsigned i = 0; hostile && i < 8; i++) {
+        size_t at = fuzz_take(b, 2) % n;
+        image[at] = (uint8_t)fuzz_take(b, 1);
+    }
+    if (!fuzz_load(t, image)) {
+        if (!hostile || !fuzz_load(t, good))
             abort();
-        t->ops->reset(t->dev);
     } else if (!hostile) {
-        fields_store(t->ops->fields, t->dev, again);
-        if (memcmp(image, again, n) != 0)
+        fields_store(t->ops->fields, t->dev, image);
+        if (memcmp(image, good, n) != 0)
             abort();
     }
+    free(good);
     free(image);
-    free(again);
 }
 
 /* Spend all input on the device, then finish it. */

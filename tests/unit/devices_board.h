@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bench for chips: a clock moved by hand, an event queue, and recorders at the ends of irq wires. No CPU, no
- * buses: tests call a region's functions through io_in and io_out. Also the snapshot round trip every device owes.
+ * A bench for chips: a clock moved by hand, an event queue, and recorders at the ends of irq wires.
+ * No CPU, no buses: tests call a region's functions through io_in and io_out. Also the snapshot
+ * round trip every device owes.
  */
 #pragma once
 
@@ -15,9 +16,9 @@
 #define BOARD_IRQS 32
 
 struct board {
-    struct event_queue queue; /* the device's events */
-    vtime now;                /* the clock */
-    bool level[BOARD_IRQS];   /* of each wire */
+    struct event_queue queue;   /* the device's events */
+    vtime now;                  /* the clock */
+    bool level[BOARD_IRQS];     /* of each wire */
     unsigned rises[BOARD_IRQS]; /* low-to-high edges seen */
     unsigned falls[BOARD_IRQS]; /* high-to-low edges seen */
 };
@@ -75,7 +76,8 @@ UNUSED static void io_out(const struct io_region *r, uint64_t addr, unsigned wid
     r->write(r->opaque, addr - r->base, width, v);
 }
 
-/* Put the bytes of fields_store into dev's state and derive the rest; the result of after_load, or -1: bad element. */
+/* Put the bytes of fields_store into dev's state and derive the rest; the result of after_load, or
+ * -1: bad element. */
 UNUSED static int device_load(const struct device_ops *ops, void *dev, const uint8_t *in)
 {
     for (const struct field *f = ops->fields; f->name; f++)
@@ -100,8 +102,8 @@ UNUSED static void expect_round_trip(const struct device_ops *ops, const void *f
 }
 
 /* A snapshot of `good` with element i of field `name` replaced by v must be refused by `to`. */
-UNUSED static void expect_refused(const struct device_ops *ops, const void *good, void *to, const char *name,
-                                  uint32_t i, uint64_t v)
+UNUSED static void expect_refused(const struct device_ops *ops, const void *good, void *to,
+                                  const char *name, uint32_t i, uint64_t v)
 {
     size_t n = fields_bytes(ops->fields), at = 0;
     uint8_t *a = malloc(n);

@@ -158,11 +158,10 @@ TEST(ioapic, snapshot_round_trip_and_hostile_values)
     expect_refused(&ioapic_ops, &io, &other, "id", 0, 16);
 }
 
-TEST_MAIN(RUN(ioapic, identifies_itself_and_starts_masked)
-          RUN(ioapic, edge_sends_once_per_rise)
-          RUN(ioapic, edge_on_a_masked_pin_is_lost)
-          RUN(ioapic, level_waits_for_eoi_and_comes_again_while_high)
-          RUN(ioapic, unmasking_a_high_level_pin_interrupts)
-          RUN(ioapic, refused_level_message_leaves_remote_irr_clear)
-          RUN(ioapic, switching_to_edge_and_back_clears_remote_irr)
-          RUN(ioapic, snapshot_round_trip_and_hostile_values))
+TEST_MAIN(RUN(ioapic, identifies_itself_and_starts_masked) RUN(ioapic, edge_sends_once_per_rise)
+              RUN(ioapic, edge_on_a_masked_pin_is_lost)
+                  RUN(ioapic, level_waits_for_eoi_and_comes_again_while_high)
+                      RUN(ioapic, unmasking_a_high_level_pin_interrupts)
+                          RUN(ioapic, refused_level_message_leaves_remote_irr_clear)
+                              RUN(ioapic, switching_to_edge_and_back_clears_remote_irr)
+                                  RUN(ioapic, snapshot_round_trip_and_hostile_values))

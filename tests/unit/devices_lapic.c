@@ -57,10 +57,20 @@ static struct lapic *apics_init(struct apics *a)
     board_init(&a->b);
     for (unsigned i = 0; i < 4; i++) {
         a->asked[i] = (struct asked){.bus = &a->bus, .sipi = -1, .eoi = -1};
-        struct lapic_config c = {.apic_id = i, .is_bsp = i == 0, .has_x2apic = true, .has_deadline = true,
-                                 .phys_bits = 40, .bus_hz = 1000000000, .tsc_hz = 3000000000u};
-        struct lapic_host h = {.opaque = &a->asked[i], .send = on_send, .interrupt_pending = on_pending,
-                               .nmi = on_nmi, .init = on_init, .sipi = on_sipi, .eoi_broadcast = on_eoi};
+        struct lapic_config c = {.apic_id = i,
+                                 .is_bsp = i == 0,
+                                 .has_x2apic = true,
+                                 .has_deadline = true,
+                                 .phys_bits = 40,
+                                 .bus_hz = 1000000000,
+                                 .tsc_hz = 3000000000u};
+        struct lapic_host h = {.opaque = &a->asked[i],
+                               .send = on_send,
+                               .interrupt_pending = on_pending,
+                               .nmi = on_nmi,
+                               .init = on_init,
+                               .sipi = on_sipi,
+                               .eoi_broadcast = on_eoi};
         lapic_init(&a->l[i], &a->b.queue, &c, &h, NULL);
         apic_bus_add(&a->bus, &a->l[i]);
         lapic_mmio_write(&a->l[i], 0xf0, 4, 0x1ff);
@@ -80,7 +90,8 @@ static uint32_t rd(struct lapic *l, uint32_t offset)
 
 static bool fixed(struct apics *a, uint32_t dest, uint8_t vector, bool level)
 {
-    struct apic_message m = {.dest = dest, .vector = vector, .level_trigger = level, .assert = true};
+    struct apic_message m = {
+        .dest = dest, .vector = vector, .level_trigger = level, .assert = true};
     return apic_bus_deliver(&a->bus, &m);
 }
 
@@ -301,7 +312,8 @@ TEST(lapic, lowest_priority_goes_to_one_of_the_least_busy)
     lapic_set_cr8(&a.l[1], 2);
     lapic_set_cr8(&a.l[3], 2);
     lapic_set_cr8(&a.l[2], 4);
-    struct apic_message m = {.dest = APIC_BROADCAST, .delivery = APIC_LOWEST, .vector = 0x71, .assert = true};
+    struct apic_message m = {
+        .dest = APIC_BROADCAST, .delivery = APIC_LOWEST, .vector = 0x71, .assert = true};
     EXPECT(apic_bus_deliver(&a.bus, &m));
     EXPECT_EQ(0x71, lapic_highest_pending(&a.l[3]));
     EXPECT_EQ(-1, lapic_highest_pending(&a.l[1]));
@@ -447,22 +459,24 @@ TEST(lapic, snapshot_re_arms_the_timer)
     expect_refused(&lapic_ops, l, &a.l[2], "divide", 0, 4);
 }
 
-TEST_MAIN(RUN(lapic, reset_values_are_those_of_the_manual)
-          RUN(lapic, only_a_higher_class_interrupts)
-          RUN(lapic, eoi_of_a_level_interrupt_is_broadcast_unless_suppressed)
-          RUN(lapic, software_disabled_refuses_vectors_but_not_nmi)
-          RUN(lapic, one_shot_timer_fires_once_after_count_times_divisor)
-          RUN(lapic, periodic_timer_does_not_drift)
-          RUN(lapic, masked_timer_counts_without_interrupting)
-          RUN(lapic, tsc_deadline_fires_and_clears_the_msr)
-          RUN(lapic, deadline_that_passes_masked_is_lost)
-          RUN(lapic, init_and_startup_reach_the_others)
-          RUN(lapic, logical_destinations_flat_and_cluster)
-          RUN(lapic, lowest_priority_goes_to_one_of_the_least_busy)
-          RUN(lapic, x2apic_transitions_follow_the_state_diagram)
-          RUN(lapic, x2apic_registers_fault_where_the_manual_says)
-          RUN(lapic, errors_are_latched_by_a_write_to_esr)
-          RUN(lapic, virtual_wire_lets_the_8259_through)
-          RUN(lapic, level_lint0_interrupts_again_until_the_pin_falls)
-          RUN(lapic, msi_address_and_data_become_a_message)
-          RUN(lapic, snapshot_re_arms_the_timer))
+TEST_MAIN(
+    RUN(lapic, reset_values_are_those_of_the_manual) RUN(lapic, only_a_higher_class_interrupts)
+        RUN(lapic, eoi_of_a_level_interrupt_is_broadcast_unless_suppressed) RUN(
+            lapic, software_disabled_refuses_vectors_but_not_nmi)
+            RUN(lapic, one_shot_timer_fires_once_after_count_times_divisor) RUN(
+                lapic, periodic_timer_does_not_drift) RUN(lapic,
+                                                          masked_timer_counts_without_interrupting)
+                RUN(lapic, tsc_deadline_fires_and_clears_the_msr)
+                    RUN(lapic,
+                        deadline_that_passes_masked_is_lost) RUN(lapic,
+                                                                 init_and_startup_reach_the_others)
+                        RUN(lapic, logical_destinations_flat_and_cluster)
+                            RUN(lapic, lowest_priority_goes_to_one_of_the_least_busy)
+                                RUN(lapic, x2apic_transitions_follow_the_state_diagram)
+                                    RUN(lapic, x2apic_registers_fault_where_the_manual_says)
+                                        RUN(lapic, errors_are_latched_by_a_write_to_esr)
+                                            RUN(lapic, virtual_wire_lets_the_8259_through) RUN(
+                                                lapic,
+                                                level_lint0_interrupts_again_until_the_pin_falls)
+                                                RUN(lapic, msi_address_and_data_become_a_message)
+                                                    RUN(lapic, snapshot_re_arms_the_timer))

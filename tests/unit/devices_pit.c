@@ -208,7 +208,8 @@ TEST(pit, latch_holds_the_count_until_it_is_read)
     to_cycle(&b, 1);
     io_out(&pit.ports, 0x43, 1, 0x00);
     to_cycle(&b, 100);
-    io_out(&pit.ports, 0x43, 1, 0xc2); /* read-back count and status: the count is latched already */
+    io_out(&pit.ports, 0x43, 1,
+           0xc2); /* read-back count and status: the count is latched already */
     EXPECT_EQ(0xb4, io_in(&pit.ports, 0x40, 1));
     EXPECT_EQ(0x34, io_in(&pit.ports, 0x40, 1));
     EXPECT_EQ(0x12, io_in(&pit.ports, 0x40, 1));
@@ -234,14 +235,15 @@ TEST(pit, snapshot_round_trip_and_hostile_values)
 }
 
 TEST_MAIN(RUN(pit, mode_0_interrupts_once_n_plus_1_cycles_after_the_write)
-          RUN(pit, mode_2_makes_a_pulse_per_period_for_an_hour_without_drift)
-          RUN(pit, mode_2_count_runs_from_n_to_1)
-          RUN(pit, new_count_in_mode_2_waits_for_the_end_of_the_period)
-          RUN(pit, mode_3_is_square_and_odd_counts_have_the_longer_high_half)
-          RUN(pit, mode_4_strobes_low_for_one_cycle)
-          RUN(pit, modes_1_and_5_are_triggered_by_the_gate)
-          RUN(pit, gate_of_counter_2_stops_and_resumes_it)
-          RUN(pit, refresh_bit_toggles_every_15_us)
-          RUN(pit, bcd_counts_in_decimal)
-          RUN(pit, latch_holds_the_count_until_it_is_read)
-          RUN(pit, snapshot_round_trip_and_hostile_values))
+              RUN(pit, mode_2_makes_a_pulse_per_period_for_an_hour_without_drift)
+                  RUN(pit, mode_2_count_runs_from_n_to_1)
+                      RUN(pit, new_count_in_mode_2_waits_for_the_end_of_the_period)
+                          RUN(pit, mode_3_is_square_and_odd_counts_have_the_longer_high_half)
+                              RUN(pit, mode_4_strobes_low_for_one_cycle)
+                                  RUN(pit, modes_1_and_5_are_triggered_by_the_gate)
+                                      RUN(pit, gate_of_counter_2_stops_and_resumes_it)
+                                          RUN(pit, refresh_bit_toggles_every_15_us)
+                                              RUN(pit, bcd_counts_in_decimal)
+                                                  RUN(pit, latch_holds_the_count_until_it_is_read)
+                                                      RUN(pit,
+                                                          snapshot_round_trip_and_hostile_values))

@@ -27,8 +27,8 @@ static void wr(struct rtc *rtc, uint8_t index, uint8_t v)
 /* YYMMDDhhmmss as BCD digits. */
 static uint64_t digits(struct rtc *rtc)
 {
-    static const uint8_t regs[] = {RTC_CENTURY, RTC_YEAR, RTC_MONTH, RTC_DATE_OF_MONTH, RTC_HOURS, RTC_MINUTES,
-                                   RTC_SECONDS};
+    static const uint8_t regs[] = {RTC_CENTURY, RTC_YEAR,    RTC_MONTH,  RTC_DATE_OF_MONTH,
+                                   RTC_HOURS,   RTC_MINUTES, RTC_SECONDS};
     uint64_t v = 0;
     for (unsigned i = 0; i < sizeof(regs); i++)
         v = v << 8 | rd(rtc, regs[i]);
@@ -243,16 +243,17 @@ TEST(rtc, snapshot_round_trip_and_hostile_values)
     expect_refused(&rtc_ops, &rtc, &other, "irq_level", 0, 2);
 }
 
-TEST_MAIN(RUN(rtc, starts_at_the_given_date)
-          RUN(rtc, calendar_carries_over_leap_days_and_years)
-          RUN(rtc, clock_needs_no_events_when_nobody_waits)
-          RUN(rtc, alarm_fires_once_and_read_of_register_c_clears_it)
-          RUN(rtc, alarm_flag_rises_though_the_interrupt_is_off)
-          RUN(rtc, periodic_rate_is_exact_and_waits_for_the_read_of_c)
-          RUN(rtc, update_ended_interrupt_and_update_in_progress)
-          RUN(rtc, set_bit_holds_the_date_while_it_is_written)
-          RUN(rtc, first_update_comes_half_a_second_after_the_divider_is_released)
-          RUN(rtc, twelve_hour_binary_mode)
-          RUN(rtc, what_is_no_date_stands_still)
-          RUN(rtc, cmos_bytes_and_nmi_mask)
-          RUN(rtc, snapshot_round_trip_and_hostile_values))
+TEST_MAIN(
+    RUN(rtc, starts_at_the_given_date) RUN(rtc, calendar_carries_over_leap_days_and_years)
+        RUN(rtc, clock_needs_no_events_when_nobody_waits)
+            RUN(rtc, alarm_fires_once_and_read_of_register_c_clears_it)
+                RUN(rtc, alarm_flag_rises_though_the_interrupt_is_off)
+                    RUN(rtc, periodic_rate_is_exact_and_waits_for_the_read_of_c)
+                        RUN(rtc, update_ended_interrupt_and_update_in_progress)
+                            RUN(rtc, set_bit_holds_the_date_while_it_is_written)
+                                RUN(rtc,
+                                    first_update_comes_half_a_second_after_the_divider_is_released)
+                                    RUN(rtc, twelve_hour_binary_mode)
+                                        RUN(rtc, what_is_no_date_stands_still)
+                                            RUN(rtc, cmos_bytes_and_nmi_mask)
+                                                RUN(rtc, snapshot_round_trip_and_hostile_values))
