@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "cpu/vcpu.h"
+#include "cpu/flags.h"
 
 static void reset_segments(struct cpu *cpu)
 {
@@ -71,5 +71,6 @@ void cpu_reset(struct vcpu *vcpu, bool is_init, uint32_t signature)
     reset_basic(cpu, signature);
     if (is_init)
         cpu->cr0 = (cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+    flags_set_status(vcpu, cpu->rflags);
     cpu_update_mmu(vcpu);
 }

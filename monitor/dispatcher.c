@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "monitor/dispatcher.h"
 
-#include "cpu/debug.h"
+#include "cpu/cpuid.h"
 #include "devices/lapic.h"
 #include "monitor/reflect.h"
 
@@ -69,31 +69,36 @@ static void shut_down(struct monitor_vcpu *mv)
         machine_stop(mv->vm->machine, STOP_TRIPLE_FAULT, mv->vcpu->run.index);
 }
 
-static void deliver(struct monitor_vcpu *mv, enum event_kind kind, const struct fault *f)
+/* An event goes into the guest: a tick of its own. */
+static void note_delivery(struct monitor_vcpu *mv, uint8_t vector, uint32_t error_code)
 {
-    struct cpu *cpu = &mv->vcpu->arch;
-    trace_point(&mv->vm->machine->trace, TRACE_event_deliver, NULL, f->vector,
-                f->has_error_code ? f->error_code : 0, cpu->rip, 0);
-    if (kind == EVENT_EXCEPTION)
-        mv->vm->exits.exceptions[f->vector & 31]++;
+    trace_point(&mv->vm->machine->trace, TRACE_event_deliver, NULL, vector, error_code, mv->vcpu->arch.rip, 0);
     take_tick(mv);
-    if (!reflect_event(mv->vcpu, kind, f))
+}
+
+static void deliver_fault(struct monitor_vcpu *mv)
+{
+    const struct fault *f = &mv->vcpu->run.fault;
+    mv->vm->exits.exceptions[f->vector & 31]++;
+    note_delivery(mv, f->vector, f->has_error_code ? f->error_code : 0);
+    if (!reflect_fault(mv->vcpu))
         shut_down(mv);
 }
 
 static void deliver_debug_trap(struct monitor_vcpu *mv)
 {
-    struct fault f = {.vector = EXC_DB, .dr6 = mv->vcpu->arch.pending_db};
-    mv->vcpu->arch.pending_db = 0;
-    deliver(mv, EVENT_EXCEPTION, &f);
+    mv->vm->exits.exceptions[EXC_DB]++;
+    note_delivery(mv, EXC_DB, 0);
+    if (!reflect_debug_trap(mv->vcpu))
+        shut_down(mv);
 }
 
 static void deliver_nmi(struct monitor_vcpu *mv)
 {
-    struct fault f = fault_plain(EXC_NMI);
-    mv->vcpu->arch.nmi_pending = false;
     mv->vm->exits.nmis++;
-    deliver(mv, EVENT_NMI, &f);
+    note_delivery(mv, EXC_NMI, 0);
+    if (!reflect_nmi(mv->vcpu))
+        shut_down(mv);
 }
 
 static void deliver_interrupt(struct monitor_vcpu *mv)
@@ -105,15 +110,16 @@ static void deliver_interrupt(struct monitor_vcpu *mv)
         lapic_extint_acknowledge(mv->lapic);
         vector = mv->vm->board_ops->intr_acknowledge(mv->vm);
     }
-    struct fault f = fault_plain((uint8_t)vector);
     mv->vm->exits.interrupts++;
-    deliver(mv, EVENT_EXTERNAL, &f);
+    note_delivery(mv, (uint8_t)vector, 0);
+    if (!reflect_interrupt(mv->vcpu, (uint8_t)vector))
+        shut_down(mv);
 }
 
 static void take_init(struct monitor_vcpu *mv)
 {
     struct vcpu *vcpu = mv->vcpu;
-    cpu_reset(vcpu, true, cpu_signature(vcpu));
+    cpu_reset(vcpu, true, cpu_model_signature(mv->vm->model));
     lapic_init_reset(mv->lapic);
     mv->s.sipi_pending = false;
     if (vcpu->run.index != 0)
@@ -149,11 +155,11 @@ static bool deliver_pending(struct monitor_vcpu *mv)
         take_sipi(mv);
     if (cpu->activity == ACTIVITY_WAIT_SIPI || cpu->activity == ACTIVITY_SHUTDOWN)
         return false;
-    if (cpu->pending_db && cpu->int_shadow != SHADOW_MOV_SS)
+    if (cpu->pending_db && reflect_debug_window_open(mv->vcpu))
         deliver_debug_trap(mv);
-    else if (cpu->nmi_pending && !cpu->nmi_blocked && cpu->int_shadow == SHADOW_NONE)
+    else if (cpu->nmi_pending && reflect_nmi_window_open(mv->vcpu))
         deliver_nmi(mv);
-    else if ((cpu->rflags & F_IF) && cpu->int_shadow == SHADOW_NONE && has_interrupt(mv))
+    else if (reflect_interrupt_window_open(mv->vcpu) && has_interrupt(mv))
         deliver_interrupt(mv);
     mv->vcpu->run.attention = has_attention(mv);
     return cpu->activity == ACTIVITY_ACTIVE;
@@ -214,7 +220,7 @@ static void step_vcpu(struct monitor_vcpu *mv)
         return;
     enum cpu_exit why = run_vcpu(mv, budget);
     if (why == CPU_EXIT_FAULT)
-        deliver(mv, EVENT_EXCEPTION, &mv->vcpu->run.fault);
+        deliver_fault(mv);
     if (m->turn_ended) {
         m->turn_ended = false;
         m->s.turn_left = 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/lapic.h"
 #include "monitor/emulate_host.h"
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"

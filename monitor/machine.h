@@ -40,6 +40,7 @@ struct lapic;
     ONE(S, uint8_t,  sipi_vector,  "its page")
 /* clang-format on */
 STATE_STRUCT(machine_state, MACHINE_STATE);
+STATE_STRUCT(monitor_vcpu_state, MONITOR_VCPU_STATE);
 
 /* The monitor's side of a vCPU. vcpu->run.owner points here. */
 struct monitor_vcpu {

@@ -7,6 +7,7 @@
 
 #include "monitor/boards/pc_boot.h"
 #include "monitor/boards/pc_parts.h"
+#include "monitor/emulate_host.h"
 
 /* ---- interrupt lines: ISA interrupts are wired-or of several sources and go to both controllers ---- */
 
