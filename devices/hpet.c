@@ -163,10 +163,13 @@ static void match(void *opaque, UNUSED vtime now)
 
 /* ---- registers ---- */
 
-/* Configuration changes: take lines that move off their wires first, put level requests back
- * afterwards. */
+/*
+ * Configuration changes. Lines that move come off their wires first; then the PIT and RTC go off
+ * theirs or come back; then level requests are driven again, on the new wires.
+ */
 static void reconfigure(struct hpet *h, uint64_t config, unsigned n, uint64_t timer_config)
 {
+    bool was_legacy = hpet_is_legacy(h);
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         uint64_t from = h->s.timer_config[i], to = i == n ? timer_config : from;
         bool stays = line_of(h, i) == line_for(h, i, config, to) && !((from ^ to) & TN_LEVEL);
@@ -176,6 +179,8 @@ static void reconfigure(struct hpet *h, uint64_t config, unsigned n, uint64_t ti
     h->s.config = config;
     if (n < HPET_TIMERS)
         h->s.timer_config[n] = timer_config;
+    if (hpet_is_legacy(h) != was_legacy)
+        irq_set(&h->legacy_enable, !was_legacy);
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         if (is_level(h, i) && h->s.status >> i & 1 && line_of(h, i))
             drive(h, i, true);
@@ -186,19 +191,12 @@ static void reconfigure(struct hpet *h, uint64_t config, unsigned n, uint64_t ti
 static void write_config(struct hpet *h, uint64_t v)
 {
     uint64_t config = v & (ENABLE_CNF | LEG_RT_CNF);
-    bool was_legacy = hpet_is_legacy(h);
     bool was_enabled = h->s.config & ENABLE_CNF;
     if (was_enabled && !(config & ENABLE_CNF))
         h->s.counter = counter_now(h);
     else if (!was_enabled)
         h->s.counter_start = cycle_now(h);
-    /* The PIT and RTC must be off the wires before our timers are on them. */
-    bool will_be_legacy = config == (ENABLE_CNF | LEG_RT_CNF);
-    if (will_be_legacy && !was_legacy)
-        irq_set(&h->legacy_enable, true);
     reconfigure(h, config, HPET_TIMERS, 0);
-    if (!will_be_legacy && was_legacy)
-        irq_set(&h->legacy_enable, false);
 }
 
 static void write_timer_config(struct hpet *h, unsigned n, uint64_t v)

@@ -136,6 +136,24 @@ TEST(hpet, a_comparator_of_32_bits_matches_again_after_the_wrap)
     EXPECT_EQ(2, b.rises[IRQ0]);
 }
 
+static void on_legacy(void *opaque, unsigned n, bool level)
+{
+    (void)n;
+    EXPECT_EQ(level, hpet_is_legacy(opaque));
+}
+
+TEST(hpet, whoever_hears_of_legacy_mode_can_ask_for_it)
+{
+    struct board b;
+    struct hpet h;
+    hpet_on(&b, &h);
+    h.legacy_enable = (struct irq_line){.set = on_legacy, .opaque = &h};
+    wr(&h, 0x10, 3);
+    wr(&h, 0x10, 2);
+    wr(&h, 0x10, 3);
+    hpet_ops.reset(&h);
+}
+
 struct msi {
     paddr address; /* last written */
     uint32_t data; /* last written */
@@ -194,5 +212,6 @@ TEST_MAIN(RUN(hpet, capabilities_say_three_64_bit_timers_at_100_mhz)
                           RUN(hpet, level_timer_holds_its_pin_until_status_is_cleared)
                               RUN(hpet, unsupported_route_does_not_read_back)
                                   RUN(hpet, a_comparator_of_32_bits_matches_again_after_the_wrap)
-                                      RUN(hpet, fsb_delivery_writes_the_message)
-                                          RUN(hpet, snapshot_round_trip_and_hostile_values))
+                                      RUN(hpet, whoever_hears_of_legacy_mode_can_ask_for_it)
+                                          RUN(hpet, fsb_delivery_writes_the_message)
+                                              RUN(hpet, snapshot_round_trip_and_hostile_values))
