@@ -3,6 +3,11 @@
 
 uint64_t div_u128(uint64_t hi, uint64_t lo, uint64_t den, uint64_t *rem)
 {
+#ifdef __SIZEOF_INT128__
+    unsigned __int128 n = (unsigned __int128)hi << 64 | lo;
+    *rem = (uint64_t)(n % den);
+    return (uint64_t)(n / den);
+#else
     uint64_t q = 0;
     for (int i = 0; i < 64; i++) {
         bool carry = hi >> 63;
@@ -16,6 +21,7 @@ uint64_t div_u128(uint64_t hi, uint64_t lo, uint64_t den, uint64_t *rem)
     }
     *rem = hi;
     return q;
+#endif
 }
 
 uint64_t muldiv_u64(uint64_t a, uint64_t num, uint64_t den)

@@ -178,7 +178,8 @@ static int32_t record_fields(const struct selection *s, const struct x87_row *ro
 
 static const struct x87_row *find_row(const struct insn *in)
 {
-    static const struct x87_row *const families[] = {control_rows};
+    static const struct x87_row *const families[] = {x87_move_rows,     x87_arith_rows, x87_compare_rows,
+                                                     x87_function_rows, control_rows,   x87_env_rows};
     for (size_t i = 0; i < ARRAY_SIZE(families); i++)
         for (const struct x87_row *row = families[i]; row->op != OP_INVALID; row++)
             if (row->op == in->op && (in->has_mem ? row->mem : row->reg))
