@@ -101,6 +101,8 @@ static enum exec_status enter(struct vcpu *vcpu, struct block *b, int64_t limit)
     if (run->break_pending)
         run->budget -= BUDGET_BREAK;
     refund(run, status);
+    if (status == EXEC_FAULT)
+        vcpu->arch.rip = rec_rip(vcpu, run->rec);
     run->in_block = false;
     unpatch(vcpu);
     return status;
