@@ -165,6 +165,21 @@ static bool is_sensitive(const struct draft *d, const struct insn *in)
     return d->vcpu->run.sens && d->vcpu->run.sens[in->op].exec != NULL;
 }
 
+/* A repeated string instruction takes budget as it goes and may stop in the middle: it ends its block. */
+static bool repeats(const struct insn *in)
+{
+    switch (in->op) {
+    case OP_MOVS:
+    case OP_CMPS:
+    case OP_STOS:
+    case OP_LODS:
+    case OP_SCAS:
+        return in->prefixes & (PFX_REP | PFX_REPNE);
+    default:
+        return false;
+    }
+}
+
 static void add_insn(struct draft *d, enum decode_result result)
 {
     struct insn *in = &d->insn[d->count];
@@ -177,7 +192,7 @@ static void add_insn(struct draft *d, enum decode_result result)
     d->bytes += in->len;
     if (forced)
         d->is_ended = true;
-    else if (insn_row(in->row)->ends_block && !is_sensitive(d, in))
+    else if ((insn_row(in->row)->ends_block || repeats(in)) && !is_sensitive(d, in))
         d->is_ended = true;
 }
 

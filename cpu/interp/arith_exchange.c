@@ -103,7 +103,7 @@ ALWAYS_INLINE int cmpxchg8b(struct vcpu *vcpu, const struct rec *rec, enum shape
 
 EXEC(cmpxchg8b_m64)
 {
-    return cmpxchg8b(vcpu, rec, SHAPE_SLOW);
+    return cmpxchg8b(vcpu, rec, SHAPE_FULL);
 }
 
 EXEC(cmpxchg8b_gen)
@@ -175,7 +175,7 @@ ALWAYS_INLINE int add_chain_m(struct vcpu *vcpu, const struct rec *rec, unsigned
 /* clang-format off */
 #define CHAIN(W, name, IS_ADOX)                                                                                \
     EXEC(name##W##_r) { return add_chain(vcpu, rec, W, reg_read(vcpu, W, rec->src), IS_ADOX); }                \
-    EXEC(name##W##_m64) { return add_chain_m(vcpu, rec, W, SHAPE_SLOW, IS_ADOX); }                              \
+    EXEC(name##W##_m64) { return add_chain_m(vcpu, rec, W, SHAPE_FULL, IS_ADOX); }                              \
     EXEC(name##W##_gen) { return add_chain_m(vcpu, rec, W, SHAPE_GEN, IS_ADOX); }
 
 CHAIN(32, adcx, false)

@@ -19,7 +19,7 @@
  * frame. SLOW is any 64-bit address, out of line. GEN: any other mode or address size, with segment
  * checks. An access that fails in a SLOW or GEN handler is a fault.
  */
-enum shape { SHAPE_BD, SHAPE_M64, SHAPE_GEN, SHAPE_COUNT, SHAPE_SLOW = SHAPE_COUNT };
+enum shape { SHAPE_BD, SHAPE_M64, SHAPE_GEN, SHAPE_COUNT, SHAPE_SLOW = SHAPE_COUNT, SHAPE_FULL };
 
 /* The twin of hot handlers, reached only from them. */
 #define EXEC_SLOW(name) static COLD int exec_##name##_slow(struct vcpu *vcpu, const struct rec *rec)
@@ -167,7 +167,7 @@ ALWAYS_INLINE struct loaded load_at(struct vcpu *vcpu, const struct rec *rec, en
 {
     if (shape == SHAPE_SLOW)
         return mem_load_slow(vcpu, rec, la, width / 8);
-    if (shape == SHAPE_GEN)
+    if (shape == SHAPE_GEN || shape == SHAPE_FULL)
         return mem_load(vcpu, rec, la, width / 8);
     struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, la, width / 8);
     return likely(at.ok) ? (struct loaded){host_load(at.host, width / 8), true}
@@ -179,7 +179,7 @@ NODISCARD ALWAYS_INLINE bool store_at(struct vcpu *vcpu, const struct rec *rec, 
 {
     if (shape == SHAPE_SLOW)
         return mem_store_slow(vcpu, rec, la, width / 8, v);
-    if (shape == SHAPE_GEN)
+    if (shape == SHAPE_GEN || shape == SHAPE_FULL)
         return mem_store(vcpu, rec, la, width / 8, v);
     struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.write, la, width / 8);
     if (unlikely(!at.ok))
@@ -220,7 +220,7 @@ ALWAYS_INLINE struct rmw rmw_at(struct vcpu *vcpu, const struct rec *rec, enum s
         struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.write, la, width / 8);
         if (likely(at.ok))
             return (struct rmw){host_load(at.host, width / 8), la, at.host, true, true};
-        if (shape != SHAPE_GEN)
+        if (shape != SHAPE_GEN && shape != SHAPE_FULL)
             return (struct rmw){0, la, NULL, false, false};
     }
     struct loaded m = mem_rmw_slow(vcpu, rec, la, width / 8);

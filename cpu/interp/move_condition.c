@@ -82,7 +82,7 @@ ALWAYS_INLINE int set_m(struct vcpu *vcpu, const struct rec *rec, enum shape sha
 
 EXEC(set_m64)
 {
-    return set_m(vcpu, rec, SHAPE_SLOW);
+    return set_m(vcpu, rec, SHAPE_FULL);
 }
 
 EXEC(set_gen)

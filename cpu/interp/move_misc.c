@@ -50,9 +50,9 @@ ALWAYS_INLINE int movbe_store(struct vcpu *vcpu, const struct rec *rec, unsigned
 
 /* clang-format off */
 #define MOVBE(W)                                                                          \
-    EXEC(movbe##W##_load_m64) { return movbe_load(vcpu, rec, W, SHAPE_SLOW); }            \
+    EXEC(movbe##W##_load_m64) { return movbe_load(vcpu, rec, W, SHAPE_FULL); }            \
     EXEC(movbe##W##_load_gen) { return movbe_load(vcpu, rec, W, SHAPE_GEN); }             \
-    EXEC(movbe##W##_store_m64) { return movbe_store(vcpu, rec, W, SHAPE_SLOW); }          \
+    EXEC(movbe##W##_store_m64) { return movbe_store(vcpu, rec, W, SHAPE_FULL); }          \
     EXEC(movbe##W##_store_gen) { return movbe_store(vcpu, rec, W, SHAPE_GEN); }
 
 MOVBE(16) MOVBE(32) MOVBE(64)
