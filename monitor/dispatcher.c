@@ -119,7 +119,7 @@ static void deliver_interrupt(struct monitor_vcpu *mv)
 static void take_init(struct monitor_vcpu *mv)
 {
     struct vcpu *vcpu = mv->vcpu;
-    cpu_reset(vcpu, true, cpu_model_signature(mv->vm->model));
+    cpu_reset(vcpu, true, mv->vm->model.signature);
     lapic_init_reset(mv->lapic);
     mv->s.sipi_pending = false;
     if (vcpu->run.index != 0)
@@ -190,7 +190,7 @@ static uint64_t next_budget(const struct machine *m)
     return smaller(budget, m->max_ticks - m->s.ticks);
 }
 
-static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
+enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
 {
     struct machine *m = mv->vm->machine;
     struct vcpu *vcpu = mv->vcpu;
@@ -218,7 +218,7 @@ static void step_vcpu(struct monitor_vcpu *mv)
     uint64_t budget = next_budget(m);
     if (budget == 0 || m->stop || m->reset_requested)
         return;
-    enum cpu_exit why = run_vcpu(mv, budget);
+    enum cpu_exit why = dispatcher_run_vcpu(mv, budget);
     if (why == CPU_EXIT_FAULT)
         deliver_fault(mv);
     if (m->turn_ended) {

@@ -119,7 +119,7 @@ static void host_cache_flush(struct vcpu *vcpu)
 
 static const struct cpu_model *host_model(struct vcpu *vcpu)
 {
-    return owner(vcpu)->vm->model;
+    return &owner(vcpu)->vm->model;
 }
 
 const struct emulate_host monitor_host = {

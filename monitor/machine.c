@@ -169,7 +169,7 @@ static const struct bus_ops bus = {.read = bus_read, .write = bus_write};
 /* ---- VM ---- */
 
 /* One allocation per vCPU, cleared; the emulators find the monitor's side through run.owner. */
-static int vcpu_create(struct vm *vm, unsigned index, const struct cpu_model *model, struct err *err)
+static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
 {
     struct monitor_vcpu *mv = &vm->vcpus[index];
     struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
@@ -190,9 +190,17 @@ static int vcpu_create(struct vm *vm, unsigned index, const struct cpu_model *mo
     vcpu->run.transcendentals = &mpfr_transcendentals;
     vcpu->run.owner = mv;
     vcpu->run.index = index;
-    cpu_model_apply(model, vcpu);
-    cpu_reset(vcpu, false, cpu_model_signature(model));
+    cpu_model_gates(&vm->model, vcpu->run.features);
+    cpu_reset(vcpu, false, vm->model.signature);
     return 0;
+}
+
+/* Rows that fall back to an older instruction where a feature is absent (TZCNT to BSF). */
+static void set_decoder_features(struct decoder *d, const struct cpu_model *model)
+{
+    bool has[FEATURE_COUNT] = {false};
+    cpu_model_gates(model, has);
+    decoder_set_features(d, has);
 }
 
 /* A translation that code may be running through has changed. */
@@ -231,9 +239,12 @@ int vm_create(struct machine *m, unsigned vcpus, const struct cpu_model *model, 
     if (!vm)
         return err_set(err, ENOMEM, "out of memory");
     vm->machine = m;
+    vm->model = *model;
+    cpu_model_set_machine(&vm->model, vcpus, m->s.tsc_hz, APIC_BUS_HZ);
+    set_decoder_features(m->decoder, &vm->model);
     int rc = vm_parts(vm, err);
     while (rc == 0 && vm->vcpu_count < vcpus) {
-        rc = vcpu_create(vm, vm->vcpu_count, model, err);
+        rc = vcpu_create(vm, vm->vcpu_count, err);
         vm->vcpu_count += rc == 0;
     }
     if (rc < 0) {

@@ -9,6 +9,7 @@
 #include "base/event.h"
 #include "base/trace.h"
 #include "cpu/block.h"
+#include "cpu/cpuid.h"
 #include "cpu/vcpu.h"
 #include "decoder/insn.h"
 #include "devices/device.h"
@@ -19,6 +20,7 @@
 
 #define MAX_VCPUS 64
 #define MAX_DEVICES 96
+#define APIC_BUS_HZ NS_PER_SECOND /* the LAPIC timer's clock and the core crystal (CPUID 15H) */
 #define DEFAULT_QUANTUM 20000 /* ticks of a turn */
 
 struct machine;
@@ -69,7 +71,7 @@ struct vm {
     struct physmem *pm;                     /* owned */
     struct mmu_vm *mmu;                     /* owned */
     struct block_cache *blocks;             /* owned */
-    struct cpu_model *model;                /* owned: what CPUID says */
+    struct cpu_model model;                 /* what CPUID says */
     struct io_space pio;                    /* ports */
     struct io_space mmio;                   /* guest-physical addresses without RAM */
     struct monitor_vcpu vcpus[MAX_VCPUS];   /* vcpu_count of them */

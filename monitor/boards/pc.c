@@ -221,7 +221,7 @@ static void add_lapics(struct pc *pc)
             .has_x2apic = true,
             .has_deadline = true,
             .phys_bits = CPU_MAXPHYADDR,
-            .bus_hz = NS_PER_SECOND,
+            .bus_hz = APIC_BUS_HZ,
             .tsc_hz = vm->machine->s.tsc_hz,
         };
         const struct lapic_host host = {

@@ -201,7 +201,7 @@ void pc_power_on(struct pc *pc)
     struct err err;
     for (unsigned i = 0; i < pc->vm->vcpu_count; i++) {
         struct monitor_vcpu *mv = &pc->vm->vcpus[i];
-        cpu_reset(mv->vcpu, false, cpu_model_signature(pc->vm->model));
+        cpu_reset(mv->vcpu, false, pc->vm->model.signature);
         mv->s = (struct monitor_vcpu_state){0};
     }
     if (!pc->has_bios)
