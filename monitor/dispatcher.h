@@ -12,3 +12,9 @@
  * instruction boundary of every vCPU, complete and ready to be saved, hashed or run on.
  */
 enum stop_reason machine_run(struct machine *m);
+
+/*
+ * Run one vCPU by itself for at most budget > 0 ticks, and count them: nothing is delivered and no event fires. For machine_run and
+ * single steps.
+ */
+enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget);

@@ -84,9 +84,16 @@ static bool admit_all(struct host_input *d)
     return any;
 }
 
+static void flush(struct host_input *d)
+{
+    if (d->flush)
+        d->flush(d->flush_opaque);
+}
+
 bool door_poll(struct host_input *d)
 {
     static const struct timespec at_once = {0, 0};
+    flush(d);
     if (d->count == 0)
         return false;
     wait_for_sources(d, &at_once);
@@ -113,6 +120,7 @@ static vtime reached(const struct host_input *d, vtime now, vtime until)
 
 vtime door_wait(struct host_input *d, vtime now, vtime until)
 {
+    flush(d);
     if (!d->is_interactive || !door_is_open(d))
         return until;
     anchor(d, now);

@@ -32,6 +32,8 @@ struct host_input {
     vtime wall_vtime;                         /* see wall_start */
     bool has_wall;                            /* the two above are set */
     const volatile int *interrupted;          /* a signal handler's flag: stop sleeping; may be NULL */
+    void (*flush)(void *opaque);              /* show output kept so far: called at every poll and wait; may be NULL */
+    void *flush_opaque;                       /* of flush */
 };
 
 /* Add a source; its index, or -1 when there are too many. */

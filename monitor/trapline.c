@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* libtrapline's public face: making a machine. The rest is in trapline_run.c, _state.c and
+ * _inside.c. */
+#include "monitor/trapline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/uart.h"
+#include "monitor/boards/pc.h"
+#include "monitor/trapline_priv.h"
+
+#define DEFAULT_MEMORY (128 * MiB)
+#define DEFAULT_CPU "max"
+/* Machine memory beside the guest's RAM: firmware, and the rounding of every range to extents. */
+#define SPARE_MEMORY (32 * MiB)
+
+unsigned trapline_api(void)
+{
+    return TRAPLINE_API;
+}
+
+const char *trapline_version(void)
+{
+    return TRAPLINE_VERSION;
+}
+
+int trapline_fail(struct trapline_error *out, const struct err *err, int rc)
+{
+    if (out && rc < 0) {
+        _Static_assert(sizeof(out->text) == sizeof(err->text), "one is a copy of the other");
+        _Static_assert(sizeof(out->hint) == sizeof(err->hint), "one is a copy of the other");
+        memcpy(out->text, err->text, sizeof(out->text));
+        memcpy(out->hint, err->hint, sizeof(out->hint));
+    }
+    return rc;
+}
+
+struct monitor_vcpu *trapline_vcpu(const struct trapline_machine *t, unsigned i,
+                                   struct trapline_error *error)
+{
+    struct vm *vm = t->m->vm;
+    if (i < vm->vcpu_count)
+        return &vm->vcpus[i];
+    struct err err;
+    err_set(&err, EINVAL, "there is no vCPU %u: the machine has %u", i, vm->vcpu_count);
+    trapline_fail(error, &err, -EINVAL);
+    return NULL;
+}
+
+/* ---- serial ports ---- */
+
+static unsigned serial_room(void *opaque)
+{
+    return uart_can_receive(opaque);
+}
+
+static void serial_put(void *opaque, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        uart_receive(opaque, p[i]);
+}
+
+static int connect_serial(struct trapline_machine *t, unsigned n, struct err *err)
+{
+    const struct trapline_serial *s = &t->config.serial[n];
+    struct uart *uart = pc_uart(t->m->vm, n);
+    t->source[n] = -1;
+    if (!uart || !s->is_present)
+        return 0;
+    const struct door_source source = {
+        .fd = s->fd,
+        .room = serial_room,
+        .put = serial_put,
+        .opaque = uart,
+        .filter = s->filter,
+        .filter_opaque = s->filter_opaque,
+        .at_eof = s->fd < 0,
+    };
+    t->source[n] = door_add(&t->m->door, &source);
+    return t->source[n] < 0 ? err_set(err, ENOSPC, "too many sources of input") : 0;
+}
+
+int trapline_serial_connect(struct trapline_machine *t, unsigned n, int fd)
+{
+    if (n >= TRAPLINE_SERIALS || t->source[n] < 0)
+        return -ENODEV;
+    struct door_source *s = &t->m->door.sources[t->source[n]];
+    s->fd = fd;
+    s->at_eof = fd < 0;
+    return 0;
+}
+
+/* Bytes that wake a sleeping run carry no meaning. */
+static unsigned no_room(void *opaque)
+{
+    (void)opaque;
+    return 0;
+}
+
+static size_t swallow(void *opaque, uint8_t *p, size_t n)
+{
+    (void)opaque;
+    (void)p;
+    (void)n;
+    return 0;
+}
+
+static int connect_door(struct trapline_machine *t, struct err *err)
+{
+    const struct trapline_config *config = &t->config;
+    struct host_input *door = &t->m->door;
+    int rc = 0;
+    door->is_interactive = config->is_interactive;
+    door->interrupted = config->interrupted;
+    door->flush = config->flush;
+    door->flush_opaque = config->flush_opaque;
+    for (unsigned n = 0; n < TRAPLINE_SERIALS; n++) {
+        t->source[n] = -1;
+        if (rc == 0 && t->m->vm->board)
+            rc = connect_serial(t, n, err);
+    }
+    if (rc == 0 && config->is_interactive && config->wake_fd >= 0) {
+        const struct door_source source = {
+            .fd = config->wake_fd, .room = no_room, .filter = swallow};
+        rc = door_add(door, &source) < 0 ? err_set(err, ENOSPC, "too many sources of input") : 0;
+    }
+    return rc;
+}
+
+/* ---- boards ---- */
+
+static int create_pc(struct trapline_machine *t, struct err *err)
+{
+    const struct trapline_config *config = &t->config;
+    struct pc_config pc = {
+        .memory = config->memory,
+        .model = &t->model,
+        .rtc_base = config->rtc_base,
+        .debug_exit_base = config->debug_exit_base,
+        .debug_exit_size = config->debug_exit_size,
+        .has_testdev = config->has_testdev,
+        .debugcon = config->debugcon,
+        .debugcon_opaque = config->debugcon_opaque,
+    };
+    int rc = trapline_read_files(t, &pc.boot, err);
+    if (rc < 0)
+        return rc;
+    if (!t->kernel.data && !t->bios.data) {
+        err_set(err, EINVAL, "there is nothing to run");
+        err_hint(err, "give -kernel FILE or -bios FILE");
+        return -EINVAL;
+    }
+    pc.bios = t->bios.data;
+    pc.bios_size = t->bios.size;
+    for (unsigned n = 0; n < TRAPLINE_SERIALS; n++) {
+        if (!config->serial[n].is_present)
+            continue;
+        pc.serial_tx[n] = config->serial[n].put;
+        pc.serial_opaque[n] = config->serial[n].put_opaque;
+        pc.uarts = n + 1;
+    }
+    return pc_create(t->m, &pc, err);
+}
+
+static int create_board(struct trapline_machine *t, struct err *err)
+{
+    if (strcmp(t->config.board, "none") == 0)
+        return 0;
+    if (strcmp(t->config.board, "pc") == 0)
+        return create_pc(t, err);
+    err_set(err, EINVAL, "there is no machine '%s'", t->config.board);
+    err_hint(err, "-machine takes: pc");
+    return -EINVAL;
+}
+
+/* ---- machines ---- */
+
+/* What the caller's version of the struct has; the defaults for the rest. */
+static int read_config(struct trapline_config *full, const struct trapline_config *given,
+                       struct err *err)
+{
+    const struct trapline_config defaults = TRAPLINE_CONFIG_INIT;
+    *full = defaults;
+    memcpy(full, given, given->size < sizeof(*full) ? given->size : sizeof(*full));
+    full->size = sizeof(*full);
+    if (full->memory == 0)
+        full->memory = DEFAULT_MEMORY;
+    if (full->memory > UINT64_MAX - SPARE_MEMORY || full->ns_per_tick == 0 || !full->board)
+        return err_set(err, EINVAL, "the configuration of the machine is not filled in");
+    return 0;
+}
+
+static int create(struct trapline_machine *t, struct err *err)
+{
+    const struct trapline_config *config = &t->config;
+    const struct machine_config mc = {
+        .memory_size = config->memory + SPARE_MEMORY,
+        .seed = config->seed,
+        .ns_per_tick = config->ns_per_tick,
+    };
+    int rc = cpu_model_parse(config->cpu ? config->cpu : DEFAULT_CPU, &t->model, err);
+    if (rc == 0)
+        rc = machine_create(&mc, &t->m, err);
+    if (rc < 0)
+        return rc;
+    cpu_model_set_machine(&t->model, config->vcpus ? config->vcpus : 1, t->m->s.tsc_hz,
+                          NS_PER_SECOND);
+    t->m->max_ticks = config->max_ticks;
+    t->m->no_reboot = config->no_reboot;
+    t->m->wall_base = config->rtc_base;
+    trapline_connect_trace(t);
+    rc = vm_create(t->m, config->vcpus, &t->model, err);
+    if (rc < 0)
+        return rc;
+    rc = create_board(t, err);
+    return rc == 0 ? connect_door(t, err) : rc;
+}
+
+int trapline_create(const struct trapline_config *config, struct trapline_machine **out,
+                    struct trapline_error *error)
+{
+    struct err err = {{0}, {0}};
+    struct trapline_machine *t = calloc(1, sizeof(*t));
+    int rc = t ? read_config(&t->config, config, &err) : err_set(&err, ENOMEM, "out of memory");
+    if (rc == 0)
+        rc = create(t, &err);
+    if (rc < 0) {
+        trapline_destroy(t);
+        return trapline_fail(error, &err, rc);
+    }
+    t->config.cpu = t->config.append = t->config.initrd = NULL;
+    t->config.kernel = t->config.bios = (struct trapline_file){0};
+    *out = t;
+    return 0;
+}
+
+void trapline_destroy(struct trapline_machine *t)
+{
+    if (!t)
+        return;
+    machine_destroy(t->m);
+    trapline_free_files(t);
+    free(t);
+}
+
+int trapline_check_cpu(const char *cpu, struct trapline_error *error)
+{
+    struct err err = {{0}, {0}};
+    struct cpu_model model;
+    return trapline_fail(error, &err, cpu_model_parse(cpu, &model, &err));
+}
