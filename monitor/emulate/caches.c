@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What names translations and caches: INVLPG INVPCID INVD WBINVD, and XCR0. The virtual TLB is coherent (design section 5), so
+ * invalidation has nothing to do but check its operands and fault as hardware does.
+ */
+#include "base/endian.h"
+#include "cpu/cpuid.h"
+#include "monitor/emulate/emulate.h"
+
+/* INVLPG.  SDM Vol. 2A, "INVLPG": a non-canonical address is ignored. */
+enum sens_result emulate_invlpg(struct vcpu *vcpu, const struct insn *in)
+{
+    (void)in;
+    return vcpu->arch.cpl != 0 ? fail_gp0(vcpu) : SENS_NEXT;
+}
+
+enum invpcid_type { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCID_ALL };
+
+static bool invpcid_is_valid(const struct vcpu *vcpu, uint64_t type, uint64_t low, uint64_t la)
+{
+    if (type > INVPCID_ALL || low >> 12)
+        return false;
+    if (type <= INVPCID_CONTEXT && (low & 0xfff) && !(vcpu->arch.cr4 & CR4_PCIDE))
+        return false;
+    return type != INVPCID_ADDRESS || is_canonical(la);
+}
+
+/* INVPCID.  SDM Vol. 2A, "INVPCID - Invalidate Process-Context Identifier". */
+enum sens_result emulate_invpcid(struct vcpu *vcpu, const struct insn *in)
+{
+    uint8_t b[16];
+    uint64_t type;
+    if (vcpu->arch.cpl != 0)
+        return fail_gp0(vcpu);
+    if (!insn_read(vcpu, in, 0, &type) || !seg_read(vcpu, in->seg, insn_ea(vcpu, in), b, sizeof(b)))
+        return SENS_FAULT;
+    if (!is_code64(vcpu))
+        type &= UINT32_MAX;
+    return invpcid_is_valid(vcpu, type, le64_load(b), le64_load(b + 8)) ? SENS_NEXT : fail_gp0(vcpu);
+}
+
+static enum sens_result flush(struct vcpu *vcpu)
+{
+    if (vcpu->arch.cpl != 0)
+        return fail_gp0(vcpu);
+    emulate_host(vcpu)->cache_flush(vcpu);
+    return SENS_NEXT;
+}
+
+/* INVD, WBINVD.  SDM Vol. 2A, "INVD"; Vol. 2D, "WBINVD". There are no caches: memory is always up to date. */
+enum sens_result emulate_invd(struct vcpu *vcpu, const struct insn *in)
+{
+    (void)in;
+    return flush(vcpu);
+}
+
+enum sens_result emulate_wbinvd(struct vcpu *vcpu, const struct insn *in)
+{
+    (void)in;
+    return flush(vcpu);
+}
+
+/* XSETBV.  SDM Vol. 2D, "XSETBV". */
+enum sens_result emulate_xsetbv(struct vcpu *vcpu, const struct insn *in)
+{
+    uint64_t v = gpr_pair(vcpu), allowed = cpu_model_xcr0(emulate_host(vcpu)->model(vcpu));
+    (void)in;
+    if (!(vcpu->arch.cr4 & CR4_OSXSAVE))
+        return fail(vcpu, EXC_UD);
+    if (vcpu->arch.cpl != 0 || (uint32_t)vcpu->arch.gpr[REG_RCX] != 0)
+        return fail_gp0(vcpu);
+    if (!(v & 1) || (v & ~allowed) || ((v & 4) && !(v & 2)))
+        return fail_gp0(vcpu);
+    vcpu->arch.xcr0 = v;
+    cpu_update_mode(vcpu);
+    return SENS_END;
+}
+
+/* XGETBV.  SDM Vol. 2D, "XGETBV": XCR0 only; ECX = 1 is not offered (CPUID.(EAX=0DH,ECX=1):EAX.2). */
+enum sens_result emulate_xgetbv(struct vcpu *vcpu, const struct insn *in)
+{
+    (void)in;
+    if (!(vcpu->arch.cr4 & CR4_OSXSAVE))
+        return fail(vcpu, EXC_UD);
+    if ((uint32_t)vcpu->arch.gpr[REG_RCX] != 0)
+        return fail_gp0(vcpu);
+    gpr_set_pair(vcpu, vcpu->arch.xcr0);
+    return SENS_NEXT;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Clocks, counters and entropy: RDTSC RDTSCP RDPMC RDPID RDRAND RDSEED. All derive from virtual time or the seeded generator. */
+#include "monitor/emulate/emulate.h"
+
+uint64_t emulate_tsc(struct vcpu *vcpu)
+{
+    return emulate_host(vcpu)->tsc_base(vcpu) + vcpu->arch.tsc_offset;
+}
+
+static bool tsd_forbids(const struct vcpu *vcpu)
+{
+    return (vcpu->arch.cr4 & CR4_TSD) && vcpu->arch.cpl > 0;
+}
+
+/* RDTSC.  SDM Vol. 2B, "RDTSC". */
+enum sens_result emulate_rdtsc(struct vcpu *vcpu, const struct insn *in)
+{
+    (void)in;
+    if (tsd_forbids(vcpu))
+        return fail_gp0(vcpu);
+    gpr_set_pair(vcpu, emulate_tsc(vcpu));
+    return SENS_NEXT;
+}
+
+/* RDTSCP.  SDM Vol. 2B, "RDTSCP". */
+enum sens_result emulate_rdtscp(struct vcpu *vcpu, const struct insn *in)
+{
+    if (emulate_rdtsc(vcpu, in) == SENS_FAULT)
+        return SENS_FAULT;
+    gpr_set32(vcpu, REG_RCX, vcpu->arch.tsc_aux);
+    return SENS_NEXT;
+}
+
+/* RDPMC.  SDM Vol. 2B, "RDPMC": no counter is offered, so any number is out of range. */
+enum sens_result emulate_rdpmc(struct vcpu *vcpu, const struct insn *in)
+{
+    (void)in;
+    return fail_gp0(vcpu);
+}
+
+/* RDPID.  SDM Vol. 2B, "RDPID". */
+enum sens_result emulate_rdpid(struct vcpu *vcpu, const struct insn *in)
+{
+    vcpu->arch.gpr[in->operands[0].reg] = (uint32_t)vcpu->arch.tsc_aux;
+    return SENS_NEXT;
+}
+
+/* RDRAND, RDSEED.  SDM Vol. 2B: always ready, so CF = 1 and the others 0. */
+enum sens_result emulate_rdrand(struct vcpu *vcpu, const struct insn *in)
+{
+    gpr_set(vcpu, in->operands[0].reg, in->operands[0].size, emulate_host(vcpu)->entropy(vcpu));
+    flags_set_status(vcpu, F_CF);
+    return SENS_NEXT;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "monitor/policy.h"
+
+#include "monitor/emulate/emulate.h"
+
+static const struct sens_ops bt_slots[OP_COUNT] = {
+#define EMULATOR(op, function, reason) [OP_##op] = {.exec = emulate_##function},
+#include "monitor/emulate/emulators.def"
+#undef EMULATOR
+};
+
+static const uint8_t op_reasons[OP_COUNT] = {
+#define EMULATOR(op, function, reason) [OP_##op] = REASON_##reason,
+#include "monitor/emulate/emulators.def"
+#undef EMULATOR
+};
+
+static const char *const reason_names[EXIT_REASON_COUNT] = {
+#define X(name, number, text) [number] = text,
+    EXIT_REASONS(X)
+#undef X
+};
+
+static const struct policy_table bt_table = {.name = "bt"}; /* OWNER_MONITOR throughout */
+
+const char *exit_reason_name(unsigned reason)
+{
+    return reason < EXIT_REASON_COUNT ? reason_names[reason] : NULL;
+}
+
+enum exit_reason policy_exit_reason(unsigned op, const struct insn *in)
+{
+    (void)in; /* control blocks will look at operands (CR number, port) */
+    return op < OP_COUNT ? (enum exit_reason)op_reasons[op] : REASON_EXCEPTION_NMI;
+}
+
+const struct sens_ops *policy_slots(enum policy policy)
+{
+    return policy == POLICY_BT ? bt_slots : NULL;
+}
+
+const char *policy_name(enum policy policy)
+{
+    static const char *const names[POLICY_COUNT] = {"bt", "classic", "hvm", "pv"};
+    return policy < POLICY_COUNT ? names[policy] : NULL;
+}
+
+void policy_stack_init(struct policy_stack *stack, enum policy policy)
+{
+    assert(policy == POLICY_BT);
+    *stack = (struct policy_stack){.table = {&bt_table}, .depth = 1};
+}
+
+enum exit_owner policy_owner(const struct policy_stack *stack, enum exit_reason reason)
+{
+    for (unsigned i = stack->depth; i-- > 0;)
+        if (stack->table[i]->owner[reason] != OWNER_MONITOR)
+            return (enum exit_owner)stack->table[i]->owner[reason];
+    return OWNER_MONITOR;
+}
