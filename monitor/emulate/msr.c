@@ -387,10 +387,10 @@ static const struct msr_row rows[] = {
 #define MSR_CONST(number, name_, value_, on_write)                                                       \
     {.name = #name_, .first = (number), .last = (number), .kind = MSR_KIND_CONST,                        \
      .value = (value_), .is_ignored = (on_write)},
-#define MSR_BLOCK(first_, last_, name_, read_, write_)                                                   \
+#define MSR_BLOCK(first_, last_, name_, reader, writer)                                                 \
     {.name = #name_, .first = (first_), .last = (last_), .kind = MSR_KIND_CODE,                          \
-     .read = read_##read_, .write = write_##write_},
-#define MSR_CODE(number, name_, read_, write_) MSR_BLOCK(number, number, name_, read_, write_)
+     .read = read_##reader, .write = write_##writer},
+#define MSR_CODE(number, name_, reader, writer) MSR_BLOCK(number, number, name_, reader, writer)
 #include "cpu/msr.def"
 #undef MSR_FIELD
 #undef MSR_ADDRESS
