@@ -119,12 +119,13 @@ EXEC(rotate)
     NEXT;
 }
 
-/* FFREE; FFREEP frees, then increments TOP, which is not a pop of ST(0)'s tag. */
+/* FFREE, FFREEP. The manual leaves C1 undefined: cleared, as on silicon. */
 EXEC(ffree)
 {
     if (unlikely(!x87_ready(vcpu)))
         return exec_fault(vcpu, rec);
     x87_point(vcpu, rec);
+    x87_set_cc(vcpu, FSW_C1, 0);
     st_free(vcpu, rec->dst);
     st_pops(vcpu, x87_pops(rec));
     NEXT;

@@ -172,10 +172,10 @@ ALWAYS_INLINE void st_push(struct vcpu *vcpu, struct f80 v)
 
 /* ---- exceptions and condition codes ---- */
 
-/* RC, PC and masks of FCW. PC = 01 is reserved and acts as 24 bits, as on silicon. */
+/* RC, PC and masks of FCW. PC = 01 is reserved and acts as 64 bits, as on silicon. */
 ALWAYS_INLINE struct fp_env x87_env(const struct vcpu *vcpu)
 {
-    static const uint8_t precision[] = {24, 24, 53, 64};
+    static const uint8_t precision[] = {24, 64, 53, 64};
     unsigned fcw = vcpu->arch.fcw;
     return (struct fp_env){.rc = fcw >> 10 & 3, .pc = precision[fcw >> 8 & 3], .masks = fcw & FP_ALL};
 }

@@ -111,17 +111,16 @@ static NOINLINE bool fxam(struct vcpu *vcpu, const struct rec *rec)
     return true;
 }
 
-/* FCMOVcc: an empty register is a fault whether the condition holds or not. kind: the condition code. */
+/* FCMOVcc: an empty register is a fault, and its masked result, whether the condition holds or not; C1 changes only then. kind: the condition code. */
 static NOINLINE bool fcmov(struct vcpu *vcpu, const struct rec *rec)
 {
     bool holds = flag_condition(vcpu, x87_kind(rec));
     x87_point(vcpu, rec);
     if (st_empty(vcpu, 0) || st_empty(vcpu, rec->src)) {
-        if (x87_underflow(vcpu) && holds)
+        if (x87_underflow(vcpu))
             st_set(vcpu, 0, f80_indefinite());
         return true;
     }
-    x87_set_cc(vcpu, FSW_C1, 0);
     if (holds)
         st_set(vcpu, 0, st_get(vcpu, rec->src));
     return true;

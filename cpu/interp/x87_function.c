@@ -56,7 +56,7 @@ static NOINLINE bool fscale(struct vcpu *vcpu, const struct rec *rec)
     return true;
 }
 
-/* FPREM, FPREM1: C0 C3 C1 are Q2 Q1 Q0, C2 an incomplete reduction. kind: round the quotient to nearest. */
+/* FPREM, FPREM1: C0 C3 C1 are Q2 Q1 Q0 (C0 and C3 stay when there is no quotient), C2 an incomplete reduction. kind: round the quotient to nearest. */
 static NOINLINE bool fprem(struct vcpu *vcpu, const struct rec *rec)
 {
     struct fp_env env = x87_env(vcpu);
@@ -65,7 +65,10 @@ static NOINLINE bool fprem(struct vcpu *vcpu, const struct rec *rec)
     if (st_empty(vcpu, 0) || st_empty(vcpu, 1))
         return underflow_result(vcpu, 0, 0);
     struct f80_rem r = f80_rem(&env, st_get(vcpu, 0), st_get(vcpu, 1), x87_kind(rec));
+    bool is_nan = (r.value.se & 0x7fff) == 0x7fff;
     commit(vcpu, &env, 0, r.value);
+    if (is_nan || !fp_x87_commits(&env))
+        return true;
     x87_set_cc(vcpu, FSW_CC,
                (r.quotient & 4 ? FSW_C0 : 0u) | (r.quotient & 2 ? FSW_C3 : 0u) |
                    (r.quotient & 1 ? FSW_C1 : 0u) | (r.partial ? FSW_C2 : 0u));

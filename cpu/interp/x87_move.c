@@ -84,12 +84,11 @@ EXEC(fld_mem)
     NEXT;
 }
 
-static NOINLINE bool load_register_fault(struct vcpu *vcpu)
+/* An empty source comes before a full stack. */
+static COLD void load_register_fault(struct vcpu *vcpu, unsigned i)
 {
-    bool masked = st_empty(vcpu, 7) ? x87_underflow(vcpu) : x87_overflow(vcpu);
-    if (masked)
+    if (st_empty(vcpu, i) ? x87_underflow(vcpu) : x87_overflow(vcpu))
         st_push(vcpu, f80_indefinite());
-    return true;
 }
 
 /* FLD ST(i). */
@@ -99,7 +98,7 @@ EXEC(fld_reg)
         return exec_fault(vcpu, rec);
     x87_point(vcpu, rec);
     if (unlikely(st_empty(vcpu, rec->dst) || !st_empty(vcpu, 7))) {
-        load_register_fault(vcpu);
+        load_register_fault(vcpu, rec->dst);
         NEXT;
     }
     x87_set_cc(vcpu, FSW_C1, 0);
@@ -247,6 +246,19 @@ EXEC(fst_reg)
     NEXT;
 }
 
+/* FSTPNCE (D9 D8-DF): an empty ST(0) is no fault; nothing is stored and the stack is popped all the same. */
+EXEC(fstpnce)
+{
+    if (unlikely(!x87_ready(vcpu)))
+        return exec_fault(vcpu, rec);
+    x87_point(vcpu, rec);
+    x87_set_cc(vcpu, FSW_C1, 0);
+    if (likely(!st_empty(vcpu, 0)))
+        st_set(vcpu, rec->dst, st_get(vcpu, 0));
+    st_pop(vcpu);
+    NEXT;
+}
+
 /* ---- registers ---- */
 
 static NOINLINE bool fxch_empty(struct vcpu *vcpu, unsigned i)
@@ -309,7 +321,7 @@ const struct x87_row x87_move_rows[] = {
     {OP_FLDZ, exec_load_constant, NULL, F80_0, 0},
     {OP_FST, exec_fst_reg, exec_fst_mem, ROUNDED, 0},
     {OP_FSTP, exec_fst_reg, exec_fst_mem, ROUNDED, 1},
-    {OP_FSTPNCE, exec_fst_reg, NULL, ROUNDED, 1},
+    {OP_FSTPNCE, exec_fstpnce, NULL, ROUNDED, 1},
     {OP_FIST, NULL, exec_store_number, ROUNDED, 0},
     {OP_FISTP, NULL, exec_store_number, ROUNDED, 1},
     {OP_FISTTP, NULL, exec_store_number, TRUNCATED, 1},

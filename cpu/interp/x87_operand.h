@@ -129,7 +129,7 @@ ALWAYS_INLINE struct x87_quick x87_quick_to_f64(const struct vcpu *vcpu, struct 
 ALWAYS_INLINE struct x87_quick x87_quick_round(unsigned fcw, unsigned sign, unsigned exponent, uint64_t hi,
                                                uint64_t lo)
 {
-    static const uint8_t drop[] = {40, 40, 11, 0};
+    static const uint8_t drop[] = {40, 0, 11, 0};
     unsigned shift = drop[fcw >> 8 & 3];
     struct x87_quick q = {.ok = exponent - 2 < 0x7ffc};
     uint64_t unit = BIT(shift), rest = lo, half = BIT(63);
