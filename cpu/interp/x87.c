@@ -65,6 +65,12 @@ EXEC(fnop)
     NEXT;
 }
 
+/* FENI, FDISI (8087), FSETPM (287): nothing since, not even a wait or a new FIP. */
+EXEC(legacy_nop)
+{
+    NEXT;
+}
+
 /* FNSTSW AX. */
 EXEC(fnstsw_ax)
 {
@@ -207,5 +213,7 @@ exec_fn *select_x87(struct selection *s, struct rec *rec)
     if (is_unavailable(in, s->mode))
         return exec_nm;
     rec->imm = record_fields(s, row);
+    if (in->op == OP_FNOP && in->opcode == 0xdb)
+        return exec_legacy_nop;
     return in->has_mem ? row->mem : row->reg;
 }
