@@ -299,7 +299,8 @@ bool snapshot_check_end(struct snapshot_reader *r)
 static int check_header(struct snapshot_reader *r, const char *path, struct err *err)
 {
     uint8_t header[16];
-    if (fread(header, 1, sizeof(header), r->file) != sizeof(header) || memcmp(header, magic, 8) != 0) {
+    if (fread(header, 1, sizeof(header), r->file) != sizeof(header) || memcmp(header, magic, 8) != 0 ||
+        le32_load(header + 12) != 0) {
         err_set(err, EINVAL, "%s is not a saved state", path);
         err_hint(err, "saved states are written by --save");
         return -EINVAL;
