@@ -303,9 +303,15 @@ static bool enter_task(struct vcpu *vcpu, const struct task_request *r, const st
 
 bool task_switch(struct vcpu *vcpu, const struct task_request *r)
 {
+    struct run *run = &vcpu->run;
     struct descriptor tss;
     struct task_state t;
     if (!find_tss(vcpu, r, &tss) || !read_tss(vcpu, &tss, &t) || !save_old(vcpu, r, &tss))
         return false;
-    return enter_task(vcpu, r, &tss, &t);
+    if (enter_task(vcpu, r, &tss, &t))
+        return true;
+    /* The engine takes a fault's RIP from the record: let that be the new task's, whose fault it is. */
+    if (run->in_block)
+        run->insn_base = vcpu->arch.rip - run->rec->off;
+    return false;
 }
