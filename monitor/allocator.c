@@ -79,9 +79,14 @@ bool allocator_is_touched(struct allocator *a, const uint8_t *p)
     haddr at = (haddr)(p - a->host) & PAGE_MASK;
     if (a->fd < 0)
         return true;
-    if (!a->is_data || at < a->data_start || at >= a->data_end)
+    if (at < a->data_start || at >= a->data_end)
         find_extent(a, at);
     return a->is_data;
+}
+
+void allocator_begin_survey(struct allocator *a)
+{
+    a->data_start = a->data_end = 0;
 }
 
 void allocator_discard(struct allocator *a, haddr hpa, uint64_t size)

@@ -30,9 +30,11 @@ int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *
 
 /*
  * Has the frame at host address p (in machine memory) ever been written? False: it reads as zero, and reading it would only make the
- * host back it. Remembers the last answer's extent, so ascending questions are cheap.
+ * host back it. Remembers the last answer's extent, so ascending questions are cheap; allocator_begin_survey forgets it, to be
+ * called after the guest has run.
  */
 bool allocator_is_touched(struct allocator *a, const uint8_t *p);
+void allocator_begin_survey(struct allocator *a);
 
 /* Give the host back the memory of [hpa, hpa + size), which then reads as zero. */
 void allocator_discard(struct allocator *a, haddr hpa, uint64_t size);

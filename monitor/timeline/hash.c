@@ -23,6 +23,7 @@ struct page_hashes {
 struct memory_hash {
     struct machine *m;                     /* borrowed */
     struct u128 sum;                       /* modulo 2^128 */
+    bool is_first;                         /* all pages are looked at, many of them never touched */
     struct page_hashes range[HASH_RANGES]; /* count of them */
     unsigned count;                        /* of range[] */
 };
@@ -68,7 +69,7 @@ static void visit_dirty(void *opaque, paddr page, const uint8_t *host)
     struct memory_hash *h = opaque;
     struct u128 *slot = page_slot(h, page);
     assert(slot);
-    if (host && !allocator_is_touched(&h->m->memory, host))
+    if (h->is_first && host && !allocator_is_touched(&h->m->memory, host))
         host = NULL;
     struct u128 now = hash_page(page, host);
     h->sum = add(sub(h->sum, *slot), now);
@@ -89,6 +90,8 @@ static struct memory_hash *memory_hash_create(struct machine *m)
     if (!h)
         return NULL;
     h->m = m;
+    h->is_first = true;
+    allocator_begin_survey(&m->memory);
     for (unsigned i = 0; physmem_range(m->vm->pm, i, &r); i++) {
         assert(i < HASH_RANGES);
         h->range[i] = (struct page_hashes){.gpa = r.gpa, .pages = r.size >> PAGE_SHIFT};
@@ -143,6 +146,7 @@ int timeline_hash(struct machine *m, uint8_t out[HASH_BYTES])
     if (!m->memory_hash)
         return -ENOMEM;
     physmem_collect_dirty(m->vm->pm, DIRTY_HASH, visit_dirty, m->memory_hash);
+    m->memory_hash->is_first = false;
     XXH3_128bits_reset(&x);
     le32_store(memory, HASH_VERSION);
     le64_store(memory + 4, m->memory_hash->sum.lo);

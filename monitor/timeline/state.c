@@ -74,6 +74,7 @@ int timeline_save(struct machine *m, const char *path, struct err *err)
     struct snapshot_writer *w = snapshot_create(path, err);
     if (!w)
         return -EIO;
+    allocator_begin_survey(&m->memory);
     for (unsigned i = 0; i < part_count(m); i++) {
         struct part p = part_get(m, i);
         save_part(w, &p);
@@ -284,6 +285,7 @@ static void zero_up_to(struct machine *m, paddr at, paddr until)
 /* Second pass: memory. The file has been checked, so what fails now is the host. */
 static int swap_memory(struct loading *l)
 {
+    allocator_begin_survey(&l->m->memory);
     uint8_t *page = malloc(PAGE_SIZE);
     paddr gpa, at = 0;
     int rc = page ? snapshot_rewind(l->r, l->err) : err_set(l->err, ENOMEM, "out of memory");
