@@ -27,7 +27,7 @@ enum exec_status {
 #define EXEC_ENTER(vcpu, r) (r)->fn((vcpu), (r))
 #define CHAIN_TO(vcpu, r) return (r)->fn((vcpu), (r))
 #else
-#define NEXT return EXEC_NEXT
+#define NEXT return ((void)vcpu, (void)rec, EXEC_NEXT)
 #define EXEC_ENTER(vcpu, r) exec_loop((vcpu), (r))
 #define CHAIN_TO(vcpu, r)                                                                                \
     do {                                                                                                 \
@@ -244,5 +244,5 @@ ALWAYS_INLINE void mem_rmw_store(struct vcpu *vcpu, const struct rec *rec, laddr
     if (likely(host != NULL))
         host_store(host, size, v);
     else if (!mem_store_slow(vcpu, rec, la, size, v))
-        assert(!"store faulted after a probe with write intent");
+        assert(false && "store faulted after a probe with write intent");
 }

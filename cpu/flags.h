@@ -111,7 +111,7 @@ ALWAYS_INLINE bool flag_condition(const struct vcpu *v, unsigned cc)
         r = flag_zf(v);
         break;
     case 3:
-        r = flag_cf(v) | flag_zf(v);
+        r = (int)flag_cf(v) | (int)flag_zf(v);
         break;
     case 4:
         r = flag_sf(v);
@@ -123,7 +123,7 @@ ALWAYS_INLINE bool flag_condition(const struct vcpu *v, unsigned cc)
         r = flag_sf(v) != flag_of(v);
         break;
     default:
-        r = flag_zf(v) | (flag_sf(v) != flag_of(v));
+        r = (int)flag_zf(v) | (int)(flag_sf(v) != flag_of(v));
         break;
     }
     return r != (cc & 1);

@@ -86,11 +86,11 @@ bool fx_mxcsr_valid(const uint8_t *buf)
 /* ---- the operand ---- */
 
 /*
- * Linear address of an area of size bytes, aligned to align (else #GP(0)), with its segment and canonical checks. Called out of
- * handlers, so that run.rec is set before anything of memory.
+ * Linear address of an area of size bytes, aligned to align (else #GP(0)), with its segment and
+ * canonical checks. Called out of handlers, so that run.rec is set before anything of memory.
  */
-static struct linear area_la(struct vcpu *vcpu, const struct rec *rec, unsigned size, unsigned align,
-                             enum access access)
+static struct linear area_la(struct vcpu *vcpu, const struct rec *rec, unsigned size,
+                             unsigned align, enum access access)
 {
     struct linear at;
     vcpu->run.rec = rec;
@@ -111,8 +111,9 @@ static struct linear area_la(struct vcpu *vcpu, const struct rec *rec, unsigned 
 /* ---- FXSAVE, FXRSTOR ---- */
 
 /*
- * FXSAVE: SDM Vol. 2A, "FXSAVE - Save x87 FPU, MMX, XMM, and MXCSR State". Bytes 464-511 are the program's and stay, as do the
- * reserved ones before. With CR4.OSFXSR = 0 the XMM registers are not saved ("may not be").
+ * FXSAVE: SDM Vol. 2A, "FXSAVE - Save x87 FPU, MMX, XMM, and MXCSR State". Bytes 464-511 are the
+ * program's and stay, as do the reserved ones before. With CR4.OSFXSR = 0 the XMM registers are not
+ * saved ("may not be").
  */
 static NOINLINE bool fxsave(struct vcpu *vcpu, const struct rec *rec)
 {
@@ -122,7 +123,8 @@ static NOINLINE bool fxsave(struct vcpu *vcpu, const struct rec *rec)
     bool has_xmm = run->mode & MODE_OSFXSR;
     size_t len = !has_xmm ? 160 : 160 + 16 * xmm_count(f);
     struct linear at = area_la(vcpu, rec, FXSAVE_SIZE, 16, ACCESS_WRITE);
-    if (!at.ok || !mmu_probe(&run->mmu, at.la, run->la_mask, FXSAVE_SIZE, ACCESS_WRITE, &run->fault))
+    if (!at.ok ||
+        !mmu_probe(&run->mmu, at.la, run->la_mask, FXSAVE_SIZE, ACCESS_WRITE, &run->fault))
         return false;
     fx_put_x87(&vcpu->arch, f, buf);
     fx_put_mxcsr(&vcpu->arch, buf);
@@ -193,8 +195,8 @@ static unsigned area_size(const struct xarea *a)
 }
 
 /* CR4.OSXSAVE is no part of the mode word: checked when run. #UD before #NM. */
-static struct linear xsave_operand(struct vcpu *vcpu, const struct rec *rec, struct xarea *a, uint64_t mask,
-                                   enum access access)
+static struct linear xsave_operand(struct vcpu *vcpu, const struct rec *rec, struct xarea *a,
+                                   uint64_t mask, enum access access)
 {
     const struct linear failed = {0, false};
     if (!(vcpu->arch.cr4 & CR4_OSXSAVE)) {
@@ -265,7 +267,8 @@ X87_EXEC_NOWAIT(xsaves, run_xsaves)
 X87_EXEC_NOWAIT(xrstors, run_xrstors)
 
 /* All that XSAVES and XRSTORS check before the area itself. */
-static bool supervisor_area(struct vcpu *vcpu, const struct insn *in, struct xarea *a, enum access access)
+static bool supervisor_area(struct vcpu *vcpu, const struct insn *in, struct xarea *a,
+                            enum access access)
 {
     const struct cpu *cpu = &vcpu->arch;
     if (!(cpu->cr4 & CR4_OSXSAVE))
@@ -346,6 +349,7 @@ exec_fn *select_fxsave(struct selection *s, struct rec *rec)
     else
         fn = select_xsave(s);
     if (fn)
-        rec->imm = (s->in->prefixes & PFX_REX_W ? REC_WIDE : 0) | (is_64 ? REC_XMM8 : 0) | (s->mem64 ? REC_M64 : 0);
+        rec->imm = (s->in->prefixes & PFX_REX_W ? REC_WIDE : 0) | (is_64 ? REC_XMM8 : 0) |
+                   (s->mem64 ? REC_M64 : 0);
     return fn;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The FXSAVE image and the XSAVE area: what both kinds of instruction and CPUID leaf 0DH share. Called by the fxsave handlers, by the
- * emulators of XSAVES and XRSTORS, and by CPUID for sizes. SDM Vol. 1, "Managing State Using the XSAVE Feature Set".
+ * The FXSAVE image and the XSAVE area: what both kinds of instruction and CPUID leaf 0DH share.
+ * Called by the fxsave handlers, by the emulators of XSAVES and XRSTORS, and by CPUID for sizes.
+ * SDM Vol. 1, "Managing State Using the XSAVE Feature Set".
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 
 enum {
     FXSAVE_SIZE = 512,
-    XSAVE_HEADER = 512, /* offset of the header */
+    XSAVE_HEADER = 512,   /* offset of the header */
     XSAVE_EXTENDED = 576, /* offset of the first extended component, in both formats */
     XSAVE_AVX_SIZE = 256, /* upper halves of YMM0-YMM15 */
     XSAVE_MAX = XSAVE_EXTENDED + XSAVE_AVX_SIZE,
@@ -46,18 +47,19 @@ uint32_t xsave_size(uint64_t components);
 uint64_t xsave_in_use(const struct cpu *cpu, bool xmm8);
 
 /*
- * A memory area that is read or written in pieces without a fault in between. Linear address checked by the caller of the
- * instruction's own shape.
+ * A memory area that is read or written in pieces without a fault in between. Linear address
+ * checked by the caller of the instruction's own shape.
  */
 struct xarea {
-    laddr la;            /* its start */
-    struct fx_format f;  /* layout */
-    uint64_t rfbm;       /* requested-feature bitmap */
+    laddr la;           /* its start */
+    struct fx_format f; /* layout */
+    uint64_t rfbm;      /* requested-feature bitmap */
 };
 
 enum xsave_kind { XSAVE_PLAIN, XSAVE_OPT, XSAVE_COMPACT };
 
-/* The instructions, once #UD, #NM, privilege and alignment are checked. False: run.fault. supervisor: XRSTORS. */
+/* The instructions, once #UD, #NM, privilege and alignment are checked. False: run.fault.
+ * supervisor: XRSTORS. */
 bool xsave_save(struct vcpu *vcpu, const struct xarea *a, enum xsave_kind kind);
 bool xsave_restore(struct vcpu *vcpu, const struct xarea *a, bool supervisor);
 

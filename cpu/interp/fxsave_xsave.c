@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The XSAVE area: SDM Vol. 1, "Operation of XSAVE", "... XSAVEOPT", "... XSAVEC", "... XSAVES", "... XRSTOR", "... XRSTORS". The modified
- * optimisation of XSAVEOPT and XSAVES is not made; a program can't tell but by what it corrupted itself.
+ * The XSAVE area: SDM Vol. 1, "Operation of XSAVE", "... XSAVEOPT", "... XSAVEC", "... XSAVES",
+ * "... XRSTOR", "... XRSTORS". The modified optimisation of XSAVEOPT and XSAVES is not made; a
+ * program can't tell but by what it corrupted itself.
  */
 #include <string.h>
 
@@ -24,8 +25,8 @@ static bool x87_in_use(const struct cpu *cpu)
     uint64_t any = 0;
     for (unsigned i = 0; i < 8; i++)
         any |= cpu->fp_mant[i] | cpu->fp_se[i];
-    return any || cpu->fcw != FCW_INIT || cpu->fsw || cpu->ftw || cpu->fop || cpu->fip || cpu->fdp ||
-           cpu->fcs || cpu->fds;
+    return any || cpu->fcw != FCW_INIT || cpu->fsw || cpu->ftw || cpu->fop || cpu->fip ||
+           cpu->fdp || cpu->fcs || cpu->fds;
 }
 
 uint64_t xsave_in_use(const struct cpu *cpu, bool xmm8)
@@ -56,14 +57,16 @@ static void get_avx(struct cpu *cpu, struct fx_format f, const uint8_t *buf)
 
 /* ---- saving ---- */
 
-static bool write_piece(struct vcpu *vcpu, const struct xarea *a, const uint8_t *buf, size_t off, size_t len)
+static bool write_piece(struct vcpu *vcpu, const struct xarea *a, const uint8_t *buf, size_t off,
+                        size_t len)
 {
     struct run *run = &vcpu->run;
     return mmu_write(&run->mmu, a->la + off, run->la_mask, buf + off, len, &run->fault);
 }
 
 /* The components in `save`, and MXCSR where asked for. Everything has been probed. */
-static bool write_components(struct vcpu *vcpu, const struct xarea *a, uint64_t save, bool mxcsr, uint8_t *buf)
+static bool write_components(struct vcpu *vcpu, const struct xarea *a, uint64_t save, bool mxcsr,
+                             uint8_t *buf)
 {
     const struct cpu *cpu = &vcpu->arch;
     size_t regs = a->f.xmm8 ? 256 : 128;
@@ -88,14 +91,16 @@ static bool write_components(struct vcpu *vcpu, const struct xarea *a, uint64_t 
 }
 
 /*
- * XSAVE, XSAVEOPT: XSTATE_BV of the header keeps its bits outside RFBM; nothing else of the header is written. MXCSR goes with
- * SSE and with AVX. XSAVE writes every component asked for, XSAVEOPT only those in use.
+ * XSAVE, XSAVEOPT: XSTATE_BV of the header keeps its bits outside RFBM; nothing else of the header
+ * is written. MXCSR goes with SSE and with AVX. XSAVE writes every component asked for, XSAVEOPT
+ * only those in use.
  */
 static bool save_standard(struct vcpu *vcpu, const struct xarea *a, bool optimise, uint8_t *buf)
 {
     struct run *run = &vcpu->run;
     uint64_t in_use = xsave_in_use(&vcpu->arch, a->f.xmm8);
-    if (!mmu_read(&run->mmu, a->la + XSAVE_HEADER, run->la_mask, buf + XSAVE_HEADER, 8, &run->fault))
+    if (!mmu_read(&run->mmu, a->la + XSAVE_HEADER, run->la_mask, buf + XSAVE_HEADER, 8,
+                  &run->fault))
         return false;
     uint64_t bv = le64_load(buf + XSAVE_HEADER);
     le64_store(buf + XSAVE_HEADER, (bv & ~a->rfbm) | (in_use & a->rfbm));
@@ -139,10 +144,11 @@ static bool all_zero(const uint8_t *p, size_t len)
 }
 
 /*
- * The checks of the header. enabled: XCR0, or with XSS for XRSTORS. The compacted form needs XSAVEC or XSAVES; XRSTORS takes no
- * other.
+ * The checks of the header. enabled: XCR0, or with XSS for XRSTORS. The compacted form needs XSAVEC
+ * or XSAVES; XRSTORS takes no other.
  */
-static bool header_valid(const struct vcpu *vcpu, const uint8_t *h, uint64_t enabled, bool supervisor)
+static bool header_valid(const struct vcpu *vcpu, const uint8_t *h, uint64_t enabled,
+                         bool supervisor)
 {
     uint64_t bv = le64_load(h), comp = le64_load(h + 8);
     if (!(comp & XCOMP_COMPACT))
@@ -154,7 +160,8 @@ static bool header_valid(const struct vcpu *vcpu, const uint8_t *h, uint64_t ena
 }
 
 /* Offset of the upper halves of YMM: the first extended component, wherever the form. */
-static void restore_components(struct vcpu *vcpu, const struct xarea *a, uint64_t bv, const uint8_t *buf)
+static void restore_components(struct vcpu *vcpu, const struct xarea *a, uint64_t bv,
+                               const uint8_t *buf)
 {
     static const uint8_t zero[XSAVE_MAX];
     struct cpu *cpu = &vcpu->arch;
@@ -184,7 +191,8 @@ bool xsave_restore(struct vcpu *vcpu, const struct xarea *a, bool supervisor)
         return raise_fault_code(vcpu, EXC_GP, 0);
     uint64_t bv = le64_load(header);
     bool compact = le64_load(header + 8) & XCOMP_COMPACT;
-    /* Standard form: MXCSR comes from memory whenever SSE or AVX is asked for, whatever XSTATE_BV says. */
+    /* Standard form: MXCSR comes from memory whenever SSE or AVX is asked for, whatever XSTATE_BV
+     * says. */
     bool load_mxcsr = compact ? a->rfbm & bv & XSTATE_SSE : a->rfbm & (XSTATE_SSE | XSTATE_AVX);
     if (load_mxcsr && !fx_mxcsr_valid(buf))
         return raise_fault_code(vcpu, EXC_GP, 0);

@@ -154,7 +154,8 @@ static const struct x87_row control_rows[] = {
 
 /* ---- choosing ---- */
 
-/* The format of the memory operand, by the opcode's and ModRM's own bits (SDM Vol. 2D, "Escape Opcode Instructions"). */
+/* The format of the memory operand, by the opcode's and ModRM's own bits (SDM Vol. 2D, "Escape
+ * Opcode Instructions"). */
 static enum x87_format memory_format(const struct insn *in)
 {
     static const enum x87_format even[] = {X87_F32, X87_I32, X87_F64, X87_I16}; /* D8 DA DC DE */
@@ -175,7 +176,8 @@ static int32_t record_fields(const struct selection *s, const struct x87_row *ro
     const struct insn *in = s->in;
     unsigned v = (in->opcode & 7u) << 8 | in->modrm;
     if (in->has_mem) {
-        v |= (unsigned)(in->seg & 7) << X87_SEG_SHIFT | (unsigned)memory_format(in) << X87_FORMAT_SHIFT;
+        v |= (unsigned)(in->seg & 7) << X87_SEG_SHIFT | (unsigned)memory_format(in)
+                                                            << X87_FORMAT_SHIFT;
         v |= s->mem64 ? X87_M64 : 0;
     }
     v |= in->opsize > 2 ? X87_ENV32 : 0;
@@ -185,8 +187,9 @@ static int32_t record_fields(const struct selection *s, const struct x87_row *ro
 
 static const struct x87_row *find_row(const struct insn *in)
 {
-    static const struct x87_row *const families[] = {x87_move_rows,     x87_arith_rows, x87_compare_rows,
-                                                     x87_function_rows, control_rows,   x87_env_rows};
+    static const struct x87_row *const families[] = {x87_move_rows,    x87_arith_rows,
+                                                     x87_compare_rows, x87_function_rows,
+                                                     control_rows,     x87_env_rows};
     for (size_t i = 0; i < ARRAY_SIZE(families); i++)
         for (const struct x87_row *row = families[i]; row->op != OP_INVALID; row++)
             if (row->op == in->op && (in->has_mem ? row->mem : row->reg))
@@ -194,7 +197,8 @@ static const struct x87_row *find_row(const struct insn *in)
     return NULL;
 }
 
-/* #NM by CR0.EM and TS; WAIT looks at MP and TS (SDM Vol. 3A, "Device Not Available Exception (#NM)"). */
+/* #NM by CR0.EM and TS; WAIT looks at MP and TS (SDM Vol. 3A, "Device Not Available Exception
+ * (#NM)"). */
 static bool is_unavailable(const struct insn *in, uint32_t mode)
 {
     if (in->op == OP_FWAIT)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the x87 files share: the register stack, tags, status and exceptions, the memory operand, and what a record of an
- * x87 instruction holds. Included by x87*.c and fxsave*.c, and by the MMX handlers for x87_ready. Owns nothing; values are the softfloat's.
- * SDM Vol. 1, "Programming with the x87 FPU".
+ * What the x87 files share: the register stack, tags, status and exceptions, the memory operand,
+ * and what a record of an x87 instruction holds. Included by x87*.c and fxsave*.c, and by the MMX
+ * handlers for x87_ready. Owns nothing; values are the softfloat's. SDM Vol. 1, "Programming with
+ * the x87 FPU".
  */
 #pragma once
 
@@ -31,7 +32,8 @@ enum {
 #define FCW_INIT 0x37f
 
 /*
- * rec->imm of an x87 record (none has an immediate). dst and src are the numbers of DEST and SRC on the stack.
+ * rec->imm of an x87 record (none has an immediate). dst and src are the numbers of DEST and SRC on
+ * the stack.
  */
 enum {
     X87_FOP = 0x7ff,       /* as the FOP register wants it */
@@ -81,9 +83,9 @@ ALWAYS_INLINE unsigned x87_pops(const struct rec *rec)
 /* ---- pending exceptions ---- */
 
 /*
- * The one place where a pending unmasked exception is reported. CR0.NE = 1: #MF of the waiting instruction. CR0.NE = 0
- * asserts FERR# and waits for IRQ 13 or IGNNE#: there is no such wire, so it is #MF too (SDM Vol. 1, "MS-DOS Compatibility
- * Sub-mode"). Always false: run.fault.
+ * The one place where a pending unmasked exception is reported. CR0.NE = 1: #MF of the waiting
+ * instruction. CR0.NE = 0 asserts FERR# and waits for IRQ 13 or IGNNE#: there is no such wire, so
+ * it is #MF too (SDM Vol. 1, "MS-DOS Compatibility Sub-mode"). Always false: run.fault.
  */
 COLD bool x87_pending(struct vcpu *vcpu);
 
@@ -94,23 +96,23 @@ NODISCARD ALWAYS_INLINE bool x87_ready(struct vcpu *vcpu)
 }
 
 /*
- * A handler whose work is a function out of line: `bool work(struct vcpu *, const struct rec *)`, false with run.fault. Being
- * out of line it may have locals whose address escapes.
+ * A handler whose work is a function out of line: `bool work(struct vcpu *, const struct rec *)`,
+ * false with run.fault. Being out of line it may have locals whose address escapes.
  */
-#define X87_EXEC(name, work)                                                                             \
-    EXEC(name)                                                                                           \
-    {                                                                                                    \
-        if (unlikely(!x87_ready(vcpu) || !work(vcpu, rec)))                                              \
-            return exec_fault(vcpu, rec);                                                                \
-        NEXT;                                                                                            \
+#define X87_EXEC(name, work)                                                                       \
+    EXEC(name)                                                                                     \
+    {                                                                                              \
+        if (unlikely(!x87_ready(vcpu) || !work(vcpu, rec)))                                        \
+            return exec_fault(vcpu, rec);                                                          \
+        NEXT;                                                                                      \
     }
 /* The same for instructions that don't wait. */
-#define X87_EXEC_NOWAIT(name, work)                                                                      \
-    EXEC(name)                                                                                           \
-    {                                                                                                    \
-        if (unlikely(!work(vcpu, rec)))                                                                  \
-            return exec_fault(vcpu, rec);                                                                \
-        NEXT;                                                                                            \
+#define X87_EXEC_NOWAIT(name, work)                                                                \
+    EXEC(name)                                                                                     \
+    {                                                                                              \
+        if (unlikely(!work(vcpu, rec)))                                                            \
+            return exec_fault(vcpu, rec);                                                          \
+        NEXT;                                                                                      \
     }
 
 /* ---- the register stack ---- */
@@ -143,13 +145,14 @@ ALWAYS_INLINE void st_set(struct vcpu *vcpu, unsigned i, struct f80 v)
 
 ALWAYS_INLINE void st_free(struct vcpu *vcpu, unsigned i)
 {
-    vcpu->arch.ftw &= (uint8_t)~(1u << st_reg(vcpu, i));
+    vcpu->arch.ftw &= (uint8_t) ~(1u << st_reg(vcpu, i));
 }
 
 ALWAYS_INLINE void st_rotate(struct vcpu *vcpu, unsigned by)
 {
     unsigned fsw = vcpu->arch.fsw;
-    vcpu->arch.fsw = (uint16_t)((fsw & ~(unsigned)FSW_TOP) | ((fsw + (by << FSW_TOP_SHIFT)) & FSW_TOP));
+    vcpu->arch.fsw =
+        (uint16_t)((fsw & ~(unsigned)FSW_TOP) | ((fsw + (by << FSW_TOP_SHIFT)) & FSW_TOP));
 }
 
 ALWAYS_INLINE void st_pop(struct vcpu *vcpu)
@@ -177,7 +180,8 @@ ALWAYS_INLINE struct fp_env x87_env(const struct vcpu *vcpu)
 {
     static const uint8_t precision[] = {24, 64, 53, 64};
     unsigned fcw = vcpu->arch.fcw;
-    return (struct fp_env){.rc = fcw >> 10 & 3, .pc = precision[fcw >> 8 & 3], .masks = fcw & FP_ALL};
+    return (struct fp_env){
+        .rc = fcw >> 10 & 3, .pc = precision[fcw >> 8 & 3], .masks = fcw & FP_ALL};
 }
 
 /* Condition codes in mask := cc. */
@@ -201,7 +205,8 @@ ALWAYS_INLINE void x87_settle(struct vcpu *vcpu, const struct fp_env *env)
     x87_raise(vcpu, env->flags);
 }
 
-/* ES and B again from the flags and the masks: something wrote FSW or FCW. SDM Vol. 1, "Exception Summary Status". */
+/* ES and B again from the flags and the masks: something wrote FSW or FCW. SDM Vol. 1, "Exception
+ * Summary Status". */
 ALWAYS_INLINE void x87_summarize(struct vcpu *vcpu)
 {
     struct cpu *cpu = &vcpu->arch;
@@ -220,7 +225,8 @@ ALWAYS_INLINE bool x87_masks_invalid(const struct vcpu *vcpu)
     return vcpu->arch.fcw & FP_IE;
 }
 
-/* #IS: an empty register was read (C1 = 0), a full one pushed upon (C1 = 1). True: masked, deliver an indefinite. */
+/* #IS: an empty register was read (C1 = 0), a full one pushed upon (C1 = 1). True: masked, deliver
+ * an indefinite. */
 bool x87_underflow(struct vcpu *vcpu);
 bool x87_overflow(struct vcpu *vcpu);
 
@@ -230,7 +236,8 @@ void x87_init(struct vcpu *vcpu);
 /* ---- the memory operand and the pointers ---- */
 
 /* Linear address of size bytes at the operand. */
-ALWAYS_INLINE struct linear x87_la(struct vcpu *vcpu, const struct rec *rec, unsigned size, enum access access)
+ALWAYS_INLINE struct linear x87_la(struct vcpu *vcpu, const struct rec *rec, unsigned size,
+                                   enum access access)
 {
     if (likely(rec->imm & X87_M64))
         return (struct linear){rec_la64(vcpu, rec), true};
@@ -246,8 +253,8 @@ ALWAYS_INLINE uint64_t x87_offset(const struct vcpu *vcpu, const struct rec *rec
     return rec_ea(vcpu, rec);
 }
 
-/* FOP, FIP, FCS: every instruction that is not a control instruction. SDM Vol. 1, "x87 FPU Instruction and Data (Operand)
- * Pointers". */
+/* FOP, FIP, FCS: every instruction that is not a control instruction. SDM Vol. 1, "x87 FPU
+ * Instruction and Data (Operand) Pointers". */
 ALWAYS_INLINE void x87_point(struct vcpu *vcpu, const struct rec *rec)
 {
     vcpu->arch.fop = (uint16_t)(rec->imm & X87_FOP);

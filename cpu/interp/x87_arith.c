@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FADD FMUL FSUB FSUBR FDIV FDIVR in all their forms: register with register, with pop, and with a float, double or integer
- * in memory. Normal numbers take a quick path in the handler; the rest goes to the softfloat.
+ * FADD FMUL FSUB FSUBR FDIV FDIVR in all their forms: register with register, with pop, and with a
+ * float, double or integer in memory. Normal numbers take a quick path in the handler; the rest
+ * goes to the softfloat.
  */
 #include "cpu/interp/x87_operand.h"
 
@@ -16,7 +17,8 @@ static struct f80 compute(struct fp_env *env, unsigned kind, struct f80 dst, str
 }
 
 /* ST(i) := ST(i) op SRC. */
-static void arith(struct vcpu *vcpu, const struct rec *rec, unsigned i, bool is_empty, struct x87_operand src)
+static void arith(struct vcpu *vcpu, const struct rec *rec, unsigned i, bool is_empty,
+                  struct x87_operand src)
 {
     if (is_empty) {
         if (x87_underflow(vcpu)) {
@@ -56,7 +58,8 @@ X87_EXEC(arith_mem, arith_mem)
 
 /* ---- quick ---- */
 
-ALWAYS_INLINE struct x87_quick quick(const struct vcpu *vcpu, unsigned kind, struct f80 dst, struct f80 src)
+ALWAYS_INLINE struct x87_quick quick(const struct vcpu *vcpu, unsigned kind, struct f80 dst,
+                                     struct f80 src)
 {
     unsigned fcw = vcpu->arch.fcw;
     struct f80 a = kind & REVERSED ? src : dst;
@@ -123,20 +126,20 @@ ALWAYS_INLINE bool m64_form(struct vcpu *vcpu, const struct rec *rec, unsigned k
     return arith_mem(vcpu, rec);
 }
 
-#define FORMS(name, kind)                                                                                \
-    EXEC(name##_reg)                                                                                     \
-    {                                                                                                    \
-        if (unlikely(!reg_form(vcpu, rec, (kind))))                                                      \
-            return exec_fault(vcpu, rec);                                                                \
-        NEXT;                                                                                            \
-    }                                                                                                    \
-    EXEC(name##_mem)                                                                                     \
-    {                                                                                                    \
-        if (x87_format(rec) != X87_F64)                                                                  \
-            return exec_arith_mem(vcpu, rec);                                                            \
-        if (unlikely(!m64_form(vcpu, rec, (kind))))                                                      \
-            return exec_fault(vcpu, rec);                                                                \
-        NEXT;                                                                                            \
+#define FORMS(name, kind)                                                                          \
+    EXEC(name##_reg)                                                                               \
+    {                                                                                              \
+        if (unlikely(!reg_form(vcpu, rec, (kind))))                                                \
+            return exec_fault(vcpu, rec);                                                          \
+        NEXT;                                                                                      \
+    }                                                                                              \
+    EXEC(name##_mem)                                                                               \
+    {                                                                                              \
+        if (x87_format(rec) != X87_F64)                                                            \
+            return exec_arith_mem(vcpu, rec);                                                      \
+        if (unlikely(!m64_form(vcpu, rec, (kind))))                                                \
+            return exec_fault(vcpu, rec);                                                          \
+        NEXT;                                                                                      \
     }
 
 FORMS(fadd, FP_ADD)

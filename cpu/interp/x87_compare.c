@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x87 comparisons: FCOM, FUCOM, FICOM, FTST, FCOMI, FUCOMI, FXAM, and FCMOVcc, which reads their flags. */
+/* x87 comparisons: FCOM, FUCOM, FICOM, FTST, FCOMI, FUCOMI, FXAM, and FCMOVcc, which reads their
+ * flags. */
 #include "cpu/flags.h"
 #include "cpu/interp/x87_operand.h"
 
@@ -16,7 +17,8 @@ static unsigned relation_cc(enum fp_relation r)
     return codes[r];
 }
 
-/* ZF PF CF from the condition codes: bits C3 C2 C0 as SAHF would take them; OF SF AF are cleared. */
+/* ZF PF CF from the condition codes: bits C3 C2 C0 as SAHF would take them; OF SF AF are cleared.
+ */
 static unsigned relation_flags(enum fp_relation r)
 {
     return relation_cc(r) >> 8;
@@ -34,8 +36,8 @@ static void deliver(struct vcpu *vcpu, enum target target, enum fp_relation r)
 }
 
 /*
- * Compare ST(0) with SRC. The codes say "unordered" for an invalid operation even when it is not masked, as silicon does;
- * the stack is popped only when it is.
+ * Compare ST(0) with SRC. The codes say "unordered" for an invalid operation even when it is not
+ * masked, as silicon does; the stack is popped only when it is.
  */
 static void compare(struct vcpu *vcpu, const struct rec *rec, enum target target, bool is_empty,
                     struct x87_operand src)
@@ -56,7 +58,8 @@ static void compare(struct vcpu *vcpu, const struct rec *rec, enum target target
         st_pops(vcpu, x87_pops(rec));
 }
 
-static void compare_registers(struct vcpu *vcpu, const struct rec *rec, enum target target, unsigned i)
+static void compare_registers(struct vcpu *vcpu, const struct rec *rec, enum target target,
+                              unsigned i)
 {
     struct x87_operand src = {.value = st_get(vcpu, i), .ok = true};
     x87_point(vcpu, rec);
@@ -111,7 +114,8 @@ static NOINLINE bool fxam(struct vcpu *vcpu, const struct rec *rec)
     return true;
 }
 
-/* FCMOVcc: an empty register is a fault, and its masked result, whether the condition holds or not; C1 changes only then. kind: the condition code. */
+/* FCMOVcc: an empty register is a fault, and its masked result, whether the condition holds or not;
+ * C1 changes only then. kind: the condition code. */
 static NOINLINE bool fcmov(struct vcpu *vcpu, const struct rec *rec)
 {
     bool holds = flag_condition(vcpu, x87_kind(rec));

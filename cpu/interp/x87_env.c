@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FNSTENV, FLDENV, FNSAVE, FRSTOR: the environment in its four formats. SDM Vol. 1, "Saving the x87 FPU's State with
- * FSTENV/FNSTENV and FSAVE/FNSAVE", and the figures there. Real mode and virtual-8086 mode keep linear addresses.
+ * FNSTENV, FLDENV, FNSAVE, FRSTOR: the environment in its four formats. SDM Vol. 1, "Saving the x87
+ * FPU's State with FSTENV/FNSTENV and FSAVE/FNSAVE", and the figures there. Real mode and
+ * virtual-8086 mode keep linear addresses.
  */
 #include "cpu/interp/x87.h"
 
@@ -222,9 +223,7 @@ X87_EXEC_NOWAIT(fnsave, save)
 X87_EXEC(frstor, restore)
 
 const struct x87_row x87_env_rows[] = {
-    {OP_FNSTENV, NULL, exec_fnstenv, 0, 0},
-    {OP_FLDENV, NULL, exec_fldenv, 0, 0},
-    {OP_FNSAVE, NULL, exec_fnsave, 0, 0},
-    {OP_FRSTOR, NULL, exec_frstor, 0, 0},
+    {OP_FNSTENV, NULL, exec_fnstenv, 0, 0}, {OP_FLDENV, NULL, exec_fldenv, 0, 0},
+    {OP_FNSAVE, NULL, exec_fnsave, 0, 0},   {OP_FRSTOR, NULL, exec_frstor, 0, 0},
     {OP_INVALID, NULL, NULL, 0, 0},
 };

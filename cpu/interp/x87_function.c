@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x87 functions of the stack's top: FSQRT FRNDINT FSCALE FXTRACT FPREM FPREM1 and the transcendentals. None is quick by nature, so each is
- * a plain function behind a handler.
+ * x87 functions of the stack's top: FSQRT FRNDINT FSCALE FXTRACT FPREM FPREM1 and the
+ * transcendentals. None is quick by nature, so each is a plain function behind a handler.
  */
 #include "cpu/interp/x87_operand.h"
 
@@ -56,7 +56,8 @@ static NOINLINE bool fscale(struct vcpu *vcpu, const struct rec *rec)
     return true;
 }
 
-/* FPREM, FPREM1: C0 C3 C1 are Q2 Q1 Q0 (C0 and C3 stay when there is no quotient), C2 an incomplete reduction. kind: round the quotient to nearest. */
+/* FPREM, FPREM1: C0 C3 C1 are Q2 Q1 Q0 (C0 and C3 stay when there is no quotient), C2 an incomplete
+ * reduction. kind: round the quotient to nearest. */
 static NOINLINE bool fprem(struct vcpu *vcpu, const struct rec *rec)
 {
     struct fp_env env = x87_env(vcpu);
@@ -112,7 +113,8 @@ static bool pair_faults(struct vcpu *vcpu)
     return true;
 }
 
-static void commit_pair(struct vcpu *vcpu, const struct fp_env *env, struct f80 below, struct f80 top)
+static void commit_pair(struct vcpu *vcpu, const struct fp_env *env, struct f80 below,
+                        struct f80 top)
 {
     x87_settle(vcpu, env);
     if (fp_x87_commits(env)) {
@@ -198,19 +200,12 @@ X87_EXEC(fsincos, fsincos)
 X87_EXEC(sine, sine)
 
 const struct x87_row x87_function_rows[] = {
-    {OP_FSQRT, exec_unary, NULL, SQRT, 0},
-    {OP_FRNDINT, exec_unary, NULL, RNDINT, 0},
-    {OP_F2XM1, exec_unary, NULL, POW2M1, 0},
-    {OP_FSCALE, exec_fscale, NULL, 0, 0},
-    {OP_FPREM, exec_fprem, NULL, 0, 0},
-    {OP_FPREM1, exec_fprem, NULL, 1, 0},
-    {OP_FYL2X, exec_binary, NULL, YL2X, 1},
-    {OP_FYL2XP1, exec_binary, NULL, YL2XP1, 1},
-    {OP_FPATAN, exec_binary, NULL, PATAN, 1},
-    {OP_FXTRACT, exec_fxtract, NULL, 0, 0},
-    {OP_FPTAN, exec_fptan, NULL, 0, 0},
-    {OP_FSINCOS, exec_fsincos, NULL, 0, 0},
-    {OP_FSIN, exec_sine, NULL, 0, 0},
-    {OP_FCOS, exec_sine, NULL, 1, 0},
+    {OP_FSQRT, exec_unary, NULL, SQRT, 0},    {OP_FRNDINT, exec_unary, NULL, RNDINT, 0},
+    {OP_F2XM1, exec_unary, NULL, POW2M1, 0},  {OP_FSCALE, exec_fscale, NULL, 0, 0},
+    {OP_FPREM, exec_fprem, NULL, 0, 0},       {OP_FPREM1, exec_fprem, NULL, 1, 0},
+    {OP_FYL2X, exec_binary, NULL, YL2X, 1},   {OP_FYL2XP1, exec_binary, NULL, YL2XP1, 1},
+    {OP_FPATAN, exec_binary, NULL, PATAN, 1}, {OP_FXTRACT, exec_fxtract, NULL, 0, 0},
+    {OP_FPTAN, exec_fptan, NULL, 0, 0},       {OP_FSINCOS, exec_fsincos, NULL, 0, 0},
+    {OP_FSIN, exec_sine, NULL, 0, 0},         {OP_FCOS, exec_sine, NULL, 1, 0},
     {OP_INVALID, NULL, NULL, 0, 0},
 };

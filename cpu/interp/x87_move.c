@@ -132,7 +132,8 @@ static struct stored to_bcd(struct fp_env *env, struct f80 v)
     return (struct stored){le64_load(b), le16_load(b + 8)};
 }
 
-/* rc: of the instruction, for integers. The value of an empty register is the QNaN indefinite, whose IE is the stack fault's. */
+/* rc: of the instruction, for integers. The value of an empty register is the QNaN indefinite,
+ * whose IE is the stack fault's. */
 static struct stored convert(struct fp_env *env, enum x87_format f, struct f80 v, uint8_t rc)
 {
     switch (f) {
@@ -246,7 +247,8 @@ EXEC(fst_reg)
     NEXT;
 }
 
-/* FSTPNCE (D9 D8-DF): an empty ST(0) is no fault; nothing is stored and the stack is popped all the same. */
+/* FSTPNCE (D9 D8-DF): an empty ST(0) is no fault; nothing is stored and the stack is popped all the
+ * same. */
 EXEC(fstpnce)
 {
     if (unlikely(!x87_ready(vcpu)))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The number in memory that an x87 instruction takes, and the quick paths of the common formats and operations: normal
- * numbers, nothing that raises more than an inexact result. Included by x87*.c. What a quick path declines, the softfloat does;
- * a test compares the two.
+ * The number in memory that an x87 instruction takes, and the quick paths of the common formats and
+ * operations: normal numbers, nothing that raises more than an inexact result. Included by x87*.c.
+ * What a quick path declines, the softfloat does; a test compares the two.
  */
 #pragma once
 
@@ -31,7 +31,8 @@ ALWAYS_INLINE struct loaded x87_load(struct vcpu *vcpu, const struct rec *rec, u
     return mem_load(vcpu, rec, at.la, size);
 }
 
-/* The memory operand of an arithmetic or compare instruction: float, double, word or doubleword integer. */
+/* The memory operand of an arithmetic or compare instruction: float, double, word or doubleword
+ * integer. */
 static inline struct x87_operand x87_operand(struct vcpu *vcpu, const struct rec *rec)
 {
     struct x87_operand o = {.ok = false};
@@ -88,7 +89,8 @@ ALWAYS_INLINE struct x87_quick x87_quick_f32(uint32_t v)
     unsigned sign = v >> 16 & 0x8000;
     struct x87_quick q = {.ok = true};
     if (likely(exponent - 1 < 0xfe))
-        q.value = (struct f80){BIT(63) | (uint64_t)v << 40, (uint16_t)(sign | (exponent + 0x3fff - 0x7f))};
+        q.value = (struct f80){BIT(63) | (uint64_t)v << 40,
+                               (uint16_t)(sign | (exponent + 0x3fff - 0x7f))};
     else if (v << 1 == 0)
         q.value = (struct f80){0, (uint16_t)sign};
     else
@@ -123,11 +125,11 @@ ALWAYS_INLINE struct x87_quick x87_quick_to_f64(const struct vcpu *vcpu, struct 
 }
 
 /*
- * (hi:lo) * 2^(exponent - 16383 - 127), bit 63 of hi set, to the nearest even of pc bits. exponent may be out of range: then it is
- * not easy.
+ * (hi:lo) * 2^(exponent - 16383 - 127), bit 63 of hi set, to the nearest even of pc bits. exponent
+ * may be out of range: then it is not easy.
  */
-ALWAYS_INLINE struct x87_quick x87_quick_round(unsigned fcw, unsigned sign, unsigned exponent, uint64_t hi,
-                                               uint64_t lo)
+ALWAYS_INLINE struct x87_quick x87_quick_round(unsigned fcw, unsigned sign, unsigned exponent,
+                                               uint64_t hi, uint64_t lo)
 {
     static const uint8_t drop[] = {40, 0, 11, 0};
     unsigned shift = drop[fcw >> 8 & 3];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every x87 encoding against the host, where the host is x86-64: random stacks (empty registers, every TOP), control words, status and
- * operands; the whole state, the memory operand, AX and the flags afterwards. Transcendentals are the MPFR test's.
+ * Every x87 encoding against the host, where the host is x86-64: random stacks (empty registers,
+ * every TOP), control words, status and operands; the whole state, the memory operand, AX and the
+ * flags afterwards. Transcendentals are the MPFR test's.
  */
 #include "tests/unit/cpu_harness.h"
 #include "tests/unit/softfloat_operands.h"
@@ -52,18 +53,18 @@ static void emit_disp(struct host *h, const void *p, size_t n, size_t disp)
 static void host_assemble(struct host *h, const struct encoding *e)
 {
     h->at = 0;
-    emit_disp(h, "\xdd\xa7", 2, offsetof(struct scene, in));     /* frstor */
+    emit_disp(h, "\xdd\xa7", 2, offsetof(struct scene, in));      /* frstor */
     emit_disp(h, "\x48\x8d\xb7", 3, offsetof(struct scene, mem)); /* lea rsi */
     emit_disp(h, "\x48\x8b\x87", 3, offsetof(struct scene, rax)); /* mov rax */
-    emit_disp(h, "\xff\xb7", 2, offsetof(struct scene, flags));  /* push */
-    emit(h, "\x9d", 1);                                          /* popfq */
+    emit_disp(h, "\xff\xb7", 2, offsetof(struct scene, flags));   /* push */
+    emit(h, "\x9d", 1);                                           /* popfq */
     h->insn = h->at;
     emit(h, e->bytes, e->len);
-    emit(h, "\x9c", 1);                                          /* pushfq */
-    emit_disp(h, "\x8f\x87", 2, offsetof(struct scene, flags));  /* pop */
+    emit(h, "\x9c", 1);                                           /* pushfq */
+    emit_disp(h, "\x8f\x87", 2, offsetof(struct scene, flags));   /* pop */
     emit_disp(h, "\x48\x89\x87", 3, offsetof(struct scene, rax)); /* mov rax */
-    emit_disp(h, "\xdd\xb7", 2, offsetof(struct scene, out));    /* fnsave */
-    emit(h, "\xfc\xdb\xe3\xc3", 4);                              /* cld; fninit; ret */
+    emit_disp(h, "\xdd\xb7", 2, offsetof(struct scene, out));     /* fnsave */
+    emit(h, "\xfc\xdb\xe3\xc3", 4);                               /* cld; fninit; ret */
 }
 
 static void host_run(struct host *h, struct scene *s)
@@ -121,7 +122,8 @@ static void fill_memory(uint64_t *seed, uint8_t *mem, bool is_bcd)
         le64_store(mem, operand_integer(seed));
 }
 
-/* Usual: the control word of ordinary programs, so that quick paths are taken. pending: unmasked exceptions may be set. */
+/* Usual: the control word of ordinary programs, so that quick paths are taken. pending: unmasked
+ * exceptions may be set. */
 static void random_scene(uint64_t *seed, struct scene *s, bool usual, bool pending, bool is_bcd)
 {
     uint64_t bits = prng(seed), tags = prng(seed) | prng(seed);
@@ -151,7 +153,8 @@ static void random_scene(uint64_t *seed, struct scene *s, bool usual, bool pendi
 
 /* ---- comparing ---- */
 
-/* Addresses and selectors of the host's run as the guest's have them, where the instruction set them. */
+/* Addresses and selectors of the host's run as the guest's have them, where the instruction set
+ * them. */
 static void rename_pointers(const struct host *h, const struct scene *where, struct scene *s)
 {
     if (le32_load(s->out + 12) != (uint32_t)(uintptr_t)(h->code + h->insn))
@@ -167,7 +170,8 @@ static void rename_pointers(const struct host *h, const struct scene *where, str
 static void show(const char *who, const struct scene *s)
 {
     printf("  %s fcw=%04x fsw=%04x tag=%04x rax=%llx flags=%llx mem=", who, le16_load(s->out),
-           le16_load(s->out + 4), le16_load(s->out + 8), (unsigned long long)s->rax, (unsigned long long)s->flags);
+           le16_load(s->out + 4), le16_load(s->out + 8), (unsigned long long)s->rax,
+           (unsigned long long)s->flags);
     for (int i = 15; i >= 0; i--)
         printf("%02x", s->mem[i]);
     for (unsigned i = 0; i < 3; i++)
@@ -193,7 +197,8 @@ static void forget_known(const struct encoding *e, struct scene *s)
     }
 }
 
-static bool agree(struct host *h, struct harness *g, const struct encoding *e, const struct scene *start)
+static bool agree(struct host *h, struct harness *g, const struct encoding *e,
+                  const struct scene *start)
 {
     struct scene want = *start, got = *start;
     host_run(h, &want);
@@ -232,12 +237,13 @@ static bool is_transcendental(unsigned op)
 
 static bool waits(unsigned op)
 {
-    return op != OP_FNINIT && op != OP_FNCLEX && op != OP_FNSTSW && op != OP_FNSTCW && op != OP_FNSTENV &&
-           op != OP_FNSAVE;
+    return op != OP_FNINIT && op != OP_FNCLEX && op != OP_FNSTSW && op != OP_FNSTCW &&
+           op != OP_FNSTENV && op != OP_FNSAVE;
 }
 
 /* The encoding esc modrm, if it is one. */
-static bool make_encoding(const struct harness *g, struct encoding *e, unsigned esc, unsigned modrm, bool p66)
+static bool make_encoding(const struct harness *g, struct encoding *e, unsigned esc, unsigned modrm,
+                          bool p66)
 {
     struct insn in;
     *e = (struct encoding){.len = 0};
@@ -266,13 +272,15 @@ static int run_encoding(struct host *h, struct harness *g, const struct encoding
 
 static int run_all(bool memory, bool p66)
 {
-    struct host h = {.code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
+    struct host h = {.code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
     struct harness *g = harness_create(DECODE_64);
     uint64_t seed = memory ? 7 : 8;
     int bad = 0;
     assert_true(h.code != MAP_FAILED);
     for (unsigned esc = 0; esc < 8; esc++) {
-        for (unsigned modrm = memory ? 6 : 0xc0; modrm < (memory ? 0x40u : 0x100u); modrm += memory ? 8 : 1) {
+        for (unsigned modrm = memory ? 6 : 0xc0; modrm < (memory ? 0x40u : 0x100u);
+             modrm += memory ? 8 : 1) {
             struct encoding e;
             if (make_encoding(g, &e, esc, modrm, p66))
                 bad += run_encoding(&h, g, &e, &seed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FXSAVE, the XSAVE family and MXCSR: areas and registers against the host, where it is x86-64 with AVX; the checks that
- * fault, by the manual.
+ * FXSAVE, the XSAVE family and MXCSR: areas and registers against the host, where it is x86-64 with
+ * AVX; the checks that fault, by the manual.
  */
 #include "cpu/interp/fxsave.h"
 #include "tests/unit/cpu_harness.h"
@@ -11,9 +11,9 @@ enum { AREA = 1024 };
 
 /* Areas at the same offsets on the host and in the guest. */
 struct areas {
-    uint8_t full[AREA];  /* restored first: everything in use */
-    uint8_t in[AREA];    /* restored second, by the mask */
-    uint8_t out[AREA];   /* saved */
+    uint8_t full[AREA]; /* restored first: everything in use */
+    uint8_t in[AREA];   /* restored second, by the mask */
+    uint8_t out[AREA];  /* saved */
 };
 
 static struct harness *machine(void)
@@ -27,7 +27,8 @@ static struct harness *machine(void)
 }
 
 /* One instruction on [rdi + disp] with EDX:EAX = mask. */
-static enum cpu_exit step(struct harness *g, const uint8_t *op, size_t n, uint32_t disp, uint64_t mask)
+static enum cpu_exit step(struct harness *g, const uint8_t *op, size_t n, uint32_t disp,
+                          uint64_t mask)
 {
     uint8_t code[16] = {0};
     memcpy(code, op, n);
@@ -39,8 +40,9 @@ static enum cpu_exit step(struct harness *g, const uint8_t *op, size_t n, uint32
     return harness_run(g, 1);
 }
 
-#define STEP(g, disp, mask, ...)                                                                         \
-    step((g), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), (disp), (mask))
+#define STEP(g, disp, mask, ...)                                                                   \
+    step((g), (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), (disp),      \
+         (mask))
 
 #define FXSAVE_OP 0x0f, 0xae, 0 << 3
 #define FXRSTOR_OP 0x0f, 0xae, 1 << 3
@@ -73,10 +75,12 @@ enum { ROUNDS = 4000 };
 
 enum variant { V_XSAVE, V_XSAVE64, V_XSAVEOPT64, V_XSAVEC64, V_FXSAVE, V_FXSAVE64, VARIANTS };
 
-#define RESTORE(insn, area, mask) __asm__ volatile(insn : : "m"(*(area)), "a"(mask), "d"(0) : "memory")
+#define RESTORE(insn, area, mask)                                                                  \
+    __asm__ volatile(insn : : "m"(*(area)), "a"(mask), "d"(0) : "memory")
 #define SAVE(insn, area, mask) __asm__ volatile(insn : "+m"(*(area)) : "a"(mask), "d"(0) : "memory")
 
-/* Between these the compiler must not use vector registers: nothing but the instructions themselves. */
+/* Between these the compiler must not use vector registers: nothing but the instructions
+ * themselves. */
 __attribute__((noinline, target("xsave,xsaveopt,xsavec,avx,no-sse"))) static void
 host_run(enum variant v, struct areas *a, uint32_t in_mask, uint32_t out_mask)
 {
@@ -110,7 +114,8 @@ host_run(enum variant v, struct areas *a, uint32_t in_mask, uint32_t out_mask)
     __asm__ volatile("fninit\n\tvzeroall\n\tldmxcsr %0" : : "m"(mxcsr) : "memory");
 }
 
-static void guest_run(struct harness *g, enum variant v, struct areas *a, uint32_t in_mask, uint32_t out_mask)
+static void guest_run(struct harness *g, enum variant v, struct areas *a, uint32_t in_mask,
+                      uint32_t out_mask)
 {
     const uint32_t in = offsetof(struct areas, in), out = offsetof(struct areas, out);
     EXPECT(physmem_write(g->pm, DATA, a, sizeof(*a)));
@@ -169,10 +174,12 @@ static void forget_known(uint8_t *host, uint8_t *ours)
 }
 
 /*
- * Twice if need be: a task switch of the host between its two instructions may leave a component in use that was in its
- * initial configuration, which is allowed (SDM Vol. 1, "XSAVE-Managed State", XINUSE).
+ * Twice if need be: a task switch of the host between its two instructions may leave a component in
+ * use that was in its initial configuration, which is allowed (SDM Vol. 1, "XSAVE-Managed State",
+ * XINUSE).
  */
-static int compare_with_host(enum variant v, struct areas *want, struct areas *got, uint32_t in_mask, uint32_t out_mask)
+static int compare_with_host(enum variant v, struct areas *want, struct areas *got,
+                             uint32_t in_mask, uint32_t out_mask)
 {
     uint8_t before[AREA];
     int at = -1;
@@ -203,8 +210,8 @@ static int run_variant(struct harness *g, enum variant v)
         int at = compare_with_host(v, want, got, in_mask, out_mask);
         if (at < 0)
             continue;
-        printf("variant %d masks %x %x in bv %x comp %x: byte %d is %02x, ours %02x\n", (int)v, in_mask, out_mask,
-               want->in[512], want->in[527], at, want->out[at], got->out[at]);
+        printf("variant %d masks %x %x in bv %x comp %x: byte %d is %02x, ours %02x\n", (int)v,
+               in_mask, out_mask, want->in[512], want->in[527], at, want->out[at], got->out[at]);
         bad++;
     }
     free(m);
@@ -294,8 +301,8 @@ TEST(xsave, header_is_checked)
         bool compact;  /* with XCOMP_BV[63] */
         bool faults;   /* expected */
     } cases[] = {
-        {0, 8, false, true},   {8, 1, false, true},  {16, 1, false, true}, {24, 1, false, false},
-        {63, 1, false, false}, {8, 8, true, true},   {0, 7, true, true},   {16, 1, true, true},
+        {0, 8, false, true},   {8, 1, false, true}, {16, 1, false, true}, {24, 1, false, false},
+        {63, 1, false, false}, {8, 8, true, true},  {0, 7, true, true},   {16, 1, true, true},
         {63, 1, true, true},   {8, 3, true, false},
     };
     struct harness *g = machine();
@@ -333,5 +340,6 @@ TEST(xsave, availability)
 }
 
 TEST_MAIN(RUN(xsave, areas_equal_the_host) RUN(fxsave, misaligned_is_gp)
-              RUN(fxsave, reserved_mxcsr_bits_are_gp_and_change_nothing) RUN(fxsave, mxcsr_goes_round)
-                  RUN(xsave, header_is_checked) RUN(xsave, availability))
+              RUN(fxsave, reserved_mxcsr_bits_are_gp_and_change_nothing)
+                  RUN(fxsave, mxcsr_goes_round) RUN(xsave, header_is_checked)
+                      RUN(xsave, availability))
