@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "frontends/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frontends/chain.h"
+#include "frontends/serial.h"
+#include "frontends/terminal.h"
+
+/* One run, while it lasts. */
+struct session {
+    const struct options *o;    /* borrowed */
+    struct channels channels;   /* serial ports */
+    struct chain chain;         /* --hash-every */
+    struct trapline_machine *m; /* owned */
+    FILE *log;                  /* -D, or standard error */
+    bool has_progress;          /* a line of progress stands on the terminal */
+    bool is_saved;              /* --save is done */
+};
+
+int report_error(const char *text, const char *hint)
+{
+    fprintf(stderr, "trapline: %s\n", text);
+    if (hint[0])
+        fprintf(stderr, "hint: %s\n", hint);
+    return TRAPLINE_EXIT_ERROR;
+}
+
+static int report_err(const struct err *err)
+{
+    return report_error(err->text, err->hint);
+}
+
+/* ---- call-backs ---- */
+
+static void log_event(void *opaque, const struct trapline_event *e)
+{
+    const struct session *s = opaque;
+    fprintf(s->log, "%" PRIu64 " %" PRIu64 ".%09" PRIu64 " %s%s%s %s\n", e->ticks,
+            e->vtime_ns / 1000000000, e->vtime_ns % 1000000000, e->name, e->who ? " " : "",
+            e->who ? e->who : "", e->text);
+}
+
+static void show_progress(void *opaque, const char *what, uint64_t done, uint64_t total)
+{
+    struct session *s = opaque;
+    if (!isatty(STDERR_FILENO))
+        return;
+    bool is_done = done >= total;
+    s->has_progress = !is_done;
+    fprintf(stderr, "\r\033[K");
+    if (!is_done)
+        fprintf(stderr, "trapline: %s %u%%", what,
+                total ? (unsigned)(100 * (double)done / (double)total) : 0);
+    fflush(stderr);
+}
+
+static void end_progress(struct session *s)
+{
+    if (s->has_progress)
+        fprintf(stderr, "\r\033[K");
+    s->has_progress = false;
+}
+
+/* ---- before the first instruction ---- */
+
+static int open_log(struct session *s, struct err *err)
+{
+    s->log = s->o->log_path ? fopen(s->o->log_path, "w") : stderr;
+    if (s->log)
+        return 0;
+    int code = errno;
+    err_set(err, code, "cannot write '%s': %s", s->o->log_path, strerror(code));
+    err_hint(err, "-D wants a file that can be written");
+    return -code;
+}
+
+static int from_library(struct err *err, const struct trapline_error *e, int rc)
+{
+    if (rc < 0) {
+        err_set(err, -rc, "%s", e->text);
+        err_hint(err, "%s", e->hint);
+    }
+    return rc;
+}
+
+/* Unknown patterns are an error: a trace that stays silent would be taken for a quiet guest. */
+static int start_traces(struct session *s, struct err *err)
+{
+    for (unsigned i = 0; i < s->o->trace_count; i++) {
+        if (trapline_trace(s->m, s->o->traces[i], true) == 0) {
+            err_set(err, EINVAL, "no trace point is called '%s'", s->o->traces[i]);
+            err_hint(err, "-trace help lists them");
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int make_machine(struct session *s, struct err *err)
+{
+    struct trapline_config config = s->o->config;
+    struct trapline_error e;
+    channels_connect(&s->channels, &config);
+    config.is_interactive = channels_are_interactive(&s->channels);
+    config.interrupted = terminal_flag();
+    config.wake_fd = terminal_wake_fd();
+    config.trace = log_event;
+    config.trace_opaque = s;
+    config.progress = show_progress;
+    config.progress_opaque = s;
+    int rc = trapline_create(&config, &s->m, &e);
+    end_progress(s);
+    if (rc == 0 && s->o->load_path)
+        rc = trapline_load(s->m, s->o->load_path, &e);
+    s->channels.machine = s->m;
+    return from_library(err, &e, rc);
+}
+
+static int prepare(struct session *s, struct err *err)
+{
+    const struct options *o = s->o;
+    int rc = open_log(s, err);
+    if (rc == 0)
+        rc = channels_open(&s->channels, o, err);
+    if (rc == 0)
+        rc = channels_wait(&s->channels, err);
+    if (rc == 0)
+        rc = make_machine(s, err);
+    if (rc == 0)
+        rc = start_traces(s, err);
+    if (rc == 0)
+        rc = chain_open(&s->chain, o->hash_every, o->hash_path, trapline_ticks(s->m),
+                        o->load_path != NULL, err);
+    return rc;
+}
+
+/* The terminal is made raw when a port reads from it. Ctrl-C goes to the guest when there are keys
+ * to leave with. */
+static void take_terminal(const struct session *s)
+{
+    for (unsigned i = 0; i < TRAPLINE_SERIALS; i++)
+        if (s->channels.serial[i].fd == STDIN_FILENO)
+            terminal_raw(!s->channels.serial[i].has_keys);
+}
+
+/* ---- the run ---- */
+
+static uint64_t next_position(const struct session *s)
+{
+    uint64_t save = s->o->save_path && !s->is_saved ? s->o->save_at : UINT64_MAX;
+    return save < s->chain.next ? save : s->chain.next;
+}
+
+static int save(struct session *s, struct err *err)
+{
+    struct trapline_error e;
+    s->is_saved = true;
+    return from_library(err, &e, trapline_save(s->m, s->o->save_path, &e));
+}
+
+/* What is due at this position. */
+static int at_position(struct session *s, struct err *err)
+{
+    uint64_t ticks = trapline_ticks(s->m);
+    int rc = 0;
+    if (s->chain.out && ticks == s->chain.next)
+        rc = chain_add(&s->chain, s->m, err);
+    if (rc == 0 && s->o->save_path && !s->is_saved && ticks == s->o->save_at)
+        rc = save(s, err);
+    return rc;
+}
+
+/* True: the request was a small matter, and the run goes on. */
+static bool attend(struct session *s)
+{
+    int attention = terminal_take();
+    if (attention & ATTENTION_CONNECT)
+        channels_accept(&s->channels);
+    return !(attention & ~ATTENTION_CONNECT);
+}
+
+static int run_machine(struct session *s, struct trapline_stop *stop, struct err *err)
+{
+    for (;;) {
+        trapline_run(s->m, next_position(s), stop);
+        channels_flush(&s->channels);
+        int rc = at_position(s, err);
+        if (rc == 0)
+            rc = channels_check(&s->channels, err);
+        if (rc < 0)
+            return rc;
+        bool goes_on = stop->reason == TRAPLINE_STOP_POSITION ||
+                       (stop->reason == TRAPLINE_STOP_INTERRUPTED && attend(s));
+        if (!goes_on)
+            return 0;
+    }
+}
+
+static int save_at_end(struct session *s, struct err *err)
+{
+    if (!s->o->save_path || s->is_saved)
+        return 0;
+    if (s->o->save_at == UINT64_MAX)
+        return save(s, err);
+    err_set(err, ERANGE, "the run ended at tick %" PRIu64 ", before --save-at %" PRIu64,
+            trapline_ticks(s->m), s->o->save_at);
+    err_hint(err, "nothing was saved; without --save-at the end is saved");
+    return -ERANGE;
+}
+
+/* ---- after the last ---- */
+
+static const char *hint_for(enum trapline_reason reason)
+{
+    switch (reason) {
+    case TRAPLINE_STOP_TRIPLE_FAULT:
+        return "-d int shows the exceptions that led to it";
+    case TRAPLINE_STOP_DEAD_HALT:
+        return "-d int,irq shows what the guest was waiting for";
+    default:
+        return "";
+    }
+}
+
+static int report_end(const struct session *s, const struct trapline_stop *stop)
+{
+    int status = trapline_exit_status(stop);
+    char text[128];
+    if (status >= TRAPLINE_EXIT_ERROR && stop->reason != TRAPLINE_STOP_DEBUG_EXIT) {
+        snprintf(text, sizeof(text), "%s, at tick %" PRIu64, trapline_reason_text(stop->reason),
+                 trapline_ticks(s->m));
+        report_error(text, hint_for(stop->reason));
+    } else if (stop->reason == TRAPLINE_STOP_INTERRUPTED && isatty(STDERR_FILENO)) {
+        fprintf(stderr, "\ntrapline: ended by its user\n");
+    }
+    return status;
+}
+
+static void print_exits(struct session *s)
+{
+    if (!s->o->shows_exits || !s->m)
+        return;
+    fflush(stdout);
+    trapline_print_exits(s->m, s->log);
+}
+
+static int close_log(struct session *s, struct err *err)
+{
+    if (!s->log || s->log == stderr)
+        return 0;
+    bool is_bad = ferror(s->log);
+    if (fclose(s->log) == 0 && !is_bad)
+        return 0;
+    return err_set(err, EIO, "cannot write all of '%s'", s->o->log_path);
+}
+
+/* Give everything back; the first trouble stays. */
+static int finish(struct session *s, int rc, struct err *err)
+{
+    struct err late;
+    channels_close(&s->channels);
+    terminal_restore();
+    end_progress(s);
+    print_exits(s);
+    int more = channels_check(&s->channels, &late);
+    if (more == 0)
+        more = chain_close(&s->chain, &late);
+    if (more == 0)
+        more = close_log(s, &late);
+    if (rc == 0 && more < 0) {
+        *err = late;
+        rc = more;
+    }
+    return rc;
+}
+
+int run(const struct options *o)
+{
+    struct err err = {{0}, {0}};
+    struct trapline_stop stop = TRAPLINE_STOP_INIT;
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return report_error("out of memory", "");
+    s->o = o;
+    int rc = prepare(s, &err);
+    if (rc == 0) {
+        take_terminal(s);
+        rc = run_machine(s, &stop, &err);
+    }
+    if (rc == 0)
+        rc = save_at_end(s, &err);
+    rc = finish(s, rc, &err);
+    int number = terminal_signal();
+    int status = TRAPLINE_EXIT_ERROR;
+    if (rc == 0 && !number)
+        status = report_end(s, &stop);
+    else if (!number)
+        report_err(&err);
+    trapline_destroy(s->m);
+    free(s);
+    if (number)
+        terminal_die(number);
+    return status;
+}
