@@ -113,7 +113,7 @@ static void harness_destroy(struct harness *h)
 }
 
 /* Put code bytes at CODE and point RIP there. */
-static void harness_code(struct harness *h, const void *bytes, size_t n)
+UNUSED static void harness_code(struct harness *h, const void *bytes, size_t n)
 {
     EXPECT(physmem_write(h->pm, CODE, bytes, n));
     h->vcpu->arch.rip = CODE;
