@@ -215,12 +215,21 @@ ALWAYS_INLINE struct x87_quick x87_quick_add(unsigned fcw, struct f80 a, struct 
     return x87_quick_round(fcw, a.se & 0x8000u, ea, hi, lo);
 }
 
+/* hi:lo / den in registers only: a handler whose local's address escaped would not end in a jump.
+ */
+static UNUSED NOINLINE uint64_t x87_quotient(uint64_t hi, uint64_t lo, uint64_t den)
+{
+    uint64_t rem;
+    return div_u128(hi, lo, den, &rem);
+}
+
 ALWAYS_INLINE struct x87_quick x87_quick_div(unsigned fcw, struct f80 a, struct f80 b)
 {
     bool whole = a.mant >= b.mant;
     unsigned exponent = (a.se & 0x7fffu) - (b.se & 0x7fffu) + 0x3ffe + whole;
-    uint64_t rem = 0;
-    uint64_t hi = div_u128(whole ? a.mant >> 1 : a.mant, whole ? a.mant << 63 : 0, b.mant, &rem);
+    uint64_t low = whole ? a.mant << 63 : 0;
+    uint64_t hi = x87_quotient(whole ? a.mant >> 1 : a.mant, low, b.mant);
+    uint64_t rem = low - hi * b.mant;
     uint64_t other = b.mant - rem;
     uint64_t lo = rem == 0 ? 0 : rem == other ? BIT(63) : rem > other ? BIT(63) | 1 : 1;
     return x87_quick_round(fcw, (a.se ^ b.se) & 0x8000u, exponent, hi, lo);

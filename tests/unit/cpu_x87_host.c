@@ -197,18 +197,28 @@ static void forget_known(const struct encoding *e, struct scene *s)
     }
 }
 
+static bool same(const struct scene *a, const struct scene *b)
+{
+    return memcmp(a->out, b->out, 108) == 0 && memcmp(a->mem, b->mem, sizeof(a->mem)) == 0 &&
+           a->rax == b->rax && a->flags == b->flags;
+}
+
+/* The host has three tries: a task switch between its instructions makes AMD parts forget FIP, FDP
+ * and FOP. */
 static bool agree(struct host *h, struct harness *g, const struct encoding *e,
                   const struct scene *start)
 {
-    struct scene want = *start, got = *start;
-    host_run(h, &want);
+    struct scene want, got = *start;
     guest_run(g, e, &got);
-    rename_pointers(h, &want, &want);
-    forget_known(e, &want);
     forget_known(e, &got);
-    if (memcmp(want.out, got.out, 108) == 0 && memcmp(want.mem, got.mem, sizeof(got.mem)) == 0 &&
-        want.rax == got.rax && want.flags == got.flags)
-        return true;
+    for (int i = 0; i < 3; i++) {
+        want = *start;
+        host_run(h, &want);
+        rename_pointers(h, &want, &want);
+        forget_known(e, &want);
+        if (same(&want, &got))
+            return true;
+    }
     printf("%s %02x %02x %02x\n", op_name(e->op), e->bytes[0], e->bytes[1], e->bytes[2]);
     struct scene from = *start;
     memcpy(from.out, from.in, sizeof(from.out));
