@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "monitor/timeline/timeline.h"
 
 #include <errno.h>
@@ -9,6 +6,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "monitor/timeline/digest.h"
 #include "monitor/timeline/parts.h"
 
 /* Sum over all pages of H(gpa, content), kept up to date through the dirty log. Pages are found by gpa. */
@@ -50,8 +48,7 @@ static struct u128 hash_page(paddr gpa, const uint8_t *p)
 {
     if (!p || is_zero_page(p))
         return (struct u128){0, 0};
-    XXH128_hash_t h = XXH3_128bits_withSeed(p, PAGE_SIZE, gpa);
-    return (struct u128){h.low64, h.high64};
+    return digest_bytes(p, PAGE_SIZE, gpa);
 }
 
 static struct u128 *page_slot(struct memory_hash *h, paddr gpa)
@@ -113,7 +110,7 @@ void timeline_free(struct machine *m)
 }
 
 /* Every part: name, version, field bytes. */
-static int hash_parts(struct machine *m, XXH3_state_t *x)
+static int hash_parts(struct machine *m, struct digest *d)
 {
     for (unsigned i = 0; i < part_count(m); i++) {
         struct part p = part_get(m, i);
@@ -123,23 +120,16 @@ static int hash_parts(struct machine *m, XXH3_state_t *x)
             return -ENOMEM;
         fields_store(p.fields, p.base, bytes);
         le32_store(version, p.version);
-        XXH3_128bits_update(x, p.name, strlen(p.name) + 1);
-        XXH3_128bits_update(x, version, sizeof(version));
-        XXH3_128bits_update(x, bytes, n);
+        digest_update(d, p.name, strlen(p.name) + 1);
+        digest_update(d, version, sizeof(version));
+        digest_update(d, bytes, n);
         free(bytes);
     }
     return 0;
 }
 
-static void store_hash(uint8_t out[HASH_BYTES], XXH128_hash_t h)
-{
-    le64_store(out, h.low64);
-    le64_store(out + 8, h.high64);
-}
-
 int timeline_hash(struct machine *m, uint8_t out[HASH_BYTES])
 {
-    XXH3_state_t x;
     uint8_t memory[20];
     if (!m->memory_hash)
         m->memory_hash = memory_hash_create(m);
@@ -147,14 +137,17 @@ int timeline_hash(struct machine *m, uint8_t out[HASH_BYTES])
         return -ENOMEM;
     physmem_collect_dirty(m->vm->pm, DIRTY_HASH, visit_dirty, m->memory_hash);
     m->memory_hash->is_first = false;
-    XXH3_128bits_reset(&x);
+    struct digest *d = digest_create();
+    if (!d)
+        return -ENOMEM;
     le32_store(memory, HASH_VERSION);
     le64_store(memory + 4, m->memory_hash->sum.lo);
     le64_store(memory + 12, m->memory_hash->sum.hi);
-    XXH3_128bits_update(&x, memory, sizeof(memory));
-    int rc = hash_parts(m, &x);
+    digest_update(d, memory, sizeof(memory));
+    int rc = hash_parts(m, d);
     if (rc == 0)
-        store_hash(out, XXH3_128bits_digest(&x));
+        digest_store(out, digest_value(d));
+    digest_destroy(d);
     return rc;
 }
 
@@ -163,5 +156,5 @@ void timeline_chain(uint8_t link[HASH_BYTES], const uint8_t state[HASH_BYTES])
     uint8_t both[2 * HASH_BYTES];
     memcpy(both, link, HASH_BYTES);
     memcpy(both + HASH_BYTES, state, HASH_BYTES);
-    store_hash(link, XXH3_128bits(both, sizeof(both)));
+    digest_store(link, digest_bytes(both, sizeof(both), 0));
 }

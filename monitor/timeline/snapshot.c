@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 #include <zstd.h>
 
 #include "monitor/timeline/snapshot.h"
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/endian.h"
+#include "monitor/timeline/digest.h"
 
 #define BUFFER (256 * 1024)
 #define COMPRESSION 1 /* zstd level: memory is large and disks are slow */
@@ -24,7 +23,7 @@ struct snapshot_writer {
     char *path;        /* owned: final name */
     char *temporary;   /* owned: stand-in's name */
     ZSTD_CCtx *zstd;   /* owned */
-    XXH3_state_t hash; /* of everything put so far */
+    struct digest *hash; /* owned: of everything put so far */
     uint8_t in[BUFFER];  /* not yet compressed */
     size_t used;       /* bytes of in[] */
     uint8_t out[BUFFER]; /* compressed */
@@ -66,7 +65,7 @@ static void put_raw(struct snapshot_writer *w, const void *p, size_t n)
 
 void snapshot_put(struct snapshot_writer *w, const void *p, size_t n)
 {
-    XXH3_128bits_update(&w->hash, p, n);
+    digest_update(w->hash, p, n);
     put_raw(w, p, n);
 }
 
@@ -110,6 +109,7 @@ static void writer_free(struct snapshot_writer *w)
     if (w->file)
         fclose(w->file);
     ZSTD_freeCCtx(w->zstd);
+    digest_destroy(w->hash);
     free(w->temporary);
     free(w->path);
     free(w);
@@ -140,8 +140,9 @@ struct snapshot_writer *snapshot_create(const char *path, struct err *err)
         w->path = malloc(n + 1);
         w->temporary = malloc(n + sizeof(suffix));
         w->zstd = ZSTD_createCCtx();
+        w->hash = digest_create();
     }
-    if (!w || !w->path || !w->temporary || !w->zstd) {
+    if (!w || !w->path || !w->temporary || !w->zstd || !w->hash) {
         if (w)
             writer_free(w);
         err_set(err, ENOMEM, "out of memory");
@@ -159,7 +160,6 @@ struct snapshot_writer *snapshot_create(const char *path, struct err *err)
         return NULL;
     }
     ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, COMPRESSION);
-    XXH3_128bits_reset(&w->hash);
     put_header(w);
     return w;
 }
@@ -167,9 +167,7 @@ struct snapshot_writer *snapshot_create(const char *path, struct err *err)
 int snapshot_commit(struct snapshot_writer *w, struct err *err)
 {
     uint8_t digest[16];
-    XXH128_hash_t h = XXH3_128bits_digest(&w->hash);
-    le64_store(digest, h.low64);
-    le64_store(digest + 8, h.high64);
+    digest_store(digest, digest_value(w->hash));
     put_raw(w, digest, sizeof(digest));
     compress_some(w, ZSTD_e_end);
     if (!w->error && (fflush(w->file) != 0 || fsync(fileno(w->file)) != 0 || fchmod(fileno(w->file), 0644) != 0))
@@ -192,7 +190,7 @@ int snapshot_commit(struct snapshot_writer *w, struct err *err)
 struct snapshot_reader {
     FILE *file;         /* owned */
     ZSTD_DCtx *zstd;    /* owned */
-    XXH3_state_t hash;  /* of everything got so far */
+    struct digest *hash; /* owned: of everything got so far */
     uint8_t in[BUFFER];   /* compressed */
     ZSTD_inBuffer feed; /* over in[] */
     uint8_t out[BUFFER];  /* decompressed */
@@ -242,7 +240,7 @@ bool snapshot_get(struct snapshot_reader *r, void *p, size_t n)
         memset(p, 0, n);
         return false;
     }
-    XXH3_128bits_update(&r->hash, p, n);
+    digest_update(r->hash, p, n);
     return true;
 }
 
@@ -288,10 +286,9 @@ bool snapshot_get_name(struct snapshot_reader *r, char name[SNAPSHOT_NAME_MAX + 
 
 bool snapshot_check_end(struct snapshot_reader *r)
 {
-    uint8_t digest[16], extra;
-    XXH128_hash_t h = XXH3_128bits_digest(&r->hash);
-    if (!get_raw(r, digest, sizeof(digest)) || le64_load(digest) != h.low64 ||
-        le64_load(digest + 8) != h.high64)
+    uint8_t want[16], digest[16], extra;
+    digest_store(want, digest_value(r->hash));
+    if (!get_raw(r, digest, sizeof(digest)) || memcmp(digest, want, sizeof(want)) != 0)
         return false;
     return !get_raw(r, &extra, 1);
 }
@@ -317,10 +314,13 @@ static int check_header(struct snapshot_reader *r, const char *path, struct err 
 struct snapshot_reader *snapshot_open(const char *path, struct err *err)
 {
     struct snapshot_reader *r = calloc(1, sizeof(*r));
-    if (r)
+    if (r) {
         r->zstd = ZSTD_createDCtx();
-    if (!r || !r->zstd) {
-        free(r);
+        r->hash = digest_create();
+    }
+    if (!r || !r->zstd || !r->hash) {
+        if (r)
+            snapshot_close(r);
         err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
@@ -334,7 +334,6 @@ struct snapshot_reader *snapshot_open(const char *path, struct err *err)
         snapshot_close(r);
         return NULL;
     }
-    XXH3_128bits_reset(&r->hash);
     return r;
 }
 
@@ -343,7 +342,7 @@ int snapshot_rewind(struct snapshot_reader *r, struct err *err)
     if (fseek(r->file, 16, SEEK_SET) != 0)
         return err_set(err, errno, "cannot read the saved state again: %s", strerror(errno));
     ZSTD_DCtx_reset(r->zstd, ZSTD_reset_session_only);
-    XXH3_128bits_reset(&r->hash);
+    digest_reset(r->hash);
     r->feed = (ZSTD_inBuffer){0};
     r->have = r->next = 0;
     r->failed = false;
@@ -355,5 +354,6 @@ void snapshot_close(struct snapshot_reader *r)
     if (r->file)
         fclose(r->file);
     ZSTD_freeDCtx(r->zstd);
+    digest_destroy(r->hash);
     free(r);
 }
