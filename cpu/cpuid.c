@@ -389,6 +389,15 @@ static struct cpuid_regs leaf_16(const struct cpu_model *m)
     return (struct cpuid_regs){.eax = mhz, .ebx = mhz, .ecx = (uint32_t)(m->crystal_hz / 1000000)};
 }
 
+/* Structured Extended Feature Flags: sub-leaves 0 to 2. */
+static struct cpuid_regs leaf_7(const struct cpu_model *m, uint32_t subleaf)
+{
+    if (subleaf == 0)
+        return (struct cpuid_regs){
+            .eax = 2, .ebx = m->words[CPUID_7_EBX], .ecx = m->words[CPUID_7_ECX], .edx = m->words[CPUID_7_EDX]};
+    return (struct cpuid_regs){.edx = subleaf == 2 ? m->words[CPUID_72_EDX] : 0};
+}
+
 static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id, uint32_t leaf,
                                     uint32_t subleaf)
 {
@@ -406,10 +415,7 @@ static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu 
     case 6:
         return (struct cpuid_regs){.eax = m->words[CPUID_6_EAX]};
     case 7:
-        if (subleaf != 0)
-            return (struct cpuid_regs){0};
-        return (struct cpuid_regs){
-            .ebx = m->words[CPUID_7_EBX], .ecx = m->words[CPUID_7_ECX], .edx = m->words[CPUID_7_EDX]};
+        return leaf_7(m, subleaf);
     case 0xb:
         return leaf_b(m, apic_id, subleaf);
     case 0xd:

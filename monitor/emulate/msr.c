@@ -119,7 +119,8 @@ static bool read_platform_info(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 /*
  * IA32_ARCH_CAPABILITIES: none of the known speculation flaws (there is no speculation), so that no guest pays for
  * mitigations: RDCL_NO IBRS_ALL SKIP_L1DFL_VMENTRY SSB_NO MDS_NO PSCHANGE_MC_NO TAA_NO SBDR_SSDP_NO FBSDP_NO PSDP_NO BHI_NO PBRSB_NO GDS_NO
- * RFDS_NO ITS_NO. IBRS_ALL needs IA32_SPEC_CTRL, which CPUID's spec-ctrl offers.
+ * RFDS_NO ITS_NO. IBRS_ALL needs IA32_SPEC_CTRL, which CPUID's spec-ctrl offers; and BHI_DIS_S in it is what some kernels look for
+ * instead of BHI_NO before they clear branch history in software.
  */
 static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
@@ -132,6 +133,11 @@ static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
     return cpu_model_has(m, CPUID_7_EDX, 29);
 }
 
+#define SPEC_CTRL_IBRS BIT(0)
+#define SPEC_CTRL_STIBP BIT(1)
+#define SPEC_CTRL_SSBD BIT(2)
+#define SPEC_CTRL_BHI_DIS_S BIT(10)
+
 static bool read_spec_ctrl(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     (void)msr;
@@ -142,7 +148,9 @@ static bool read_spec_ctrl(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 static bool write_spec_ctrl(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
     (void)msr;
-    if (!cpu_model_has(model_of(vcpu), CPUID_7_EDX, 26) || (v & ~UINT64_C(7)))
+    uint64_t allowed = SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD;
+    allowed |= cpu_model_has(model_of(vcpu), CPUID_72_EDX, 4) ? SPEC_CTRL_BHI_DIS_S : 0;
+    if (!cpu_model_has(model_of(vcpu), CPUID_7_EDX, 26) || (v & ~allowed))
         return false;
     vcpu->arch.spec_ctrl = v;
     return true;
