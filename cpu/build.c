@@ -62,7 +62,7 @@ static void fill_memory(struct rec *rec, const struct insn *in, unsigned off, bo
     rec->scale = mem64 ? in->scale : (uint8_t)(in->scale | in->addrsize << 4);
     rec->seg = mem64 ? fast_segment(in) : in->seg;
     if (in->base == REG_RIP)
-        disp += off + in->len;
+        disp += (int64_t)off + in->len;
     if (mem64 && disp > INT32_MAX && !in->is_moffs) {
         disp -= SEG_BIAS;
         rec->seg = biased[rec->seg];
@@ -249,6 +249,13 @@ static bool shows_flags(const struct draft *d, unsigned i)
     }
 }
 
+/* Flags that the manual leaves undefined and our rule leaves alone: they are not overwritten. */
+static uint32_t kept_flags(const struct insn *in)
+{
+    bool keeps = in->op == OP_BT || in->op == OP_BTS || in->op == OP_BTR || in->op == OP_BTC;
+    return keeps ? insn_row(in->row)->undefined : 0;
+}
+
 static void find_live_flags(struct draft *d)
 {
     uint32_t live = F_OSZAPC;
@@ -256,7 +263,7 @@ static void find_live_flags(struct draft *d)
     for (unsigned i = d->count; i-- > 0;) {
         const struct insn_desc *row = insn_row(d->insn[i].row);
         bool shows = exact || shows_flags(d, i);
-        uint32_t writes = (row->written | row->undefined) & F_OSZAPC;
+        uint32_t writes = (row->written | row->undefined) & F_OSZAPC & ~kept_flags(&d->insn[i]);
         uint32_t tested = insn_flags_tested(&d->insn[i]) & F_OSZAPC;
         if (shows || (writes & live) || d->forced[i])
             d->live |= BIT(i);
