@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#include "roms/lib/guest.h"
+int main(void) { print("demo\n"); return 0; }

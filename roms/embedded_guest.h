@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest that runs when none is given: roms/demo as a Multiboot ELF image, made by the build.
+ * The command line hands it to the loader like the contents of a -kernel file.
+ */
+#pragma once
+
+#include <stddef.h>
+
+extern const unsigned char embedded_guest[];
+extern const size_t embedded_guest_size; /* 0: built without a compiler for x86, there is none */
