@@ -222,11 +222,17 @@ static bool decode_next(struct draft *d)
 
 /* ---- flag liveness ---- */
 
+/* x87, FWAIT included: #NM and #MF, also without an operand. */
+static bool is_x87(const struct insn *in)
+{
+    return in->map == 0 && ((in->opcode & 0xf8) == 0xd8 || in->opcode == 0x9b);
+}
+
 /* May it fault, exit or be followed by an event that sees the flags? Anything but plain register work. */
 static bool shows_flags(const struct draft *d, unsigned i)
 {
     const struct insn *in = &d->insn[i];
-    if (d->forced[i] || in->has_mem || is_sensitive(d, in) || insn_row(in->row)->ends_block)
+    if (d->forced[i] || in->has_mem || is_x87(in) || is_sensitive(d, in) || insn_row(in->row)->ends_block)
         return true;
     for (unsigned k = 0; k < in->operand_count; k++)
         if (in->operands[k].kind != OPND_GPR && in->operands[k].kind != OPND_GPR_HIGH &&
@@ -243,6 +249,7 @@ static bool shows_flags(const struct draft *d, unsigned i)
     case OP_IDIV:
     case OP_AAM:
     case OP_XLAT:
+    case OP_EMMS:
         return true;
     default:
         return false;

@@ -53,8 +53,15 @@ static NOINLINE bool load_ten_bytes(struct vcpu *vcpu, const struct rec *rec)
     return true;
 }
 
-X87_EXEC(load_number, load_number)
 X87_EXEC(load_ten_bytes, load_ten_bytes)
+
+/* Nothing in the way: the stack has room and the value is exact. */
+ALWAYS_INLINE void push_quick(struct vcpu *vcpu, const struct rec *rec, struct f80 v)
+{
+    x87_point_mem(vcpu, rec);
+    x87_set_cc(vcpu, FSW_C1, 0);
+    st_push(vcpu, v);
+}
 
 ALWAYS_INLINE bool load_quick(struct vcpu *vcpu, const struct rec *rec, unsigned size)
 {
@@ -68,17 +75,47 @@ ALWAYS_INLINE bool load_quick(struct vcpu *vcpu, const struct rec *rec, unsigned
     struct x87_quick q = size == 8 ? x87_quick_f64(m.value) : x87_quick_f32((uint32_t)m.value);
     if (unlikely(!q.ok))
         return load_number(vcpu, rec);
-    x87_point_mem(vcpu, rec);
-    x87_set_cc(vcpu, FSW_C1, 0);
-    st_push(vcpu, q.value);
+    push_quick(vcpu, rec, q.value);
     return true;
+}
+
+ALWAYS_INLINE bool load_integer(struct vcpu *vcpu, const struct rec *rec)
+{
+    if (unlikely(!x87_ready(vcpu)))
+        return false;
+    if (unlikely(!st_empty(vcpu, 7)))
+        return load_number(vcpu, rec);
+    unsigned size = x87_bytes(x87_format(rec));
+    struct loaded m = x87_load(vcpu, rec, size);
+    if (unlikely(!m.ok))
+        return false;
+    push_quick(vcpu, rec, x87_from_integer(sext(m.value, size * 8)));
+    return true;
+}
+
+EXEC(fild)
+{
+    if (unlikely(!load_integer(vcpu, rec)))
+        return exec_fault(vcpu, rec);
+    NEXT;
+}
+
+/* FLD m80 that hits the virtual TLB. */
+EXEC(fld_m80)
+{
+    struct linear at = x87_la(vcpu, rec, 10, ACCESS_READ);
+    const uint8_t *p = at.ok ? mem_read_host(vcpu, at.la, 10) : NULL;
+    if (unlikely(!p || !st_empty(vcpu, 7) || (vcpu->arch.fsw & FSW_ES)))
+        return exec_load_ten_bytes(vcpu, rec);
+    push_quick(vcpu, rec, (struct f80){le64_load(p), le16_load(p + 8)});
+    NEXT;
 }
 
 EXEC(fld_mem)
 {
     enum x87_format f = x87_format(rec);
     if (f == X87_F80)
-        return exec_load_ten_bytes(vcpu, rec);
+        return exec_fld_m80(vcpu, rec);
     if (unlikely(f == X87_F64 ? !load_quick(vcpu, rec, 8) : !load_quick(vcpu, rec, 4)))
         return exec_fault(vcpu, rec);
     NEXT;
@@ -107,15 +144,28 @@ EXEC(fld_reg)
 }
 
 /* FLD1 ... FLDZ. kind: enum f80_const. */
-static NOINLINE bool load_constant(struct vcpu *vcpu, const struct rec *rec)
+static NOINLINE void load_constant(struct vcpu *vcpu, const struct rec *rec)
 {
     struct fp_env env = x87_env(vcpu);
     x87_point(vcpu, rec);
     push(vcpu, &env, f80_constant((enum f80_const)x87_kind(rec), env.rc));
-    return true;
 }
 
-X87_EXEC(load_constant, load_constant)
+/* FLD1 and FLDZ need no rounding. */
+EXEC(load_constant)
+{
+    unsigned which = x87_kind(rec);
+    if (unlikely(!x87_ready(vcpu)))
+        return exec_fault(vcpu, rec);
+    if ((which == F80_1 || which == F80_0) && likely(st_empty(vcpu, 7))) {
+        x87_point(vcpu, rec);
+        x87_set_cc(vcpu, FSW_C1, 0);
+        st_push(vcpu, which == F80_1 ? (struct f80){BIT(63), 0x3fff} : (struct f80){0, 0});
+        NEXT;
+    }
+    load_constant(vcpu, rec);
+    NEXT;
+}
 
 /* ---- stores ---- */
 
@@ -204,9 +254,52 @@ static NOINLINE bool store_number(struct vcpu *vcpu, const struct rec *rec)
 
 X87_EXEC(store_number, store_number)
 
+/* The end of a quick store: PE is masked. */
+ALWAYS_INLINE void store_done(struct vcpu *vcpu, const struct rec *rec, struct x87_quick q)
+{
+    x87_point_mem(vcpu, rec);
+    x87_set_cc(vcpu, FSW_C1, q.up ? FSW_C1 : 0);
+    vcpu->arch.fsw |= q.inexact ? FP_PE : 0;
+    if (x87_pops(rec))
+        st_pop(vcpu);
+}
+
+/* FIST, FISTP, FISTTP of a number well within range. */
+EXEC(fist)
+{
+    if (unlikely(!x87_ready(vcpu)))
+        return exec_fault(vcpu, rec);
+    unsigned size = x87_bytes(x87_format(rec));
+    struct x87_quick q =
+        x87_quick_to_int(vcpu, st_get(vcpu, 0), size * 8, x87_kind(rec) == TRUNCATED);
+    if (unlikely(!q.ok || st_empty(vcpu, 0)))
+        return exec_store_number(vcpu, rec);
+    struct linear at = x87_la(vcpu, rec, size, ACCESS_WRITE);
+    if (unlikely(!at.ok || !mem_store(vcpu, rec, at.la, size, q.value.mant)))
+        return exec_fault(vcpu, rec);
+    store_done(vcpu, rec, q);
+    NEXT;
+}
+
+/* FSTP m80 that hits the virtual TLB. */
+EXEC(fstp_m80)
+{
+    struct linear at = x87_la(vcpu, rec, 10, ACCESS_WRITE);
+    uint8_t *p = at.ok ? mem_write_host(vcpu, at.la, 10) : NULL;
+    if (unlikely(!p || st_empty(vcpu, 0) || (vcpu->arch.fsw & FSW_ES)))
+        return exec_store_number(vcpu, rec);
+    struct f80 v = st_get(vcpu, 0);
+    le64_store(p, v.mant);
+    le16_store(p + 8, v.se);
+    store_done(vcpu, rec, (struct x87_quick){.up = false});
+    NEXT;
+}
+
 /* FST, FSTP m64 of a number that needs no more than rounding. */
 EXEC(fst_mem)
 {
+    if (x87_format(rec) == X87_F80)
+        return exec_fstp_m80(vcpu, rec);
     if (x87_format(rec) != X87_F64)
         return exec_store_number(vcpu, rec);
     if (unlikely(!x87_ready(vcpu)))
@@ -217,11 +310,7 @@ EXEC(fst_mem)
     struct linear at = x87_la(vcpu, rec, 8, ACCESS_WRITE);
     if (unlikely(!at.ok || !mem_store(vcpu, rec, at.la, 8, q.value.mant)))
         return exec_fault(vcpu, rec);
-    x87_point_mem(vcpu, rec);
-    x87_set_cc(vcpu, FSW_C1, q.up ? FSW_C1 : 0);
-    vcpu->arch.fsw |= q.inexact ? FP_PE : 0;
-    if (x87_pops(rec))
-        st_pop(vcpu);
+    store_done(vcpu, rec, q);
     NEXT;
 }
 
@@ -312,7 +401,7 @@ EXEC(sign)
 
 const struct x87_row x87_move_rows[] = {
     {OP_FLD, exec_fld_reg, exec_fld_mem, 0, 0},
-    {OP_FILD, NULL, exec_load_number, 0, 0},
+    {OP_FILD, NULL, exec_fild, 0, 0},
     {OP_FBLD, NULL, exec_load_ten_bytes, 0, 0},
     {OP_FLD1, exec_load_constant, NULL, F80_1, 0},
     {OP_FLDL2T, exec_load_constant, NULL, F80_L2T, 0},
@@ -324,9 +413,9 @@ const struct x87_row x87_move_rows[] = {
     {OP_FST, exec_fst_reg, exec_fst_mem, ROUNDED, 0},
     {OP_FSTP, exec_fst_reg, exec_fst_mem, ROUNDED, 1},
     {OP_FSTPNCE, exec_fstpnce, NULL, ROUNDED, 1},
-    {OP_FIST, NULL, exec_store_number, ROUNDED, 0},
-    {OP_FISTP, NULL, exec_store_number, ROUNDED, 1},
-    {OP_FISTTP, NULL, exec_store_number, TRUNCATED, 1},
+    {OP_FIST, NULL, exec_fist, ROUNDED, 0},
+    {OP_FISTP, NULL, exec_fist, ROUNDED, 1},
+    {OP_FISTTP, NULL, exec_fist, TRUNCATED, 1},
     {OP_FBSTP, NULL, exec_store_number, ROUNDED, 1},
     {OP_FXCH, exec_fxch, NULL, 0, 0},
     {OP_FABS, exec_sign, NULL, 1, 0},

@@ -98,6 +98,16 @@ ALWAYS_INLINE struct x87_quick x87_quick_f32(uint32_t v)
     return q;
 }
 
+/* FILD, always exact. */
+ALWAYS_INLINE struct f80 x87_from_integer(int64_t v)
+{
+    uint64_t mag = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    if (mag == 0)
+        return (struct f80){0, 0};
+    unsigned shift = (unsigned)__builtin_clzll(mag);
+    return (struct f80){mag << shift, (uint16_t)((v < 0 ? 0x8000 : 0) | (0x3fff + 63 - shift))};
+}
+
 /* Round to nearest even, PE masked: the FCW of nearly every program. */
 ALWAYS_INLINE bool x87_is_plain(const struct vcpu *vcpu)
 {
@@ -121,6 +131,31 @@ ALWAYS_INLINE struct x87_quick x87_quick_to_f64(const struct vcpu *vcpu, struct 
         q.value.mant = sign;
         q.ok = true;
     }
+    return q;
+}
+
+/*
+ * FIST of a number whose magnitude is below 2^(bits - 1) - 1: the integer, two's complement, in
+ * value.mant. is_truncated: FISTTP.
+ */
+ALWAYS_INLINE struct x87_quick x87_quick_to_int(const struct vcpu *vcpu, struct f80 v,
+                                                unsigned bits, bool is_truncated)
+{
+    unsigned exponent = (v.se & 0x7fffu) - 0x3fff;
+    struct x87_quick q = {.ok = false};
+    if (v.mant == 0 && !(v.se & 0x7fff)) {
+        q.ok = true;
+        return q;
+    }
+    if (unlikely(!(v.mant >> 63) || exponent > bits - 3 || !x87_is_plain(vcpu)))
+        return q;
+    uint64_t mag = v.mant >> (63 - exponent);
+    uint64_t rest = v.mant << exponent << 1;
+    q.inexact = rest != 0;
+    q.up = !is_truncated && (rest > BIT(63) || (rest == BIT(63) && (mag & 1)));
+    mag += q.up;
+    q.value.mant = v.se & 0x8000 ? 0 - mag : mag;
+    q.ok = true;
     return q;
 }
 

@@ -156,6 +156,20 @@ TEST(x87, pending_exception_faults_at_the_next_waiting_instruction)
     harness_destroy(g);
 }
 
+/* Flags that the next instruction overwrites are still there when the x87 instruction between
+ * faults. */
+TEST(x87, fault_shows_exact_flags)
+{
+    struct harness *g = harness_create(DECODE_64);
+    static const uint8_t code[] = {0x31, 0xc0, 0xd9, 0xe8, 0x83, 0xc8, 1}; /* xor eax; fld1; or 1 */
+    EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0xdb, 0xe3));
+    g->vcpu->arch.fsw = FSW_ES | FSW_B | FP_ZE;
+    harness_code(g, code, sizeof(code));
+    expect_fault(g, harness_run(g, 3), EXC_MF);
+    EXPECT_EQ(F_ZF | F_PF, g->vcpu->arch.rflags & F_OSZAPC);
+    harness_destroy(g);
+}
+
 TEST(x87, unmasking_a_flag_makes_it_pending)
 {
     struct harness *g = harness_create(DECODE_64);
@@ -327,12 +341,12 @@ TEST(x87, quick_doubles_equal_the_softfloat)
 }
 
 TEST_MAIN(RUN(x87, environment_32_protected) RUN(x87, environment_16_protected)
-              RUN(x87, environment_32_real) RUN(x87, environment_16_real)
-                  RUN(x87, device_not_available)
-                      RUN(x87, pending_exception_faults_at_the_next_waiting_instruction)
-                          RUN(x87, unmasking_a_flag_makes_it_pending)
-                              RUN(x87, a_faulting_operand_changes_nothing)
-                                  RUN(x87, transcendentals_leave_the_stack_as_documented)
-                                      RUN(x87, trigonometric_operand_out_of_range_stays)
-                                          RUN(x87, quick_arithmetic_equals_the_softfloat)
-                                              RUN(x87, quick_doubles_equal_the_softfloat))
+              RUN(x87, environment_32_real) RUN(x87, environment_16_real) RUN(x87,
+                                                                              device_not_available)
+                  RUN(x87, pending_exception_faults_at_the_next_waiting_instruction)
+                      RUN(x87, fault_shows_exact_flags) RUN(x87, unmasking_a_flag_makes_it_pending)
+                          RUN(x87, a_faulting_operand_changes_nothing)
+                              RUN(x87, transcendentals_leave_the_stack_as_documented)
+                                  RUN(x87, trigonometric_operand_out_of_range_stays)
+                                      RUN(x87, quick_arithmetic_equals_the_softfloat)
+                                          RUN(x87, quick_doubles_equal_the_softfloat))
