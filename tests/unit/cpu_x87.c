@@ -161,12 +161,13 @@ TEST(x87, pending_exception_faults_at_the_next_waiting_instruction)
 TEST(x87, fault_shows_exact_flags)
 {
     struct harness *g = harness_create(DECODE_64);
-    static const uint8_t code[] = {0x31, 0xc0, 0xd9, 0xe8, 0x83, 0xc8, 1}; /* xor eax; fld1; or 1 */
+    static const uint8_t code[] = {0x83, 0xe8, 1,    0xd9,
+                                   0xe8, 0x83, 0xc8, 1}; /* sub 1; fld1; or 1 */
     EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0xdb, 0xe3));
     g->vcpu->arch.fsw = FSW_ES | FSW_B | FP_ZE;
     harness_code(g, code, sizeof(code));
     expect_fault(g, harness_run(g, 1000), EXC_MF);
-    EXPECT_EQ(F_ZF | F_PF, g->vcpu->arch.rflags & F_OSZAPC);
+    EXPECT_EQ(F_CF | F_SF | F_AF | F_PF, g->vcpu->arch.rflags & F_OSZAPC);
     harness_destroy(g);
 }
 
