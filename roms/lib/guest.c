@@ -25,6 +25,12 @@ void print_char(char c)
     out8(COM1, (uint8_t)c);
 }
 
+void print_flush(void)
+{
+    while (!(in8(COM1 + COM_LSR) & LSR_TEMT))
+        pause();
+}
+
 static void serial_init(void)
 {
     out8(COM1 + 1, 0); /* no interrupts */
@@ -172,8 +178,7 @@ int checks_result(void)
 
 void guest_exit(int code)
 {
-    while (!(in8(COM1 + COM_LSR) & LSR_TEMT)) /* let the last character out */
-        pause();
+    print_flush();
     out32(GUEST_EXIT_PORT, (uint32_t)code);
     for (;;)
         __asm__ volatile("cli; hlt");

@@ -26,6 +26,7 @@ int main(void);
  * LF. */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void print_char(char c);
+void print_flush(void); /* wait until the last character is on the line */
 
 /* Count a check and say "ok NAME" or "FAIL NAME". The result is `is_true`. */
 bool check(const char *name, bool is_true);
@@ -51,4 +52,5 @@ void guest_start(void) __attribute__((noreturn));
 
 /* Entry state as the loader left it: EAX (2BADB002h if Multiboot) and EBX (its information). */
 extern uint32_t boot_magic, boot_info;
-extern char image_end[]; /* first byte above the image, its bss included */
+extern char image_loaded_end[]; /* first byte above what the file gives */
+extern char image_end[];        /* first byte above its bss too */
