@@ -22,8 +22,14 @@ struct feature_row {
 };
 
 static const struct feature_row rows[] = {
-#define FEATURE(name_, word_, bit_, gate_, cr4_, models_, doc_)                                          \
-    {.name = name_, .doc = doc_, .cr4 = (cr4_), .gate = (gate_), .word = (word_), .bit = (bit_), .models = (models_)},
+#define FEATURE(name_, word_, bit_, gate_, cr4_, models_, doc_)                                    \
+    {.name = name_,                                                                                \
+     .doc = doc_,                                                                                  \
+     .cr4 = (cr4_),                                                                                \
+     .gate = (gate_),                                                                              \
+     .word = (word_),                                                                              \
+     .bit = (bit_),                                                                                \
+     .models = (models_)},
 #include "cpu/cpuid.def"
 #undef FEATURE
 };
@@ -117,7 +123,8 @@ static const struct feature_row *find_feature(const char *name, size_t len)
 
 static void apply_model(struct cpu_model *m, unsigned i)
 {
-    *m = (struct cpu_model){.name = models[i].name, .brand = models[i].brand, .signature = models[i].signature};
+    *m = (struct cpu_model){
+        .name = models[i].name, .brand = models[i].brand, .signature = models[i].signature};
     m->max_leaf = models[i].max_leaf;
     m->kvm = models[i].model == MAX;
     for (unsigned r = 0; r < ARRAY_SIZE(rows); r++)
@@ -139,7 +146,8 @@ static int set_feature(struct cpu_model *m, const char *name, size_t len, bool o
         return rc;
     }
     if (on && !row->models) {
-        int rc = err_set(err, EINVAL, "-cpu: feature '%s' (%s) is not executed by this version", row->name, row->doc);
+        int rc = err_set(err, EINVAL, "-cpu: feature '%s' (%s) is not executed by this version",
+                         row->name, row->doc);
         err_hint(err, "leave '+%s' out", row->name);
         return rc;
     }
@@ -245,7 +253,8 @@ bool cpu_model_has(const struct cpu_model *m, enum cpuid_word word, unsigned bit
 
 void cpu_model_gates(const struct cpu_model *m, bool *features)
 {
-    static const uint8_t always[] = {FEAT_8086, FEAT_186, FEAT_286, FEAT_386, FEAT_486, FEAT_NOPL, FEAT_PENTIUM_PMC};
+    static const uint8_t always[] = {FEAT_8086, FEAT_186,  FEAT_286,        FEAT_386,
+                                     FEAT_486,  FEAT_NOPL, FEAT_PENTIUM_PMC};
     for (unsigned i = 0; i < FEATURE_COUNT; i++)
         features[i] = false;
     for (unsigned i = 0; i < ARRAY_SIZE(always); i++)
@@ -297,7 +306,8 @@ uint64_t cpu_model_xcr0(const struct cpu_model *m)
 #define MISC_ENABLE_XD_DISABLE BIT(34)
 
 /* KVM_FEATURE_*: Linux, Documentation/virt/kvm/x86/cpuid. */
-#define KVM_FEATURES (1u << 0 | 1u << 1 | 1u << 3 | 1u << 24) /* CLOCKSOURCE NOP_IO_DELAY CLOCKSOURCE2 STABLE */
+#define KVM_FEATURES                                                                               \
+    (1u << 0 | 1u << 1 | 1u << 3 | 1u << 24) /* CLOCKSOURCE NOP_IO_DELAY CLOCKSOURCE2 STABLE */
 
 static uint32_t chars(const char *s)
 {
@@ -315,7 +325,8 @@ static unsigned bits_for(unsigned n)
 
 static struct cpuid_regs leaf_1(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id)
 {
-    struct cpuid_regs r = {.eax = m->signature, .ecx = m->words[CPUID_1_ECX], .edx = m->words[CPUID_1_EDX]};
+    struct cpuid_regs r = {
+        .eax = m->signature, .ecx = m->words[CPUID_1_ECX], .edx = m->words[CPUID_1_EDX]};
     uint32_t count = 1u << bits_for(m->cpus);
     r.ebx = apic_id << 24 | (count > 255 ? 255 : count) << 16;
     if (cpu_model_has(m, CPUID_1_EDX, 19))
@@ -331,18 +342,20 @@ static struct cpuid_regs leaf_1(const struct cpu_model *m, const struct cpu *cpu
 static struct cpuid_regs leaf_4(const struct cpu_model *m, uint32_t subleaf)
 {
     static const struct {
-        uint8_t type;      /* 1 data, 2 instruction, 3 unified */
-        uint8_t level;     /* 1-3 */
-        uint8_t ways;      /* associativity */
-        uint16_t sets;     /* of 64-byte lines */
-        bool is_shared;    /* by all cores */
-    } caches[] = {{1, 1, 8, 64, false}, {2, 1, 8, 64, false}, {3, 2, 4, 1024, false}, {3, 3, 16, 8192, true}};
+        uint8_t type;   /* 1 data, 2 instruction, 3 unified */
+        uint8_t level;  /* 1-3 */
+        uint8_t ways;   /* associativity */
+        uint16_t sets;  /* of 64-byte lines */
+        bool is_shared; /* by all cores */
+    } caches[] = {
+        {1, 1, 8, 64, false}, {2, 1, 8, 64, false}, {3, 2, 4, 1024, false}, {3, 3, 16, 8192, true}};
     if (subleaf >= ARRAY_SIZE(caches))
         return (struct cpuid_regs){0};
     uint32_t cores = (1u << bits_for(m->cpus)) - 1;
     uint32_t sharing = caches[subleaf].is_shared ? cores & 0xfff : 0;
     return (struct cpuid_regs){
-        .eax = caches[subleaf].type | (uint32_t)caches[subleaf].level << 5 | 1u << 8 | sharing << 14 | (cores & 63) << 26,
+        .eax = caches[subleaf].type | (uint32_t)caches[subleaf].level << 5 | 1u << 8 |
+               sharing << 14 | (cores & 63) << 26,
         .ebx = 63 | (uint32_t)(caches[subleaf].ways - 1) << 22,
         .ecx = caches[subleaf].sets - 1u,
         .edx = caches[subleaf].is_shared ? 2 : 0,
@@ -393,19 +406,23 @@ static struct cpuid_regs leaf_16(const struct cpu_model *m)
 static struct cpuid_regs leaf_7(const struct cpu_model *m, uint32_t subleaf)
 {
     if (subleaf == 0)
-        return (struct cpuid_regs){
-            .eax = 2, .ebx = m->words[CPUID_7_EBX], .ecx = m->words[CPUID_7_ECX], .edx = m->words[CPUID_7_EDX]};
+        return (struct cpuid_regs){.eax = 2,
+                                   .ebx = m->words[CPUID_7_EBX],
+                                   .ecx = m->words[CPUID_7_ECX],
+                                   .edx = m->words[CPUID_7_EDX]};
     return (struct cpuid_regs){.edx = subleaf == 2 ? m->words[CPUID_72_EDX] : 0};
 }
 
-static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id, uint32_t leaf,
-                                    uint32_t subleaf)
+static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu *cpu,
+                                    uint32_t apic_id, uint32_t leaf, uint32_t subleaf)
 {
     bool is_limited = cpu->misc_enable & MISC_ENABLE_LIMIT_CPUID;
     switch (leaf) {
     case 0:
         return (struct cpuid_regs){.eax = is_limited && m->max_leaf > 2 ? 2 : m->max_leaf,
-                                   .ebx = chars("Genu"), .edx = chars("ineI"), .ecx = chars("ntel")};
+                                   .ebx = chars("Genu"),
+                                   .edx = chars("ineI"),
+                                   .ecx = chars("ntel")};
     case 1:
         return leaf_1(m, cpu, apic_id);
     case 2: /* TLB and cache descriptors of a Skylake client; FF: see leaf 4 */
@@ -438,7 +455,8 @@ static struct cpuid_regs brand_leaf(const struct cpu_model *m, uint32_t part)
     return (struct cpuid_regs){chars(p), chars(p + 4), chars(p + 8), chars(p + 12)};
 }
 
-static struct cpuid_regs extended_leaf(const struct cpu_model *m, const struct cpu *cpu, uint32_t leaf)
+static struct cpuid_regs extended_leaf(const struct cpu_model *m, const struct cpu *cpu,
+                                       uint32_t leaf)
 {
     bool has_lm = cpu_model_has(m, CPUID_81_EDX, 29);
     uint32_t edx = m->words[CPUID_81_EDX];
@@ -456,7 +474,8 @@ static struct cpuid_regs extended_leaf(const struct cpu_model *m, const struct c
     case 0x80000004:
         return brand_leaf(m, leaf - 0x80000002);
     case 0x80000006:
-        return (struct cpuid_regs){.ecx = 256u << 16 | 6 << 12 | 64}; /* L2: 256 KiB, 8-way code, 64-byte lines */
+        return (struct cpuid_regs){.ecx = 256u << 16 | 6 << 12 |
+                                          64}; /* L2: 256 KiB, 8-way code, 64-byte lines */
     case 0x80000007:
         return (struct cpuid_regs){.edx = m->words[CPUID_80000007_EDX]};
     case 0x80000008:
@@ -475,14 +494,15 @@ static struct cpuid_regs hypervisor_leaf(const struct cpu_model *m, uint32_t lea
     case 0x40000001:
         return (struct cpuid_regs){.eax = m->kvm ? KVM_FEATURES : 0};
     case 0x40000010: /* VMware's timing leaf: TSC and APIC bus in kHz */
-        return (struct cpuid_regs){.eax = (uint32_t)(m->tsc_hz / 1000), .ebx = (uint32_t)(m->crystal_hz / 1000)};
+        return (struct cpuid_regs){.eax = (uint32_t)(m->tsc_hz / 1000),
+                                   .ebx = (uint32_t)(m->crystal_hz / 1000)};
     default:
         return (struct cpuid_regs){0};
     }
 }
 
-struct cpuid_regs cpuid_query(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id, uint32_t leaf,
-                              uint32_t subleaf)
+struct cpuid_regs cpuid_query(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id,
+                              uint32_t leaf, uint32_t subleaf)
 {
     bool has_hypervisor = cpu_model_has(m, CPUID_1_ECX, 31);
     if (leaf >= 0x80000000 && leaf <= 0x80000008)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPU models and what CPUID says of them, from cpuid.def. The command line parses `-cpu` into a struct cpu_model; the monitor completes
- * it (vCPUs, TSC rate) and fills vcpu->run.features from it; monitor/emulate executes CPUID and checks CR4, XCR0 and MSRs by it.
- * Plain data in its holder's storage. Nothing of the host's CPU ever enters.
+ * CPU models and what CPUID says of them, from cpuid.def. The command line parses `-cpu` into a
+ * struct cpu_model; the monitor completes it (vCPUs, TSC rate) and fills vcpu->run.features from
+ * it; monitor/emulate executes CPUID and checks CR4, XCR0 and MSRs by it. Plain data in its
+ * holder's storage. Nothing of the host's CPU ever enters.
  */
 #pragma once
 
@@ -17,10 +18,10 @@ enum cpuid_word {
     CPUID_7_EBX,
     CPUID_7_ECX,
     CPUID_7_EDX,
-    CPUID_72_EDX,       /* leaf 7, sub-leaf 2 */
-    CPUID_D1_EAX,       /* leaf 0DH, sub-leaf 1 */
-    CPUID_81_ECX,       /* 80000001H */
-    CPUID_81_EDX,       /* 80000001H */
+    CPUID_72_EDX, /* leaf 7, sub-leaf 2 */
+    CPUID_D1_EAX, /* leaf 0DH, sub-leaf 1 */
+    CPUID_81_ECX, /* 80000001H */
+    CPUID_81_EDX, /* 80000001H */
     CPUID_80000007_EDX,
     CPUID_WORDS
 };
@@ -32,14 +33,15 @@ struct cpu_model {
     uint32_t max_leaf;           /* 0H:EAX */
     uint32_t words[CPUID_WORDS]; /* feature bits */
     bool kvm;                    /* the KVM leaf at 40000000H */
-    unsigned cpus;               /* logical processors in the one package; set by cpu_model_set_machine */
-    uint64_t tsc_hz;             /* exact TSC rate; the same */
-    uint64_t crystal_hz;         /* core crystal: the APIC timer's clock; the same */
+    unsigned cpus;       /* logical processors in the one package; set by cpu_model_set_machine */
+    uint64_t tsc_hz;     /* exact TSC rate; the same */
+    uint64_t crystal_hz; /* core crystal: the APIC timer's clock; the same */
 };
 
 /*
- * Parse the argument of -cpu: NAME[,+feature][,-feature][,feature=on|off][,kvm=on|off]. 0 or -EINVAL with *err, which names the nearest
- * name when one is unknown. m is complete but for cpu_model_set_machine, whose values it gets 1 vCPU and 1 GHz for.
+ * Parse the argument of -cpu: NAME[,+feature][,-feature][,feature=on|off][,kvm=on|off]. 0 or
+ * -EINVAL with *err, which names the nearest name when one is unknown. m is complete but for
+ * cpu_model_set_machine, whose values it gets 1 vCPU and 1 GHz for.
  */
 int cpu_model_parse(const char *text, struct cpu_model *m, struct err *err);
 
@@ -48,7 +50,8 @@ int cpu_model_create(const char *text, struct cpu_model **out, struct err *err);
 void cpu_model_destroy(struct cpu_model *m); /* NULL is fine */
 
 /* cpus > 0; tsc_hz a multiple of crystal_hz, both > 0 and below 2^32. */
-void cpu_model_set_machine(struct cpu_model *m, unsigned cpus, uint64_t tsc_hz, uint64_t crystal_hz);
+void cpu_model_set_machine(struct cpu_model *m, unsigned cpus, uint64_t tsc_hz,
+                           uint64_t crystal_hz);
 
 /* What the decoder lets through: fills features[FEATURE_COUNT]. */
 void cpu_model_gates(const struct cpu_model *m, bool *features);
@@ -74,8 +77,8 @@ struct cpuid_regs {
  *   apic_id  initial x2APIC ID of this vCPU
  * Leaves above the maximum answer as the highest basic leaf does on Intel.
  */
-struct cpuid_regs cpuid_query(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id, uint32_t leaf,
-                              uint32_t subleaf);
+struct cpuid_regs cpuid_query(const struct cpu_model *m, const struct cpu *cpu, uint32_t apic_id,
+                              uint32_t leaf, uint32_t subleaf);
 
 /* The models and features for `-cpu help`: NULL past the last. doc may be NULL. */
 const char *cpu_model_name(unsigned i, const char **doc);

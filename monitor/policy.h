@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who owns an exit, and which slot each sensitive instruction goes through (design section 3). The monitor asks for the slots
- * when it creates a vCPU and when a policy changes; the dispatcher asks the stack for the owner of an exit. Const tables
- * only; a stack is plain data in its holder's storage. Never runs guest code.
+ * Who owns an exit, and which slot each sensitive instruction goes through (design section 3). The
+ * monitor asks for the slots when it creates a vCPU and when a policy changes; the dispatcher asks
+ * the stack for the owner of an exit. Const tables only; a stack is plain data in its holder's
+ * storage. Never runs guest code.
  */
 #pragma once
 
@@ -18,8 +19,8 @@ enum policy {
 };
 
 /*
- * Why the guest stopped running by itself: SDM Vol. 3C, "VMX Basic Exit Reasons", with its numbers; then what hardware has no
- * exit for and we trap all the same.
+ * Why the guest stopped running by itself: SDM Vol. 3C, "VMX Basic Exit Reasons", with its numbers;
+ * then what hardware has no exit for and we trap all the same.
  */
 /* clang-format off */
 #define EXIT_REASONS(X)                                                   \
@@ -84,7 +85,7 @@ enum exit_reason {
 #define X(name, number, text) REASON_##name = (number),
     EXIT_REASONS(X)
 #undef X
-    EXIT_REASON_COUNT = 139
+        EXIT_REASON_COUNT = 139
 };
 
 /* Text for `-d exits`; NULL for a number that is no reason of ours. */
@@ -93,7 +94,8 @@ const char *exit_reason_name(unsigned reason);
 /* The reason an op is counted under. REASON_EXCEPTION_NMI for an op that has no emulator. */
 enum exit_reason policy_exit_reason(unsigned op, const struct insn *in);
 
-/* Slots by op, OP_COUNT of them; exec is NULL where the op runs by itself. NULL: a policy that is not built yet. */
+/* Slots by op, OP_COUNT of them; exec is NULL where the op runs by itself. NULL: a policy that is
+ * not built yet. */
 const struct sens_ops *policy_slots(enum policy policy);
 const char *policy_name(enum policy policy);
 
@@ -106,8 +108,8 @@ enum exit_owner {
 };
 
 struct policy_table {
-    const char *name;                   /* "bt" */
-    uint8_t owner[EXIT_REASON_COUNT];   /* enum exit_owner by reason */
+    const char *name;                 /* "bt" */
+    uint8_t owner[EXIT_REASON_COUNT]; /* enum exit_owner by reason */
 };
 
 #define POLICY_DEPTH 4
@@ -119,5 +121,6 @@ struct policy_stack {
 
 void policy_stack_init(struct policy_stack *stack, enum policy policy);
 
-/* The owner of an exit: the topmost table that does not leave it to the one below (OWNER_MONITOR) decides. */
+/* The owner of an exit: the topmost table that does not leave it to the one below (OWNER_MONITOR)
+ * decides. */
 enum exit_owner policy_owner(const struct policy_stack *stack, enum exit_reason reason);

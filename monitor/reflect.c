@@ -32,7 +32,8 @@ static enum event_class class_of(const struct event_delivery *e)
     return e->kind == EVENT_EXCEPTION ? vector_class(e->vector) : CLASS_BENIGN;
 }
 
-/* "For any fault-class exception ... the value pushed for RF is 1" (SDM Vol. 3B, "Instruction-Breakpoint Exception Condition"). */
+/* "For any fault-class exception ... the value pushed for RF is 1" (SDM Vol. 3B,
+ * "Instruction-Breakpoint Exception Condition"). */
 static bool is_fault_class(const struct fault *f)
 {
     switch (f->vector) {
@@ -75,8 +76,8 @@ static struct event_delivery delivery_of(const struct vcpu *vcpu, const struct f
 }
 
 /*
- * The second event while delivering the first: what is delivered instead. False: shutdown. Serial cases deliver the second alone;
- * the first occurs again when its instruction is restarted.
+ * The second event while delivering the first: what is delivered instead. False: shutdown. Serial
+ * cases deliver the second alone; the first occurs again when its instruction is restarted.
  */
 static bool combine(struct vcpu *vcpu, enum event_class first, struct event_delivery *e)
 {
@@ -86,7 +87,8 @@ static bool combine(struct vcpu *vcpu, enum event_class first, struct event_deli
     bool is_severe = class == CLASS_CONTRIBUTORY || class == CLASS_PAGE_FAULT;
     if (first == CLASS_DOUBLE_FAULT && is_severe)
         return false;
-    if ((first == CLASS_CONTRIBUTORY && class == CLASS_CONTRIBUTORY) || (first == CLASS_PAGE_FAULT && is_severe))
+    if ((first == CLASS_CONTRIBUTORY && class == CLASS_CONTRIBUTORY) ||
+        (first == CLASS_PAGE_FAULT && is_severe))
         second = fault_code(EXC_DF, 0);
     *e = delivery_of(vcpu, &second);
     return true;
@@ -116,7 +118,8 @@ bool reflect_fault(struct vcpu *vcpu)
 
 bool reflect_interrupt(struct vcpu *vcpu, uint8_t vector)
 {
-    const struct event_delivery e = {.kind = EVENT_EXTERNAL, .vector = vector, .rip = vcpu->arch.rip};
+    const struct event_delivery e = {
+        .kind = EVENT_EXTERNAL, .vector = vector, .rip = vcpu->arch.rip};
     return reflect_event(vcpu, &e);
 }
 
@@ -133,7 +136,8 @@ bool reflect_debug_trap(struct vcpu *vcpu)
     const struct fault f = {.vector = EXC_DB, .dr6 = vcpu->arch.pending_db};
     vcpu->arch.pending_db = 0;
     note_fault(vcpu, &f);
-    const struct event_delivery e = {.kind = EVENT_EXCEPTION, .vector = EXC_DB, .rip = vcpu->arch.rip};
+    const struct event_delivery e = {
+        .kind = EVENT_EXCEPTION, .vector = EXC_DB, .rip = vcpu->arch.rip};
     return reflect_event(vcpu, &e);
 }
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delivery of exceptions and interrupts into the guest, at rest: between cpu_run and cpu_run. Called by the run loop alone.
- * Knows what a failed delivery becomes (double fault, shutdown); the frame itself is monitor/emulate/deliver.h. Never looks at
- * interrupt controllers: the caller brings the vector. Delivery is a tick: the caller counts it.
+ * Delivery of exceptions and interrupts into the guest, at rest: between cpu_run and cpu_run.
+ * Called by the run loop alone. Knows what a failed delivery becomes (double fault, shutdown); the
+ * frame itself is monitor/emulate/deliver.h. Never looks at interrupt controllers: the caller
+ * brings the vector. Delivery is a tick: the caller counts it.
  */
 #pragma once
 
 #include "monitor/emulate/deliver.h"
 
 /*
- * Deliver an event at arch.rip. Failures along the way are combined as in SDM Vol. 3A, "Interrupt 8 - Double Fault Exception".
- * Takes a halted vCPU out of HLT. True: the next instruction is the handler's first. False: shutdown (triple fault);
- * arch.activity says so.
+ * Deliver an event at arch.rip. Failures along the way are combined as in SDM Vol. 3A, "Interrupt 8
+ * - Double Fault Exception". Takes a halted vCPU out of HLT. True: the next instruction is the
+ * handler's first. False: shutdown (triple fault); arch.activity says so.
  */
 bool reflect_event(struct vcpu *vcpu, const struct event_delivery *e);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What names translations and caches: INVLPG INVPCID INVD WBINVD, and XCR0. The virtual TLB is coherent (design section 5), so
- * invalidation has nothing to do but check its operands and fault as hardware does.
+ * What names translations and caches: INVLPG INVPCID INVD WBINVD, and XCR0. The virtual TLB is
+ * coherent (design section 5), so invalidation has nothing to do but check its operands and fault
+ * as hardware does.
  */
 #include "base/endian.h"
 #include "cpu/cpuid.h"
@@ -36,7 +37,8 @@ enum sens_result emulate_invpcid(struct vcpu *vcpu, const struct insn *in)
         return SENS_FAULT;
     if (!is_code64(vcpu))
         type &= UINT32_MAX;
-    return invpcid_is_valid(vcpu, type, le64_load(b), le64_load(b + 8)) ? SENS_NEXT : fail_gp0(vcpu);
+    return invpcid_is_valid(vcpu, type, le64_load(b), le64_load(b + 8)) ? SENS_NEXT
+                                                                        : fail_gp0(vcpu);
 }
 
 static enum sens_result flush(struct vcpu *vcpu)
@@ -47,7 +49,8 @@ static enum sens_result flush(struct vcpu *vcpu)
     return SENS_NEXT;
 }
 
-/* INVD, WBINVD.  SDM Vol. 2A, "INVD"; Vol. 2D, "WBINVD". There are no caches: memory is always up to date. */
+/* INVD, WBINVD.  SDM Vol. 2A, "INVD"; Vol. 2D, "WBINVD". There are no caches: memory is always up
+ * to date. */
 enum sens_result emulate_invd(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;
@@ -76,7 +79,8 @@ enum sens_result emulate_xsetbv(struct vcpu *vcpu, const struct insn *in)
     return SENS_END;
 }
 
-/* XGETBV.  SDM Vol. 2D, "XGETBV": XCR0 only; ECX = 1 is not offered (CPUID.(EAX=0DH,ECX=1):EAX.2). */
+/* XGETBV.  SDM Vol. 2D, "XGETBV": XCR0 only; ECX = 1 is not offered (CPUID.(EAX=0DH,ECX=1):EAX.2).
+ */
 enum sens_result emulate_xgetbv(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;

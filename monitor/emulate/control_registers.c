@@ -3,7 +3,7 @@
 #include "cpu/cpuid.h"
 #include "monitor/emulate/descriptor.h"
 
-#define CR0_WRITABLE                                                                                     \
+#define CR0_WRITABLE                                                                               \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 /* Would a control-register state use PAE paging with its PDPTE registers? */
@@ -27,12 +27,14 @@ static void commit_pdptes(struct vcpu *vcpu, const uint64_t pdpte[4])
 
 /* ---- CR0 ---- */
 
-/* Paging is being turned on with EFER.LME: SDM Vol. 3A, "Initializing IA-32e Mode". False: #GP(0). */
+/* Paging is being turned on with EFER.LME: SDM Vol. 3A, "Initializing IA-32e Mode". False: #GP(0).
+ */
 static bool may_activate_long_mode(const struct vcpu *vcpu)
 {
     const struct cpu *cpu = &vcpu->arch;
     unsigned tr = attr_system_type(cpu->seg_attr[SEG_TR]);
-    bool is_tss16 = !(cpu->seg_attr[SEG_TR] & ATTR_UNUSABLE) && (tr == TYPE_TSS16 || tr == TYPE_TSS16_BUSY);
+    bool is_tss16 =
+        !(cpu->seg_attr[SEG_TR] & ATTR_UNUSABLE) && (tr == TYPE_TSS16 || tr == TYPE_TSS16_BUSY);
     return (cpu->cr4 & CR4_PAE) && !(cpu->seg_attr[SEG_CS] & ATTR_L) && !is_tss16;
 }
 
@@ -40,7 +42,7 @@ static bool cr0_is_valid(const struct vcpu *vcpu, uint64_t new)
 {
     const struct cpu *cpu = &vcpu->arch;
     bool turns_on = (new & ~cpu->cr0) & CR0_PG, turns_off = (cpu->cr0 & ~new) & CR0_PG;
-    if (((new & CR0_PG) && !(new & CR0_PE)) || ((new & CR0_NW) && !(new & CR0_CD)))
+    if (((new &CR0_PG) && !(new &CR0_PE)) || ((new &CR0_NW) && !(new &CR0_CD)))
         return false;
     if (turns_on && (cpu->efer & EFER_LME) && !may_activate_long_mode(vcpu))
         return false;
@@ -56,7 +58,7 @@ static bool write_cr0(struct vcpu *vcpu, uint64_t new)
     if (!cr0_is_valid(vcpu, new))
         return raise_fault_code(vcpu, EXC_GP, 0);
     if (changed & CR0_PG)
-        efer = (new & CR0_PG) && (efer & EFER_LME) ? efer | EFER_LMA : efer & ~EFER_LMA;
+        efer = (new &CR0_PG) && (efer & EFER_LME) ? efer | EFER_LMA : efer & ~EFER_LMA;
     if ((changed & reload) && uses_pdptes(new, cpu->cr4, efer)) {
         if (!load_pdptes(vcpu, cpu->cr3, pdpte))
             return false;
@@ -100,7 +102,7 @@ static bool cr4_is_valid(struct vcpu *vcpu, uint64_t new)
     uint64_t sets = new & ~cpu->cr4;
     if (new & ~cpu_model_cr4(emulate_host(vcpu)->model(vcpu)))
         return false;
-    if (is_long_mode(vcpu) && !(new & CR4_PAE))
+    if (is_long_mode(vcpu) && !(new &CR4_PAE))
         return false;
     return !(sets & CR4_PCIDE) || (is_long_mode(vcpu) && !(cpu->cr3 & 0xfff));
 }
@@ -202,7 +204,8 @@ enum sens_result emulate_lmsw(struct vcpu *vcpu, const struct insn *in)
     return write_cr0(vcpu, (vcpu->arch.cr0 & ~msw) | v) ? SENS_END : SENS_FAULT;
 }
 
-/* SMSW.  SDM Vol. 2B, "SMSW": a register gets as much of CR0 as the operand size holds, memory 16 bits. */
+/* SMSW.  SDM Vol. 2B, "SMSW": a register gets as much of CR0 as the operand size holds, memory 16
+ * bits. */
 enum sens_result emulate_smsw(struct vcpu *vcpu, const struct insn *in)
 {
     if ((vcpu->arch.cr4 & CR4_UMIP) && vcpu->arch.cpl > 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CPUID: sensitive because it tells of the mode (OSXSAVE, APIC enable) and of the machine that we pretend to be. */
+/* CPUID: sensitive because it tells of the mode (OSXSAVE, APIC enable) and of the machine that we
+ * pretend to be. */
 #include "cpu/cpuid.h"
 
 #include "monitor/emulate/emulate.h"
@@ -12,7 +13,8 @@
 static bool apic_is_enabled(struct vcpu *vcpu)
 {
     uint64_t base;
-    return emulate_host(vcpu)->apic_msr_read(vcpu, MSR_IA32_APIC_BASE, &base) && (base & APIC_GLOBAL_ENABLE);
+    return emulate_host(vcpu)->apic_msr_read(vcpu, MSR_IA32_APIC_BASE, &base) &&
+           (base & APIC_GLOBAL_ENABLE);
 }
 
 /* CPUID.  SDM Vol. 2A, "CPUID". */
@@ -20,7 +22,8 @@ enum sens_result emulate_cpuid(struct vcpu *vcpu, const struct insn *in)
 {
     const struct emulate_host *host = emulate_host(vcpu);
     uint32_t leaf = (uint32_t)vcpu->arch.gpr[REG_RAX], subleaf = (uint32_t)vcpu->arch.gpr[REG_RCX];
-    struct cpuid_regs r = cpuid_query(host->model(vcpu), &vcpu->arch, host->apic_id(vcpu), leaf, subleaf);
+    struct cpuid_regs r =
+        cpuid_query(host->model(vcpu), &vcpu->arch, host->apic_id(vcpu), leaf, subleaf);
     (void)in;
     if (leaf == 1 && !apic_is_enabled(vcpu))
         r.edx &= ~CPUID_1_EDX_APIC;

@@ -16,7 +16,8 @@ static void write_dr(struct vcpu *vcpu, unsigned dr, uint64_t v)
     vcpu->arch.dr[dr] = v;
 }
 
-/* MOV DR.  SDM Vol. 2B, "MOV - Move to/from Debug Registers": #UD, then #GP(0), then #DB of general detect. */
+/* MOV DR.  SDM Vol. 2B, "MOV - Move to/from Debug Registers": #UD, then #GP(0), then #DB of general
+ * detect. */
 enum sens_result emulate_mov_dr(struct vcpu *vcpu, const struct insn *in)
 {
     bool is_write = in->operands[0].kind == OPND_DR;

@@ -19,7 +19,8 @@ static bool is_software(const struct event_delivery *e)
     return e->kind == EVENT_SOFTWARE_INT || e->kind == EVENT_SOFTWARE_TRAP;
 }
 
-/* EXT: "set when the exception occurred during delivery of an event external to the program" (Vol. 3A, "Error Code"). */
+/* EXT: "set when the exception occurred during delivery of an event external to the program" (Vol.
+ * 3A, "Error Code"). */
 static uint32_t ext_bit(const struct event_delivery *e)
 {
     return is_software(e) ? 0 : 1;
@@ -41,8 +42,8 @@ static void finish(struct vcpu *vcpu, uint64_t flags)
 /* ---- real mode, and INT n by VME redirection in virtual-8086 mode ---- */
 
 /* Push FLAGS, CS, IP and go to the far pointer of the vector. entry: its four bytes. */
-static bool deliver_plain(struct vcpu *vcpu, const struct event_delivery *e, const uint8_t *entry, uint64_t image,
-                          uint64_t flags)
+static bool deliver_plain(struct vcpu *vcpu, const struct event_delivery *e, const uint8_t *entry,
+                          uint64_t image, uint64_t flags)
 {
     const uint64_t frame[3] = {image, vcpu->arch.seg_sel[SEG_CS], e->rip};
     struct stack s = stack_current(vcpu);
@@ -67,10 +68,12 @@ static bool deliver_real(struct vcpu *vcpu, const struct event_delivery *e)
         return raise_fault_code(vcpu, EXC_GP, 0);
     if (!system_read(vcpu, vcpu->arch.idtr_base + e->vector * 4u, entry, sizeof(entry)))
         return false;
-    return deliver_plain(vcpu, e, entry, image, flags_get(vcpu) & ~(uint64_t)(F_IF | F_TF | F_AC | F_RF));
+    return deliver_plain(vcpu, e, entry, image,
+                         flags_get(vcpu) & ~(uint64_t)(F_IF | F_TF | F_AC | F_RF));
 }
 
-/* Is the bit of this vector in the TSS's software-interrupt redirection bitmap set (or out of reach)? */
+/* Is the bit of this vector in the TSS's software-interrupt redirection bitmap set (or out of
+ * reach)? */
 static bool redirection_bit(struct vcpu *vcpu, uint8_t vector, bool *set)
 {
     const struct cpu *cpu = &vcpu->arch;
@@ -89,13 +92,16 @@ static bool redirection_bit(struct vcpu *vcpu, uint8_t vector, bool *set)
     return true;
 }
 
-/* INT n through the 8086 program's own IVT: SDM Vol. 3B, "Class 3 - Software Interrupt Handling", methods 5 and 6. */
+/* INT n through the 8086 program's own IVT: SDM Vol. 3B, "Class 3 - Software Interrupt Handling",
+ * methods 5 and 6. */
 static bool deliver_vme(struct vcpu *vcpu, const struct event_delivery *e)
 {
     const struct privilege user = {.user = true, .ac = vcpu->arch.rflags & F_AC};
-    uint64_t image = flags_image(vcpu, e), flags = flags_get(vcpu) & ~(uint64_t)(F_TF | F_RF | F_NT);
+    uint64_t image = flags_image(vcpu, e),
+             flags = flags_get(vcpu) & ~(uint64_t)(F_TF | F_RF | F_NT);
     uint8_t entry[4];
-    if (!mmu_read_as(&vcpu->run.mmu, user, e->vector * 4u, UINT32_MAX, entry, sizeof(entry), &vcpu->run.fault))
+    if (!mmu_read_as(&vcpu->run.mmu, user, e->vector * 4u, UINT32_MAX, entry, sizeof(entry),
+                     &vcpu->run.fault))
         return false;
     if (iopl(vcpu) < 3) {
         image = (image & ~(uint64_t)F_IF) | F_IOPL | (image & F_VIF ? F_IF : 0);
@@ -122,7 +128,8 @@ static bool read_gate(struct vcpu *vcpu, const struct event_delivery *e, struct 
     g->ist = is_long ? b[4] & 7 : 0;
     g->offset = le16_load(b) | (uint64_t)le16_load(b + 6) << 16 | (uint64_t)le32_load(b + 8) << 32;
     bool type_ok = g->type == TYPE_INTERRUPT32 || g->type == TYPE_TRAP32 ||
-                   (!is_long && (g->type == TYPE_TASK_GATE || g->type == TYPE_INTERRUPT16 || g->type == TYPE_TRAP16));
+                   (!is_long && (g->type == TYPE_TASK_GATE || g->type == TYPE_INTERRUPT16 ||
+                                 g->type == TYPE_TRAP16));
     if (!type_ok || (is_software(e) && attr_dpl(g->attr) < vcpu->arch.cpl))
         return raise_fault_code(vcpu, EXC_GP, code);
     if (!(g->attr & ATTR_P))
@@ -133,7 +140,8 @@ static bool read_gate(struct vcpu *vcpu, const struct event_delivery *e, struct 
 }
 
 /* The handler's code segment. *cpl: the privilege level it runs at. */
-static bool read_handler(struct vcpu *vcpu, const struct gate *g, uint32_t ext, struct descriptor *cs, unsigned *cpl)
+static bool read_handler(struct vcpu *vcpu, const struct gate *g, uint32_t ext,
+                         struct descriptor *cs, unsigned *cpl)
 {
     unsigned now = vcpu->arch.cpl;
     if (selector_is_null(g->sel))
@@ -164,8 +172,9 @@ static uint64_t handler_flags(const struct vcpu *vcpu, const struct gate *g)
 static bool deliver_long(struct vcpu *vcpu, const struct event_delivery *e, const struct gate *g)
 {
     const struct cpu *cpu = &vcpu->arch;
-    const uint64_t frame[6] = {cpu->seg_sel[SEG_SS], cpu->gpr[REG_RSP], flags_image(vcpu, e),
-                               cpu->seg_sel[SEG_CS], e->rip, e->error_code};
+    const uint64_t frame[6] = {
+        cpu->seg_sel[SEG_SS], cpu->gpr[REG_RSP], flags_image(vcpu, e), cpu->seg_sel[SEG_CS], e->rip,
+        e->error_code};
     uint64_t flags = handler_flags(vcpu, g), rsp = cpu->gpr[REG_RSP];
     uint32_t ext = ext_bit(e);
     struct descriptor cs;
@@ -187,7 +196,8 @@ static bool deliver_long(struct vcpu *vcpu, const struct event_delivery *e, cons
 }
 
 /* The legacy frame into v, first pushed first; how many values. */
-static unsigned build_frame(struct vcpu *vcpu, const struct event_delivery *e, bool is_inner, uint64_t *v)
+static unsigned build_frame(struct vcpu *vcpu, const struct event_delivery *e, bool is_inner,
+                            uint64_t *v)
 {
     const struct cpu *cpu = &vcpu->arch;
     unsigned n = 0;
@@ -217,7 +227,8 @@ static void null_data_segments(struct vcpu *vcpu)
     segment_commit_null(vcpu, SEG_ES, 0, 0);
 }
 
-/* SDM Vol. 2A, "INT n": INTER-PRIVILEGE-LEVEL, INTRA-PRIVILEGE-LEVEL and INTERRUPT-FROM-VIRTUAL-8086-MODE. */
+/* SDM Vol. 2A, "INT n": INTER-PRIVILEGE-LEVEL, INTRA-PRIVILEGE-LEVEL and
+ * INTERRUPT-FROM-VIRTUAL-8086-MODE. */
 static bool deliver_legacy(struct vcpu *vcpu, const struct event_delivery *e, const struct gate *g)
 {
     uint64_t flags = handler_flags(vcpu, g), frame[10];

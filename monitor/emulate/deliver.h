@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One attempt at delivering an event through the IVT or IDT (SDM Vol. 3A, "Interrupt and Exception Handling"). Called by
- * monitor/reflect, which decides what a failure means, and by the emulators of INT n, INT3, INTO, INT1.
+ * One attempt at delivering an event through the IVT or IDT (SDM Vol. 3A, "Interrupt and Exception
+ * Handling"). Called by monitor/reflect, which decides what a failure means, and by the emulators
+ * of INT n, INT3, INTO, INT1.
  */
 #pragma once
 
@@ -26,8 +27,9 @@ struct event_delivery {
 };
 
 /*
- * Deliver: frame pushed, CS:RIP, SS:rSP, CPL and flags changed, cpu_update_mode called; int_shadow cleared. Flags are taken and
- * left as flags_get / flags_set have them. False: run.fault holds what went wrong, with its EXT bit; nothing changed but
- * accessed bits (and all of it after the commit point of a task switch, as the manual has it).
+ * Deliver: frame pushed, CS:RIP, SS:rSP, CPL and flags changed, cpu_update_mode called; int_shadow
+ * cleared. Flags are taken and left as flags_get / flags_set have them. False: run.fault holds what
+ * went wrong, with its EXT bit; nothing changed but accessed bits (and all of it after the commit
+ * point of a task switch, as the manual has it).
  */
 bool event_deliver(struct vcpu *vcpu, const struct event_delivery *e);

@@ -30,7 +30,8 @@ enum lookup descriptor_lookup(struct vcpu *vcpu, uint16_t sel, struct descriptor
     return LOOKUP_OK;
 }
 
-bool descriptor_fetch(struct vcpu *vcpu, uint16_t sel, unsigned vector, uint32_t ext, struct descriptor *d)
+bool descriptor_fetch(struct vcpu *vcpu, uint16_t sel, unsigned vector, uint32_t ext,
+                      struct descriptor *d)
 {
     enum lookup found = descriptor_lookup(vcpu, sel, d);
     if (found == LOOKUP_OUTSIDE)
@@ -112,8 +113,8 @@ void segment_load_plain(struct vcpu *vcpu, unsigned seg, uint16_t sel)
     }
 }
 
-bool segment_check_stack(struct vcpu *vcpu, uint16_t sel, unsigned cpl, unsigned wrong, uint32_t ext,
-                         struct descriptor *d)
+bool segment_check_stack(struct vcpu *vcpu, uint16_t sel, unsigned cpl, unsigned wrong,
+                         uint32_t ext, struct descriptor *d)
 {
     if (!descriptor_fetch(vcpu, sel, wrong, ext, d))
         return false;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Segment descriptors and gates in the GDT and LDT, and the loading of segment registers: the checks of SDM Vol. 3A,
- * "Protection", once. Used by segments.c, far.c, interrupts.c, deliver.c and task_switch.c. Commits to arch only in the
- * segment_* functions; callers then call cpu_update_mode.
+ * Segment descriptors and gates in the GDT and LDT, and the loading of segment registers: the
+ * checks of SDM Vol. 3A, "Protection", once. Used by segments.c, far.c, interrupts.c, deliver.c and
+ * task_switch.c. Commits to arch only in the segment_* functions; callers then call
+ * cpu_update_mode.
  */
 #pragma once
 
@@ -84,15 +85,18 @@ ALWAYS_INLINE uint64_t gate_offset(const struct descriptor *d)
 
 enum lookup { LOOKUP_OK, LOOKUP_OUTSIDE, LOOKUP_FAULT };
 
-/* Read the descriptor of sel (not null). OUTSIDE: beyond its table or no LDT; FAULT: run.fault is #PF. */
+/* Read the descriptor of sel (not null). OUTSIDE: beyond its table or no LDT; FAULT: run.fault is
+ * #PF. */
 enum lookup descriptor_lookup(struct vcpu *vcpu, uint16_t sel, struct descriptor *d);
 
 /* As descriptor_lookup; outside the table is #vector(sel) with EXT. False: run.fault. */
-bool descriptor_fetch(struct vcpu *vcpu, uint16_t sel, unsigned vector, uint32_t ext, struct descriptor *d);
+bool descriptor_fetch(struct vcpu *vcpu, uint16_t sel, unsigned vector, uint32_t ext,
+                      struct descriptor *d);
 
 /*
- * IA-32e mode: system descriptors are 16 bytes (SDM Vol. 3A, "System-Descriptor Types"). Read the second half into d; elsewhere
- * nothing. False: run.fault, #vector(sel) if it is beyond the table or its type field is not 0.
+ * IA-32e mode: system descriptors are 16 bytes (SDM Vol. 3A, "System-Descriptor Types"). Read the
+ * second half into d; elsewhere nothing. False: run.fault, #vector(sel) if it is beyond the table
+ * or its type field is not 0.
  */
 bool descriptor_extend(struct vcpu *vcpu, struct descriptor *d, unsigned vector, uint32_t ext);
 
@@ -113,20 +117,24 @@ void segment_commit(struct vcpu *vcpu, unsigned seg, uint16_t sel, const struct 
 /* A null selector in ES, DS, FS, GS, LDTR (and SS in 64-bit mode: the cache keeps dpl). */
 void segment_commit_null(struct vcpu *vcpu, unsigned seg, uint16_t sel, unsigned dpl);
 
-/* Real and virtual-8086 mode: base is sel << 4. Limit and D/B stay in real mode, as hardware leaves them. */
+/* Real and virtual-8086 mode: base is sel << 4. Limit and D/B stay in real mode, as hardware leaves
+ * them. */
 void segment_load_plain(struct vcpu *vcpu, unsigned seg, uint16_t sel);
 
-/* Load ES, SS, DS, FS or GS as MOV does, in any mode. False: run.fault, nothing changed but an accessed bit. */
+/* Load ES, SS, DS, FS or GS as MOV does, in any mode. False: run.fault, nothing changed but an
+ * accessed bit. */
 bool segment_load(struct vcpu *vcpu, unsigned seg, uint16_t sel);
 
 /*
- * Check a stack segment for code at cpl: RPL and DPL equal cpl, writable data, present (#SS). wrong: the vector of all other
- * failures (#GP or #TS). d is read and its accessed bit set. sel is not null.
+ * Check a stack segment for code at cpl: RPL and DPL equal cpl, writable data, present (#SS).
+ * wrong: the vector of all other failures (#GP or #TS). d is read and its accessed bit set. sel is
+ * not null.
  */
-bool segment_check_stack(struct vcpu *vcpu, uint16_t sel, unsigned cpl, unsigned wrong, uint32_t ext,
-                         struct descriptor *d);
+bool segment_check_stack(struct vcpu *vcpu, uint16_t sel, unsigned cpl, unsigned wrong,
+                         uint32_t ext, struct descriptor *d);
 
-/* After a return to less privilege: null the data segments that cpl may not keep (SDM Vol. 2B, "RET"). */
+/* After a return to less privilege: null the data segments that cpl may not keep (SDM Vol. 2B,
+ * "RET"). */
 void segments_drop_privileged(struct vcpu *vcpu, unsigned cpl);
 
 /* The base of FS or GS changed and nothing else: refresh what the engine caches of it. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the emulators of sensitive instructions share: the face of the monitor they call back into, and the handful of
- * predicates and endings every one of them uses. Included by monitor/emulate, monitor/reflect.c and by the monitor core,
- * which fills struct emulate_host. Owns nothing; an emulator never knows a device.
+ * What the emulators of sensitive instructions share: the face of the monitor they call back into,
+ * and the handful of predicates and endings every one of them uses. Included by monitor/emulate,
+ * monitor/reflect.c and by the monitor core, which fills struct emulate_host. Owns nothing; an
+ * emulator never knows a device.
  */
 #pragma once
 
@@ -13,24 +14,28 @@
 struct cpu_model;
 
 /*
- * The rest of the monitor, as an emulator sees it. run.owner points to the monitor's struct of the vCPU, whose first member
- * is a `const struct emulate_host *`. No member is NULL. A member that makes an interrupt deliverable or moves a deadline calls
- * cpu_request_break itself.
+ * The rest of the monitor, as an emulator sees it. run.owner points to the monitor's struct of the
+ * vCPU, whose first member is a `const struct emulate_host *`. No member is NULL. A member that
+ * makes an interrupt deliverable or moves a deadline calls cpu_request_break itself.
  */
 struct emulate_host {
-    uint32_t (*port_read)(struct vcpu *vcpu, uint16_t port, unsigned width);          /* width 1, 2 or 4 bytes */
+    uint32_t (*port_read)(struct vcpu *vcpu, uint16_t port,
+                          unsigned width); /* width 1, 2 or 4 bytes */
     void (*port_write)(struct vcpu *vcpu, uint16_t port, unsigned width, uint32_t v); /* the same */
-    uint64_t (*tsc_base)(struct vcpu *vcpu);            /* vtime now in TSC ticks; the TSC is this + arch.tsc_offset */
-    void (*tsc_changed)(struct vcpu *vcpu);             /* arch.tsc_offset was written */
-    uint64_t (*cr8_read)(struct vcpu *vcpu);            /* 0..15 */
-    void (*cr8_write)(struct vcpu *vcpu, uint64_t v);   /* 0..15 */
-    bool (*apic_msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *v); /* 1Bh, 6E0h, 800h-8FFh; false: #GP(0) */
+    uint64_t (*tsc_base)(
+        struct vcpu *vcpu); /* vtime now in TSC ticks; the TSC is this + arch.tsc_offset */
+    void (*tsc_changed)(struct vcpu *vcpu);           /* arch.tsc_offset was written */
+    uint64_t (*cr8_read)(struct vcpu *vcpu);          /* 0..15 */
+    void (*cr8_write)(struct vcpu *vcpu, uint64_t v); /* 0..15 */
+    bool (*apic_msr_read)(struct vcpu *vcpu, uint32_t msr,
+                          uint64_t *v); /* 1Bh, 6E0h, 800h-8FFh; false: #GP(0) */
     bool (*apic_msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t v); /* the same */
-    uint32_t (*apic_id)(struct vcpu *vcpu);             /* initial x2APIC ID, for CPUID */
-    void (*kvmclock_write)(struct vcpu *vcpu, uint32_t msr); /* arch.kvm_wall_clock or kvm_system_time was written */
-    uint64_t (*entropy)(struct vcpu *vcpu);             /* from the machine's seeded generator */
-    bool (*pause)(struct vcpu *vcpu);                   /* PAUSE: true if the turn is to end now */
-    void (*cache_flush)(struct vcpu *vcpu);             /* INVD, WBINVD */
+    uint32_t (*apic_id)(struct vcpu *vcpu); /* initial x2APIC ID, for CPUID */
+    void (*kvmclock_write)(struct vcpu *vcpu,
+                           uint32_t msr);   /* arch.kvm_wall_clock or kvm_system_time was written */
+    uint64_t (*entropy)(struct vcpu *vcpu); /* from the machine's seeded generator */
+    bool (*pause)(struct vcpu *vcpu);       /* PAUSE: true if the turn is to end now */
+    void (*cache_flush)(struct vcpu *vcpu); /* INVD, WBINVD */
     const struct cpu_model *(*model)(struct vcpu *vcpu); /* what CPUID says */
 };
 
@@ -40,7 +45,8 @@ ALWAYS_INLINE const struct emulate_host *emulate_host(const struct vcpu *vcpu)
 }
 
 /* Every emulator of emulators.def: emulate_popf ... The contract of exec is in cpu/vcpu.h. */
-#define EMULATOR(op, function, reason) enum sens_result emulate_##function(struct vcpu *vcpu, const struct insn *in);
+#define EMULATOR(op, function, reason)                                                             \
+    enum sens_result emulate_##function(struct vcpu *vcpu, const struct insn *in);
 #include "monitor/emulate/emulators.def"
 #undef EMULATOR
 
@@ -104,7 +110,8 @@ ALWAYS_INLINE enum sens_result next_or_fault(bool ok)
     return ok ? SENS_NEXT : SENS_FAULT;
 }
 
-/* The instruction completed; end the block only if its mode word is no longer the one the block was decoded for. */
+/* The instruction completed; end the block only if its mode word is no longer the one the block was
+ * decoded for. */
 ALWAYS_INLINE enum sens_result next_unless_mode_changed(const struct vcpu *v, uint32_t old_mode)
 {
     return v->run.mode == old_mode ? SENS_NEXT : SENS_END;
@@ -122,7 +129,9 @@ ALWAYS_INLINE void gpr_set32(struct vcpu *v, unsigned reg, uint64_t value)
 ALWAYS_INLINE void gpr_set(struct vcpu *v, unsigned reg, unsigned size, uint64_t value)
 {
     uint64_t *r = &v->arch.gpr[reg];
-    *r = size == 2 ? (*r & ~UINT64_C(0xffff)) | (uint16_t)value : size == 4 ? (uint32_t)value : value;
+    *r = size == 2   ? (*r & ~UINT64_C(0xffff)) | (uint16_t)value
+         : size == 4 ? (uint32_t)value
+                     : value;
 }
 
 ALWAYS_INLINE uint64_t gpr_pair(const struct vcpu *v)

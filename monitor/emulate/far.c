@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Far CALL, JMP and RET: code segments, call gates, task gates and TSSs (SDM Vol. 3A, "Protection"; Vol. 2, "CALL", "JMP", "RET"). */
+/* Far CALL, JMP and RET: code segments, call gates, task gates and TSSs (SDM Vol. 3A, "Protection";
+ * Vol. 2, "CALL", "JMP", "RET"). */
 #include "base/endian.h"
 #include "monitor/emulate/task_switch.h"
 #include "monitor/emulate/transfer.h"
@@ -62,7 +63,8 @@ static enum sens_result transfer_plain(struct vcpu *vcpu, const struct far_trans
 
 /* ---- code segments ---- */
 
-static enum sens_result transfer_code(struct vcpu *vcpu, const struct far_transfer *t, struct descriptor *cs)
+static enum sens_result transfer_code(struct vcpu *vcpu, const struct far_transfer *t,
+                                      struct descriptor *cs)
 {
     unsigned cpl = vcpu->arch.cpl, rpl = t->sel & 3u, dpl = attr_dpl(cs->attr);
     bool ok = attr_is_conforming(cs->attr) ? dpl <= cpl : rpl <= cpl && dpl == cpl;
@@ -86,7 +88,8 @@ static enum sens_result transfer_code(struct vcpu *vcpu, const struct far_transf
 /* ---- call gates ---- */
 
 /* The code segment a call gate names. */
-static bool read_gate_code(struct vcpu *vcpu, const struct far_transfer *t, uint16_t sel, struct descriptor *cs)
+static bool read_gate_code(struct vcpu *vcpu, const struct far_transfer *t, uint16_t sel,
+                           struct descriptor *cs)
 {
     unsigned cpl = vcpu->arch.cpl;
     if (selector_is_null(sel))
@@ -107,7 +110,8 @@ static bool read_gate_code(struct vcpu *vcpu, const struct far_transfer *t, uint
 static bool call_inner_long(struct vcpu *vcpu, unsigned cpl)
 {
     const struct cpu *cpu = &vcpu->arch;
-    const uint64_t frame[4] = {cpu->seg_sel[SEG_SS], cpu->gpr[REG_RSP], cpu->seg_sel[SEG_CS], vcpu->run.next_rip};
+    const uint64_t frame[4] = {cpu->seg_sel[SEG_SS], cpu->gpr[REG_RSP], cpu->seg_sel[SEG_CS],
+                               vcpu->run.next_rip};
     uint64_t rsp;
     if (!transfer_inner_rsp(vcpu, cpl, 0, 0, &rsp))
         return false;
@@ -120,7 +124,8 @@ static bool call_inner_long(struct vcpu *vcpu, unsigned cpl)
 }
 
 /* MORE-PRIVILEGE with a 16 or 32-bit gate: SS, SP, the parameters, CS, IP on the inner stack. */
-static bool call_inner(struct vcpu *vcpu, const struct descriptor *gate, unsigned cpl, unsigned size)
+static bool call_inner(struct vcpu *vcpu, const struct descriptor *gate, unsigned cpl,
+                       unsigned size)
 {
     const struct cpu *cpu = &vcpu->arch;
     unsigned count = gate->raw >> 32 & 31;
@@ -145,13 +150,15 @@ static bool call_inner(struct vcpu *vcpu, const struct descriptor *gate, unsigne
     return true;
 }
 
-static enum sens_result transfer_call_gate(struct vcpu *vcpu, const struct far_transfer *t, struct descriptor *gate)
+static enum sens_result transfer_call_gate(struct vcpu *vcpu, const struct far_transfer *t,
+                                           struct descriptor *gate)
 {
     bool is_16 = attr_system_type(gate->attr) == TYPE_CALL16, is_long = is_long_mode(vcpu);
     uint64_t rip = is_16 ? gate_offset(gate) & 0xffff : gate_offset(gate);
     unsigned size = is_long ? 8 : is_16 ? 2 : 4;
     struct descriptor cs;
-    if (!read_gate_code(vcpu, t, gate_selector(gate), &cs) || !transfer_check_rip(vcpu, &cs, rip, 0))
+    if (!read_gate_code(vcpu, t, gate_selector(gate), &cs) ||
+        !transfer_check_rip(vcpu, &cs, rip, 0))
         return SENS_FAULT;
     unsigned dpl = attr_dpl(cs.attr), cpl = vcpu->arch.cpl;
     if (t->is_call && !attr_is_conforming(cs.attr) && dpl < cpl) {
@@ -182,11 +189,13 @@ static enum sens_result transfer_task(struct vcpu *vcpu, const struct far_transf
 }
 
 /* A gate or TSS as the destination: DPL against CPL and RPL, then by type. */
-static enum sens_result transfer_system(struct vcpu *vcpu, const struct far_transfer *t, struct descriptor *d)
+static enum sens_result transfer_system(struct vcpu *vcpu, const struct far_transfer *t,
+                                        struct descriptor *d)
 {
     unsigned type = attr_system_type(d->attr), dpl = attr_dpl(d->attr);
     bool is_long = is_long_mode(vcpu);
-    bool is_gate = type == TYPE_CALL32 || (!is_long && (type == TYPE_CALL16 || type == TYPE_TASK_GATE));
+    bool is_gate =
+        type == TYPE_CALL32 || (!is_long && (type == TYPE_CALL16 || type == TYPE_TASK_GATE));
     bool is_tss = !is_long && (type == TYPE_TSS32 || type == TYPE_TSS16);
     if (!(is_gate || is_tss) || dpl < vcpu->arch.cpl || dpl < (t->sel & 3u))
         return fail_code(vcpu, EXC_GP, selector_error(t->sel, 0));
@@ -233,7 +242,8 @@ enum sens_result emulate_jmp_far(struct vcpu *vcpu, const struct insn *in)
 
 /* ---- RET ---- */
 
-static enum sens_result ret_plain(struct vcpu *vcpu, struct stack *s, unsigned size, unsigned release, const uint64_t *v)
+static enum sens_result ret_plain(struct vcpu *vcpu, struct stack *s, unsigned size,
+                                  unsigned release, const uint64_t *v)
 {
     if (v[0] > vcpu->arch.seg_limit[SEG_CS])
         return fail_gp0(vcpu);
@@ -244,16 +254,18 @@ static enum sens_result ret_plain(struct vcpu *vcpu, struct stack *s, unsigned s
     return finish(vcpu);
 }
 
-/* RETURN-TO-OUTER-PRIVILEGE-LEVEL: SS:rSP from above the parameters; the parameters are released on that stack too. */
-static enum sens_result ret_outer(struct vcpu *vcpu, const struct stack *s, unsigned size, unsigned release,
-                                  const struct descriptor *cs, uint64_t rip)
+/* RETURN-TO-OUTER-PRIVILEGE-LEVEL: SS:rSP from above the parameters; the parameters are released on
+ * that stack too. */
+static enum sens_result ret_outer(struct vcpu *vcpu, const struct stack *s, unsigned size,
+                                  unsigned release, const struct descriptor *cs, uint64_t rip)
 {
     unsigned rpl = cs->sel & 3u;
     struct descriptor ss;
     uint64_t v[2];
     bool is_null;
     if (!stack_read_frame(vcpu, s, 2 * size + release, v, 2, size) ||
-        !transfer_check_return_stack(vcpu, (uint16_t)v[1], rpl, transfer_is_code64(vcpu, cs), &ss, &is_null) ||
+        !transfer_check_return_stack(vcpu, (uint16_t)v[1], rpl, transfer_is_code64(vcpu, cs), &ss,
+                                     &is_null) ||
         !transfer_check_rip(vcpu, cs, rip, 0))
         return SENS_FAULT;
     if (is_null)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The flags that belong to the system: PUSHF POPF CLI STI CLAC STAC (SDM Vol. 1, "EFLAGS Register"). */
+/* The flags that belong to the system: PUSHF POPF CLI STI CLAC STAC (SDM Vol. 1, "EFLAGS
+ * Register"). */
 #include "monitor/emulate/emulate.h"
 
 /* Status flags and the others anybody may write. */
 #define FREE_FLAGS (F_OSZAPC | F_TF | F_DF | F_NT)
 
-/* Commit new flags. What depends on TF and AC is recomputed; IF set newly may make an interrupt deliverable. */
+/* Commit new flags. What depends on TF and AC is recomputed; IF set newly may make an interrupt
+ * deliverable. */
 static enum sens_result commit_flags(struct vcpu *vcpu, uint64_t old, uint64_t new)
 {
     flags_set(vcpu, new);
@@ -58,7 +60,8 @@ static enum sens_result popf_vme(struct vcpu *vcpu, const struct insn *in)
         vcpu->arch.gpr[REG_RSP] = rsp;
         return fail_gp0(vcpu);
     }
-    uint64_t new = (old & ~(uint64_t)(FREE_FLAGS | F_VIF)) | (v & FREE_FLAGS) | (v & F_IF ? F_VIF : 0);
+    uint64_t new =
+        (old & ~(uint64_t)(FREE_FLAGS | F_VIF)) | (v & FREE_FLAGS) | (v & F_IF ? F_VIF : 0);
     return commit_flags(vcpu, old, new);
 }
 
@@ -97,7 +100,8 @@ enum sens_result emulate_cli(struct vcpu *vcpu, const struct insn *in)
     return SENS_NEXT;
 }
 
-/* STI.  SDM Vol. 2B, "STI - Set Interrupt Flag": events wait for the end of the next instruction if IF was clear. */
+/* STI.  SDM Vol. 2B, "STI - Set Interrupt Flag": events wait for the end of the next instruction if
+ * IF was clear. */
 enum sens_result emulate_sti(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;
@@ -115,7 +119,8 @@ enum sens_result emulate_sti(struct vcpu *vcpu, const struct insn *in)
     return SENS_END;
 }
 
-/* CLAC and STAC: #UD, not #GP, at CPL > 0. In ring 0 AC is in no mode word: only the view of memory changes. */
+/* CLAC and STAC: #UD, not #GP, at CPL > 0. In ring 0 AC is in no mode word: only the view of memory
+ * changes. */
 static enum sens_result write_ac(struct vcpu *vcpu, bool ac)
 {
     if (vcpu->arch.cpl != 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* VMCALL and VMMCALL. With the KVM leaf in CPUID they are KVM's hypercalls, of which none is offered yet. */
+/* VMCALL and VMMCALL. With the KVM leaf in CPUID they are KVM's hypercalls, of which none is
+ * offered yet. */
 #include "cpu/cpuid.h"
 #include "monitor/emulate/emulate.h"
 

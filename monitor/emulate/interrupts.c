@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Software interrupts and what stops or idles a processor: INT n INT3 INTO INT1, HLT PAUSE MONITOR MWAIT, #UD. */
+/* Software interrupts and what stops or idles a processor: INT n INT3 INTO INT1, HLT PAUSE MONITOR
+ * MWAIT, #UD. */
 #include "monitor/emulate/deliver.h"
 
 /*
- * Deliver e at the next instruction's RIP. A fault on the way belongs to this instruction, whose RIP stays. A task gate has
- * moved RIP to the new task's by then.
+ * Deliver e at the next instruction's RIP. A fault on the way belongs to this instruction, whose
+ * RIP stays. A task gate has moved RIP to the new task's by then.
  */
 static enum sens_result deliver_software(struct vcpu *vcpu, struct event_delivery e)
 {
@@ -72,7 +73,8 @@ enum sens_result emulate_monitor(struct vcpu *vcpu, const struct insn *in)
     return next_or_fault(seg_read(vcpu, seg, ea, &ignored, 1));
 }
 
-/* MWAIT.  SDM Vol. 2B, "MWAIT": waking is allowed for implementation-dependent reasons, so it is a PAUSE. */
+/* MWAIT.  SDM Vol. 2B, "MWAIT": waking is allowed for implementation-dependent reasons, so it is a
+ * PAUSE. */
 enum sens_result emulate_mwait(struct vcpu *vcpu, const struct insn *in)
 {
     if (vcpu->arch.cpl != 0)

@@ -4,7 +4,8 @@
 #include "cpu/debug.h"
 #include "monitor/emulate/descriptor.h"
 
-/* The I/O permission bitmap of the current TSS: every bit of the access is clear. False: run.fault. */
+/* The I/O permission bitmap of the current TSS: every bit of the access is clear. False: run.fault.
+ */
 static bool bitmap_allows(struct vcpu *vcpu, uint16_t port, unsigned width)
 {
     const struct cpu *cpu = &vcpu->arch;
@@ -24,7 +25,8 @@ static bool bitmap_allows(struct vcpu *vcpu, uint16_t port, unsigned width)
     return true;
 }
 
-/* SDM Vol. 1, "I/O Privilege Level": CPL <= IOPL, or the bitmap; virtual-8086 mode always asks the bitmap. */
+/* SDM Vol. 1, "I/O Privilege Level": CPL <= IOPL, or the bitmap; virtual-8086 mode always asks the
+ * bitmap. */
 static bool may_access(struct vcpu *vcpu, uint16_t port, unsigned width)
 {
     if (likely(!is_protected(vcpu) || (!is_vm86(vcpu) && vcpu->arch.cpl <= iopl(vcpu))))
@@ -59,7 +61,8 @@ static void port_write(struct vcpu *vcpu, uint16_t port, unsigned width, uint32_
 
 static uint16_t port_of(const struct vcpu *vcpu, const struct insn *in, unsigned operand)
 {
-    return in->operands[operand].kind == OPND_IMM ? (uint16_t)(in->imm & 0xff) : (uint16_t)vcpu->arch.gpr[REG_RDX];
+    return in->operands[operand].kind == OPND_IMM ? (uint16_t)(in->imm & 0xff)
+                                                  : (uint16_t)vcpu->arch.gpr[REG_RDX];
 }
 
 /* IN.  SDM Vol. 2A, "IN - Input from Port". */
@@ -127,7 +130,8 @@ enum sens_result emulate_ins(struct vcpu *vcpu, const struct insn *in)
     if (is_finished(vcpu, in))
         return SENS_NEXT;
     if (!may_access(vcpu, port, width) ||
-        !seg_linear(vcpu, SEG_ES, vcpu->arch.gpr[REG_RDI] & address_mask(in), width, ACCESS_WRITE, &la) ||
+        !seg_linear(vcpu, SEG_ES, vcpu->arch.gpr[REG_RDI] & address_mask(in), width, ACCESS_WRITE,
+                    &la) ||
         !mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, width, ACCESS_WRITE, fault))
         return SENS_FAULT;
     le_store(b, port_read(vcpu, port, width), width);

@@ -5,7 +5,17 @@
 
 #define ANY_CPL_FLAGS (F_OSZAPC | F_TF | F_DF | F_NT | F_RF | F_AC | F_ID)
 
-enum { FRAME_IP, FRAME_CS, FRAME_FLAGS, FRAME_SP, FRAME_SS, FRAME_ES, FRAME_DS, FRAME_FS, FRAME_GS };
+enum {
+    FRAME_IP,
+    FRAME_CS,
+    FRAME_FLAGS,
+    FRAME_SP,
+    FRAME_SS,
+    FRAME_ES,
+    FRAME_DS,
+    FRAME_FS,
+    FRAME_GS
+};
 
 static uint64_t operand_mask(const struct insn *in)
 {
@@ -22,7 +32,8 @@ static enum sens_result finish(struct vcpu *vcpu, uint64_t flags)
 
 /* ---- real and virtual-8086 mode ---- */
 
-static enum sens_result iret_plain(struct vcpu *vcpu, const struct insn *in, uint64_t mask, bool is_vme)
+static enum sens_result iret_plain(struct vcpu *vcpu, const struct insn *in, uint64_t mask,
+                                   bool is_vme)
 {
     uint64_t old = flags_get(vcpu), v[3];
     struct stack s = stack_current(vcpu);
@@ -103,15 +114,16 @@ static enum sens_result return_inner(struct vcpu *vcpu, struct stack *s, const s
 }
 
 /* To less privilege, and always in 64-bit mode: SS:rSP is popped too. */
-static enum sens_result return_with_stack(struct vcpu *vcpu, const struct insn *in, const struct descriptor *cs,
-                                          const uint64_t *v)
+static enum sens_result return_with_stack(struct vcpu *vcpu, const struct insn *in,
+                                          const struct descriptor *cs, const uint64_t *v)
 {
     uint64_t mask = protected_mask(vcpu, in), old = flags_get(vcpu);
     unsigned rpl = v[FRAME_CS] & 3, cpl = vcpu->arch.cpl;
     uint16_t ss_sel = (uint16_t)v[FRAME_SS];
     struct descriptor ss;
     bool is_null;
-    if (!transfer_check_return_stack(vcpu, ss_sel, rpl, transfer_is_code64(vcpu, cs), &ss, &is_null) ||
+    if (!transfer_check_return_stack(vcpu, ss_sel, rpl, transfer_is_code64(vcpu, cs), &ss,
+                                     &is_null) ||
         !transfer_check_rip(vcpu, cs, v[FRAME_IP], 0))
         return SENS_FAULT;
     if (is_null)

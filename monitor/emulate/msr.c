@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* RDMSR and WRMSR from cpu/msr.def. The functions of a row answer false for #GP(0) and then have changed nothing. */
+/* RDMSR and WRMSR from cpu/msr.def. The functions of a row answer false for #GP(0) and then have
+ * changed nothing. */
 #include "cpu/cpuid.h"
 #include "monitor/emulate/descriptor.h"
 
@@ -31,7 +32,8 @@ static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
     return true;
 }
 
-/* SDM Vol. 3B, "IA32_TSC_ADJUST MSR": a write to either register moves the other by the same amount. */
+/* SDM Vol. 3B, "IA32_TSC_ADJUST MSR": a write to either register moves the other by the same
+ * amount. */
 static void shift_tsc(struct vcpu *vcpu, uint64_t by)
 {
     vcpu->arch.tsc_offset += by;
@@ -108,7 +110,8 @@ static bool write_apic(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 
 /* ---- identification and speculation ---- */
 
-/* PLATFORM_INFO: the maximum non-turbo ratio, in units of 100 MHz. CPUID faulting (bit 31) is not offered. */
+/* PLATFORM_INFO: the maximum non-turbo ratio, in units of 100 MHz. CPUID faulting (bit 31) is not
+ * offered. */
 static bool read_platform_info(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     (void)msr;
@@ -117,17 +120,18 @@ static bool read_platform_info(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 }
 
 /*
- * IA32_ARCH_CAPABILITIES: none of the known speculation flaws (there is no speculation), so that no guest pays for
- * mitigations: RDCL_NO IBRS_ALL SKIP_L1DFL_VMENTRY SSB_NO MDS_NO PSCHANGE_MC_NO TAA_NO SBDR_SSDP_NO FBSDP_NO PSDP_NO BHI_NO PBRSB_NO GDS_NO
- * RFDS_NO ITS_NO. IBRS_ALL needs IA32_SPEC_CTRL, which CPUID's spec-ctrl offers; and BHI_DIS_S in it is what some kernels look for
+ * IA32_ARCH_CAPABILITIES: none of the known speculation flaws (there is no speculation), so that no
+ * guest pays for mitigations: RDCL_NO IBRS_ALL SKIP_L1DFL_VMENTRY SSB_NO MDS_NO PSCHANGE_MC_NO
+ * TAA_NO SBDR_SSDP_NO FBSDP_NO PSDP_NO BHI_NO PBRSB_NO GDS_NO RFDS_NO ITS_NO. IBRS_ALL needs
+ * IA32_SPEC_CTRL, which CPUID's spec-ctrl offers; and BHI_DIS_S in it is what some kernels look for
  * instead of BHI_NO before they clear branch history in software.
  */
 static bool read_arch_capabilities(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     const struct cpu_model *m = model_of(vcpu);
     (void)msr;
-    *v = BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) |
-         BIT(27) | BIT(62);
+    *v = BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) |
+         BIT(20) | BIT(24) | BIT(26) | BIT(27) | BIT(62);
     if (cpu_model_has(m, CPUID_7_EDX, 26))
         *v |= BIT(1);
     return cpu_model_has(m, CPUID_7_EDX, 29);
@@ -164,8 +168,10 @@ static bool write_pred_cmd(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 
 /* Bits 11 and 12: no branch-trace storage, no precise event sampling. */
 #define MISC_ENABLE_FIXED (BIT(11) | BIT(12))
-/* Fast strings, thermal control, performance monitoring, SpeedStep, MONITOR, CPUID limit, XD disable, and their kin. */
-#define MISC_ENABLE_WRITABLE (BIT(0) | BIT(3) | BIT(7) | BIT(16) | BIT(18) | BIT(22) | BIT(23) | BIT(34) | BIT(38))
+/* Fast strings, thermal control, performance monitoring, SpeedStep, MONITOR, CPUID limit, XD
+ * disable, and their kin. */
+#define MISC_ENABLE_WRITABLE                                                                       \
+    (BIT(0) | BIT(3) | BIT(7) | BIT(16) | BIT(18) | BIT(22) | BIT(23) | BIT(34) | BIT(38))
 
 static bool read_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
@@ -298,7 +304,8 @@ static bool read_mc_bank(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
     return true;
 }
 
-/* CTL takes anything; STATUS, ADDR and MISC only 0 from software (SDM Vol. 3B, "IA32_MCi_STATUS MSRS"). */
+/* CTL takes anything; STATUS, ADDR and MISC only 0 from software (SDM Vol. 3B, "IA32_MCi_STATUS
+ * MSRS"). */
 static bool write_mc_bank(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
     if ((msr & 3) && v != 0)
@@ -316,7 +323,8 @@ static bool read_efer(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
     return cpu_model_efer(model_of(vcpu)) != 0;
 }
 
-/* LMA is the processor's; LME can't change while paging is on (SDM Vol. 3A, "Extended Feature Enable Register"). */
+/* LMA is the processor's; LME can't change while paging is on (SDM Vol. 3A, "Extended Feature
+ * Enable Register"). */
 static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
     struct cpu *cpu = &vcpu->arch;
@@ -375,29 +383,44 @@ static bool write_gs_base(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 enum msr_kind { MSR_KIND_FIELD, MSR_KIND_ADDRESS, MSR_KIND_CONST, MSR_KIND_CODE };
 
 struct msr_row {
-    const char *name;                                      /* the manual's */
-    uint32_t first, last;                                  /* numbers it stands for */
-    uint8_t kind;                                          /* enum msr_kind */
-    bool is_ignored;                                       /* CONST: writes do nothing; else #GP(0) */
-    size_t offset;                                         /* FIELD, ADDRESS: of the uint64_t in struct cpu */
-    uint64_t value;                                        /* CONST: what it reads as; FIELD: writable bits */
+    const char *name;     /* the manual's */
+    uint32_t first, last; /* numbers it stands for */
+    uint8_t kind;         /* enum msr_kind */
+    bool is_ignored;      /* CONST: writes do nothing; else #GP(0) */
+    size_t offset;        /* FIELD, ADDRESS: of the uint64_t in struct cpu */
+    uint64_t value;       /* CONST: what it reads as; FIELD: writable bits */
     bool (*read)(struct vcpu *, uint32_t msr, uint64_t *v); /* CODE */
     bool (*write)(struct vcpu *, uint32_t msr, uint64_t v); /* CODE */
 };
 
 static const struct msr_row rows[] = {
-#define MSR_FIELD(number, name_, field, writable)                                                        \
-    {.name = #name_, .first = (number), .last = (number), .kind = MSR_KIND_FIELD,                        \
-     .offset = offsetof(struct cpu, field), .value = (writable)},
-#define MSR_ADDRESS(number, name_, field)                                                                \
-    {.name = #name_, .first = (number), .last = (number), .kind = MSR_KIND_ADDRESS,                      \
+#define MSR_FIELD(number, name_, field, writable)                                                  \
+    {.name = #name_,                                                                               \
+     .first = (number),                                                                            \
+     .last = (number),                                                                             \
+     .kind = MSR_KIND_FIELD,                                                                       \
+     .offset = offsetof(struct cpu, field),                                                        \
+     .value = (writable)},
+#define MSR_ADDRESS(number, name_, field)                                                          \
+    {.name = #name_,                                                                               \
+     .first = (number),                                                                            \
+     .last = (number),                                                                             \
+     .kind = MSR_KIND_ADDRESS,                                                                     \
      .offset = offsetof(struct cpu, field)},
-#define MSR_CONST(number, name_, value_, on_write)                                                       \
-    {.name = #name_, .first = (number), .last = (number), .kind = MSR_KIND_CONST,                        \
-     .value = (value_), .is_ignored = (on_write)},
-#define MSR_BLOCK(first_, last_, name_, reader, writer)                                                 \
-    {.name = #name_, .first = (first_), .last = (last_), .kind = MSR_KIND_CODE,                          \
-     .read = read_##reader, .write = write_##writer},
+#define MSR_CONST(number, name_, value_, on_write)                                                 \
+    {.name = #name_,                                                                               \
+     .first = (number),                                                                            \
+     .last = (number),                                                                             \
+     .kind = MSR_KIND_CONST,                                                                       \
+     .value = (value_),                                                                            \
+     .is_ignored = (on_write)},
+#define MSR_BLOCK(first_, last_, name_, reader, writer)                                            \
+    {.name = #name_,                                                                               \
+     .first = (first_),                                                                            \
+     .last = (last_),                                                                              \
+     .kind = MSR_KIND_CODE,                                                                        \
+     .read = read_##reader,                                                                        \
+     .write = write_##writer},
 #define MSR_CODE(number, name_, reader, writer) MSR_BLOCK(number, number, name_, reader, writer)
 #include "cpu/msr.def"
 #undef MSR_FIELD
@@ -488,7 +511,8 @@ enum sens_result emulate_wrmsr(struct vcpu *vcpu, const struct insn *in)
         return fail_gp0(vcpu);
     trace_point(vcpu->run.trace, TRACE_msr_write, "cpu", msr, v, 0, 0);
     if (!msr_write(vcpu, msr, v)) {
-        guest_error(vcpu->run.trace, "cpu", "WRMSR to a register that does not exist, or of a reserved value");
+        guest_error(vcpu->run.trace, "cpu",
+                    "WRMSR to a register that does not exist, or of a reserved value");
         return fail_gp0(vcpu);
     }
     return msr == 0xc0000080 ? SENS_END : next_unless_mode_changed(vcpu, old_mode);

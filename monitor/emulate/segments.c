@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Segment registers and descriptor queries: MOV/PUSH/POP Sreg, LDS.., LAR LSL VERR VERW ARPL, FS and GS bases. */
+/* Segment registers and descriptor queries: MOV/PUSH/POP Sreg, LDS.., LAR LSL VERR VERW ARPL, FS
+ * and GS bases. */
 #include "base/endian.h"
 #include "monitor/emulate/descriptor.h"
 #include "monitor/emulate/stack.h"
@@ -34,8 +35,8 @@ enum sens_result emulate_mov_sreg(struct vcpu *vcpu, const struct insn *in)
 }
 
 /*
- * PUSH Sreg.  SDM Vol. 2B, "PUSH": with a 32-bit operand size "all recent Intel Core and Intel Atom processors perform a 16-bit
- * move, leaving the upper portion of the stack location unmodified".
+ * PUSH Sreg.  SDM Vol. 2B, "PUSH": with a 32-bit operand size "all recent Intel Core and Intel Atom
+ * processors perform a 16-bit move, leaving the upper portion of the stack location unmodified".
  */
 enum sens_result emulate_push_sreg(struct vcpu *vcpu, const struct insn *in)
 {
@@ -49,13 +50,15 @@ enum sens_result emulate_push_sreg(struct vcpu *vcpu, const struct insn *in)
     return SENS_NEXT;
 }
 
-/* POP Sreg.  SDM Vol. 2B, "POP": rSP moves only if the load succeeds, by the size of the old stack. */
+/* POP Sreg.  SDM Vol. 2B, "POP": rSP moves only if the load succeeds, by the size of the old stack.
+ */
 enum sens_result emulate_pop_sreg(struct vcpu *vcpu, const struct insn *in)
 {
     unsigned seg = in->operands[0].reg;
     struct stack s = stack_current(vcpu);
     uint64_t sel;
-    if (!stack_read_frame(vcpu, &s, 0, &sel, 1, in->opsize) || !segment_load(vcpu, seg, (uint16_t)sel))
+    if (!stack_read_frame(vcpu, &s, 0, &sel, 1, in->opsize) ||
+        !segment_load(vcpu, seg, (uint16_t)sel))
         return SENS_FAULT;
     s.sp += in->opsize;
     stack_commit(vcpu, &s);
@@ -84,7 +87,8 @@ enum sens_result emulate_load_far_pointer(struct vcpu *vcpu, const struct insn *
     unsigned seg = far_pointer_segment(in->op), size = in->opsize;
     uint32_t old_mode = vcpu->run.mode;
     uint8_t b[10];
-    if (!seg_read(vcpu, in->seg, insn_ea(vcpu, in), b, size + 2) || !segment_load(vcpu, seg, le16_load(b + size)))
+    if (!seg_read(vcpu, in->seg, insn_ea(vcpu, in), b, size + 2) ||
+        !segment_load(vcpu, seg, le16_load(b + size)))
         return SENS_FAULT;
     gpr_set(vcpu, in->operands[0].reg, size, le_load(b, size));
     cpu_update_mode(vcpu);
@@ -101,8 +105,10 @@ static void set_zf(struct vcpu *vcpu, bool zf)
 
 enum query { QUERY_NO, QUERY_YES, QUERY_FAULT };
 
-/* The descriptor that operand 1 (or 0) names, if it exists and the privilege checks of LAR, LSL, VERR, VERW let it be seen. */
-static enum query query_descriptor(struct vcpu *vcpu, const struct insn *in, unsigned operand, struct descriptor *d)
+/* The descriptor that operand 1 (or 0) names, if it exists and the privilege checks of LAR, LSL,
+ * VERR, VERW let it be seen. */
+static enum query query_descriptor(struct vcpu *vcpu, const struct insn *in, unsigned operand,
+                                   struct descriptor *d)
 {
     uint64_t v;
     if (has_plain_segments(vcpu)) {
@@ -122,7 +128,8 @@ static enum query query_descriptor(struct vcpu *vcpu, const struct insn *in, uns
     return is_visible ? QUERY_YES : QUERY_NO;
 }
 
-/* Bit t of the sets is set when system type t is valid (SDM Vol. 2A, "LAR", "LSL": table of types). */
+/* Bit t of the sets is set when system type t is valid (SDM Vol. 2A, "LAR", "LSL": table of types).
+ */
 static bool type_in(const struct vcpu *vcpu, uint32_t attr, uint32_t legacy, uint32_t long_mode)
 {
     uint32_t set = is_long_mode(vcpu) ? long_mode : legacy;
@@ -164,7 +171,8 @@ enum sens_result emulate_verr(struct vcpu *vcpu, const struct insn *in)
     enum query q = query_descriptor(vcpu, in, 0, &d);
     if (q == QUERY_FAULT)
         return SENS_FAULT;
-    set_zf(vcpu, q == QUERY_YES && (d.attr & ATTR_S) && (!(d.attr & ATTR_CODE) || (d.attr & ATTR_RW)));
+    set_zf(vcpu,
+           q == QUERY_YES && (d.attr & ATTR_S) && (!(d.attr & ATTR_CODE) || (d.attr & ATTR_RW)));
     return SENS_NEXT;
 }
 
@@ -195,7 +203,8 @@ enum sens_result emulate_arpl(struct vcpu *vcpu, const struct insn *in)
 
 /* ---- FS and GS bases ---- */
 
-/* RDFSBASE, RDGSBASE.  SDM Vol. 2B, "RDFSBASE/RDGSBASE": 64-bit mode only, which the table sees to. */
+/* RDFSBASE, RDGSBASE.  SDM Vol. 2B, "RDFSBASE/RDGSBASE": 64-bit mode only, which the table sees to.
+ */
 static enum sens_result read_base(struct vcpu *vcpu, const struct insn *in, unsigned seg)
 {
     if (!(vcpu->arch.cr4 & CR4_FSGSBASE))

@@ -22,8 +22,8 @@ struct stack stack_current(const struct vcpu *vcpu)
     };
 }
 
-struct stack stack_for(const struct vcpu *vcpu, const struct descriptor *ss, uint64_t sp, unsigned cpl,
-                       uint32_t error)
+struct stack stack_for(const struct vcpu *vcpu, const struct descriptor *ss, uint64_t sp,
+                       unsigned cpl, uint32_t error)
 {
     return (struct stack){
         .base = ss->base,
@@ -59,7 +59,8 @@ static bool is_within_limit(const struct stack *s, uint64_t off, unsigned len)
 
 static bool locate(struct vcpu *vcpu, const struct stack *s, uint64_t off, unsigned len, laddr *la)
 {
-    bool ok = s->is_64 ? is_canonical(off) && is_canonical(off + len - 1) : is_within_limit(s, off, len);
+    bool ok =
+        s->is_64 ? is_canonical(off) && is_canonical(off + len - 1) : is_within_limit(s, off, len);
     if (!ok)
         return raise_fault_code(vcpu, EXC_SS, s->error);
     *la = s->is_64 ? off : (uint32_t)(s->base + off);
@@ -81,8 +82,10 @@ static bool probe(struct vcpu *vcpu, const struct stack *s, laddr la, unsigned s
            mmu_translate(mmu, s->as, (la + size - 1) & mask, ACCESS_WRITE, &pa, &vcpu->run.fault);
 }
 
-/* A frame that wraps around the end of a 16-bit (or 32-bit) stack: element by element, probed first. */
-static bool push_wrapped(struct vcpu *vcpu, const struct stack *s, const uint64_t *v, unsigned n, unsigned size)
+/* A frame that wraps around the end of a 16-bit (or 32-bit) stack: element by element, probed
+ * first. */
+static bool push_wrapped(struct vcpu *vcpu, const struct stack *s, const uint64_t *v, unsigned n,
+                         unsigned size)
 {
     laddr la[STACK_FRAME_MAX];
     for (unsigned i = 0; i < n; i++) {
@@ -99,7 +102,8 @@ static bool push_wrapped(struct vcpu *vcpu, const struct stack *s, const uint64_
     return true;
 }
 
-bool stack_push_frame(struct vcpu *vcpu, struct stack *s, const uint64_t *v, unsigned n, unsigned size)
+bool stack_push_frame(struct vcpu *vcpu, struct stack *s, const uint64_t *v, unsigned n,
+                      unsigned size)
 {
     uint8_t b[STACK_FRAME_MAX * 8];
     unsigned total = n * size;
@@ -121,14 +125,16 @@ bool stack_push_frame(struct vcpu *vcpu, struct stack *s, const uint64_t *v, uns
     return true;
 }
 
-static bool read_at(struct vcpu *vcpu, const struct stack *s, uint64_t off, uint8_t *b, unsigned len)
+static bool read_at(struct vcpu *vcpu, const struct stack *s, uint64_t off, uint8_t *b,
+                    unsigned len)
 {
     laddr la;
     return locate(vcpu, s, off, len, &la) &&
            mmu_read_as(&vcpu->run.mmu, s->as, la, la_mask_of(s), b, len, &vcpu->run.fault);
 }
 
-bool stack_read_frame(struct vcpu *vcpu, const struct stack *s, unsigned skip, uint64_t *v, unsigned n, unsigned size)
+bool stack_read_frame(struct vcpu *vcpu, const struct stack *s, unsigned skip, uint64_t *v,
+                      unsigned n, unsigned size)
 {
     uint8_t b[STACK_FRAME_MAX * 8];
     unsigned total = n * size;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Fast system calls: SYSCALL SYSRET SYSENTER SYSEXIT. Intel's behaviour: SYSCALL and SYSRET exist in 64-bit mode only. */
+/* Fast system calls: SYSCALL SYSRET SYSENTER SYSEXIT. Intel's behaviour: SYSCALL and SYSRET exist
+ * in 64-bit mode only. */
 #include "monitor/emulate/emulate.h"
 
 #define ATTR_CODE64 (ATTR_G | ATTR_L | ATTR_P | ATTR_S | ATTR_CODE | ATTR_RW | ATTR_ACCESSED)
@@ -15,7 +16,8 @@ static void load_flat(struct cpu *cpu, unsigned seg, uint16_t sel, uint32_t attr
 }
 
 /* CS and SS without looking at the descriptor tables, CPL, RIP. */
-static enum sens_result enter(struct vcpu *vcpu, uint16_t cs, uint16_t ss, uint32_t code, unsigned cpl, uint64_t rip)
+static enum sens_result enter(struct vcpu *vcpu, uint16_t cs, uint16_t ss, uint32_t code,
+                              unsigned cpl, uint64_t rip)
 {
     struct cpu *cpu = &vcpu->arch;
     load_flat(cpu, SEG_CS, cs, code, cpl);
@@ -46,7 +48,8 @@ enum sens_result emulate_syscall(struct vcpu *vcpu, const struct insn *in)
     return enter(vcpu, cs, (uint16_t)(cs + 8), ATTR_CODE64, 0, cpu->lstar);
 }
 
-/* SYSRET.  SDM Vol. 2B, "SYSRET": the canonical check is made at CPL 0, so its #GP runs on the user's stack pointer. */
+/* SYSRET.  SDM Vol. 2B, "SYSRET": the canonical check is made at CPL 0, so its #GP runs on the
+ * user's stack pointer. */
 enum sens_result emulate_sysret(struct vcpu *vcpu, const struct insn *in)
 {
     struct cpu *cpu = &vcpu->arch;

@@ -9,8 +9,10 @@ static bool umip_forbids(const struct vcpu *vcpu)
     return (vcpu->arch.cr4 & CR4_UMIP) && vcpu->arch.cpl > 0;
 }
 
-/* The pseudo-descriptor: limit and base, 10 bytes in 64-bit mode, else 6; 16-bit operands load 24 bits of base. */
-static bool load_pseudo_descriptor(struct vcpu *vcpu, const struct insn *in, uint64_t *base, uint16_t *limit)
+/* The pseudo-descriptor: limit and base, 10 bytes in 64-bit mode, else 6; 16-bit operands load 24
+ * bits of base. */
+static bool load_pseudo_descriptor(struct vcpu *vcpu, const struct insn *in, uint64_t *base,
+                                   uint16_t *limit)
 {
     unsigned base_size = is_code64(vcpu) ? 8 : 4;
     uint8_t b[10];
@@ -31,16 +33,20 @@ static bool load_pseudo_descriptor(struct vcpu *vcpu, const struct insn *in, uin
 /* LGDT, LIDT.  SDM Vol. 2A, "LGDT/LIDT". */
 enum sens_result emulate_lgdt(struct vcpu *vcpu, const struct insn *in)
 {
-    return next_or_fault(load_pseudo_descriptor(vcpu, in, &vcpu->arch.gdtr_base, &vcpu->arch.gdtr_limit));
+    return next_or_fault(
+        load_pseudo_descriptor(vcpu, in, &vcpu->arch.gdtr_base, &vcpu->arch.gdtr_limit));
 }
 
 enum sens_result emulate_lidt(struct vcpu *vcpu, const struct insn *in)
 {
-    return next_or_fault(load_pseudo_descriptor(vcpu, in, &vcpu->arch.idtr_base, &vcpu->arch.idtr_limit));
+    return next_or_fault(
+        load_pseudo_descriptor(vcpu, in, &vcpu->arch.idtr_base, &vcpu->arch.idtr_limit));
 }
 
-/* SGDT, SIDT.  SDM Vol. 2B, "SGDT", "SIDT": the whole base whatever the operand size, as current processors store it. */
-static enum sens_result store_pseudo_descriptor(struct vcpu *vcpu, const struct insn *in, uint64_t base, uint16_t limit)
+/* SGDT, SIDT.  SDM Vol. 2B, "SGDT", "SIDT": the whole base whatever the operand size, as current
+ * processors store it. */
+static enum sens_result store_pseudo_descriptor(struct vcpu *vcpu, const struct insn *in,
+                                                uint64_t base, uint16_t limit)
 {
     unsigned base_size = is_code64(vcpu) ? 8 : 4;
     uint8_t b[10];
@@ -95,7 +101,8 @@ static bool system_selector(struct vcpu *vcpu, const struct insn *in, uint16_t *
     return true;
 }
 
-/* The GDT descriptor that LLDT or LTR names, of one of the types in the set, present. False: run.fault. */
+/* The GDT descriptor that LLDT or LTR names, of one of the types in the set, present. False:
+ * run.fault. */
 static bool system_descriptor(struct vcpu *vcpu, uint16_t sel, uint32_t types, struct descriptor *d)
 {
     if (sel & 4)

@@ -11,13 +11,13 @@
 
 /* What a TSS holds of a task, whatever its format. */
 struct task_state {
-    uint64_t cr3;      /* 32-bit TSS only */
-    uint64_t rip;      /* EIP, IP */
-    uint64_t rflags;   /* EFLAGS, FLAGS */
-    uint64_t gpr[8];   /* EAX ECX EDX EBX ESP EBP ESI EDI */
-    uint16_t sel[6];   /* ES CS SS DS FS GS */
-    uint16_t ldt;      /* LDT selector */
-    bool debug_trap;   /* T bit */
+    uint64_t cr3;    /* 32-bit TSS only */
+    uint64_t rip;    /* EIP, IP */
+    uint64_t rflags; /* EFLAGS, FLAGS */
+    uint64_t gpr[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
+    uint16_t sel[6]; /* ES CS SS DS FS GS */
+    uint16_t ldt;    /* LDT selector */
+    bool debug_trap; /* T bit */
 };
 
 static bool is_tss32(const struct descriptor *tss)
@@ -37,7 +37,8 @@ static bool read_back_link(struct vcpu *vcpu, uint16_t *sel)
     return true;
 }
 
-/* Read and check the descriptor: type, presence, limit. IRET wants it busy, the others available. */
+/* Read and check the descriptor: type, presence, limit. IRET wants it busy, the others available.
+ */
 static bool find_tss(struct vcpu *vcpu, const struct task_request *r, struct descriptor *d)
 {
     bool is_return = r->kind == TASK_IRET;
@@ -50,7 +51,8 @@ static bool find_tss(struct vcpu *vcpu, const struct task_request *r, struct des
     if (!descriptor_fetch(vcpu, sel, wrong, r->ext, d))
         return false;
     unsigned type = attr_system_type(d->attr);
-    bool ok = is_return ? type == TYPE_TSS32_BUSY || type == TYPE_TSS16_BUSY : type == TYPE_TSS32 || type == TYPE_TSS16;
+    bool ok = is_return ? type == TYPE_TSS32_BUSY || type == TYPE_TSS16_BUSY
+                        : type == TYPE_TSS32 || type == TYPE_TSS16;
     if (!ok)
         return raise_fault_code(vcpu, wrong, selector_error(sel, r->ext));
     if (!(d->attr & ATTR_P))
@@ -99,8 +101,10 @@ static bool read_tss(struct vcpu *vcpu, const struct descriptor *tss, struct tas
     return true;
 }
 
-/* The dynamic fields of the current task from EIP (IP) on, as they stand in its TSS. *off: where. Returns the length. */
-static unsigned format_old(const struct vcpu *vcpu, const struct task_request *r, uint8_t *b, uint32_t *off)
+/* The dynamic fields of the current task from EIP (IP) on, as they stand in its TSS. *off: where.
+ * Returns the length. */
+static unsigned format_old(const struct vcpu *vcpu, const struct task_request *r, uint8_t *b,
+                           uint32_t *off)
 {
     const struct cpu *cpu = &vcpu->arch;
     bool is_32 = attr_system_type(cpu->seg_attr[SEG_TR]) & 8;
@@ -122,7 +126,8 @@ static bool probe(struct vcpu *vcpu, laddr la, unsigned len)
     paddr pa;
     la = (uint32_t)la;
     return mmu_translate(&vcpu->run.mmu, supervisor, la, ACCESS_WRITE, &pa, &vcpu->run.fault) &&
-           mmu_translate(&vcpu->run.mmu, supervisor, (uint32_t)(la + len - 1), ACCESS_WRITE, &pa, &vcpu->run.fault);
+           mmu_translate(&vcpu->run.mmu, supervisor, (uint32_t)(la + len - 1), ACCESS_WRITE, &pa,
+                         &vcpu->run.fault);
 }
 
 /* ---- the switch ---- */
@@ -152,7 +157,8 @@ static bool save_old(struct vcpu *vcpu, const struct task_request *r, struct des
     if (r->kind != TASK_IRET && !descriptor_set_busy(vcpu, tss, true))
         return false;
     le16_store(link, vcpu->arch.seg_sel[SEG_TR]);
-    return system_write(vcpu, old + off, b, len) && (!is_nested || system_write(vcpu, tss->base, link, 2));
+    return system_write(vcpu, old + off, b, len) &&
+           (!is_nested || system_write(vcpu, tss->base, link, 2));
 }
 
 static bool load_cr3(struct vcpu *vcpu, const struct descriptor *tss, uint64_t cr3)
@@ -172,7 +178,8 @@ static bool load_cr3(struct vcpu *vcpu, const struct descriptor *tss, uint64_t c
 }
 
 /* Registers of the new task, selectors with empty caches. */
-static void commit_registers(struct vcpu *vcpu, const struct descriptor *tss, const struct task_state *t, bool is_nested)
+static void commit_registers(struct vcpu *vcpu, const struct descriptor *tss,
+                             const struct task_state *t, bool is_nested)
 {
     struct cpu *cpu = &vcpu->arch;
     segment_commit(vcpu, SEG_TR, tss->sel, tss);
@@ -269,7 +276,8 @@ static bool load_segments(struct vcpu *vcpu, const struct task_state *t, uint32_
     return true;
 }
 
-static bool push_error_code(struct vcpu *vcpu, const struct task_request *r, const struct descriptor *tss)
+static bool push_error_code(struct vcpu *vcpu, const struct task_request *r,
+                            const struct descriptor *tss)
 {
     const uint64_t code = r->error_code;
     struct stack s = stack_current(vcpu);
@@ -280,8 +288,8 @@ static bool push_error_code(struct vcpu *vcpu, const struct task_request *r, con
     return true;
 }
 
-static bool enter_task(struct vcpu *vcpu, const struct task_request *r, const struct descriptor *tss,
-                       const struct task_state *t)
+static bool enter_task(struct vcpu *vcpu, const struct task_request *r,
+                       const struct descriptor *tss, const struct task_state *t)
 {
     bool is_nested = r->kind == TASK_CALL || r->kind == TASK_GATE_EVENT;
     if (!load_cr3(vcpu, tss, t->cr3))
@@ -310,7 +318,8 @@ bool task_switch(struct vcpu *vcpu, const struct task_request *r)
         return false;
     if (enter_task(vcpu, r, &tss, &t))
         return true;
-    /* The engine takes a fault's RIP from the record: let that be the new task's, whose fault it is. */
+    /* The engine takes a fault's RIP from the record: let that be the new task's, whose fault it
+     * is. */
     if (run->in_block)
         run->insn_base = vcpu->arch.rip - run->rec->off;
     return false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardware task switching (SDM Vol. 3A, "Task Switching"). Called for far CALL and JMP to a TSS or task gate, for IRET with NT
- * set, and for events through a task gate. Does not exist in IA-32e mode: callers raise #GP there.
+ * Hardware task switching (SDM Vol. 3A, "Task Switching"). Called for far CALL and JMP to a TSS or
+ * task gate, for IRET with NT set, and for events through a task gate. Does not exist in IA-32e
+ * mode: callers raise #GP there.
  */
 #pragma once
 
@@ -25,7 +26,8 @@ struct task_request {
 };
 
 /*
- * Switch. True: arch is the new task's, RIP included; cpu_update_mmu was called. False: run.fault, and arch is either untouched
- * (before the commit point) or the new task's, RIP included (after it).
+ * Switch. True: arch is the new task's, RIP included; cpu_update_mmu was called. False: run.fault,
+ * and arch is either untouched (before the commit point) or the new task's, RIP included (after
+ * it).
  */
 bool task_switch(struct vcpu *vcpu, const struct task_request *r);

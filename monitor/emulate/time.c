@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks, counters and entropy: RDTSC RDTSCP RDPMC RDPID RDRAND RDSEED. All derive from virtual time or the seeded generator. */
+/* Clocks, counters and entropy: RDTSC RDTSCP RDPMC RDPID RDRAND RDSEED. All derive from virtual
+ * time or the seeded generator. */
 #include "monitor/emulate/emulate.h"
 
 uint64_t emulate_tsc(struct vcpu *vcpu)

@@ -40,8 +40,8 @@ bool transfer_check_return(struct vcpu *vcpu, uint16_t sel, struct descriptor *c
     return descriptor_set_accessed(vcpu, cs);
 }
 
-bool transfer_check_return_stack(struct vcpu *vcpu, uint16_t sel, unsigned rpl, bool is_code64, struct descriptor *ss,
-                                 bool *is_null)
+bool transfer_check_return_stack(struct vcpu *vcpu, uint16_t sel, unsigned rpl, bool is_code64,
+                                 struct descriptor *ss, bool *is_null)
 {
     *is_null = selector_is_null(sel);
     if (*is_null) {
@@ -61,7 +61,8 @@ static bool tss_read(struct vcpu *vcpu, uint32_t off, uint8_t *b, unsigned len, 
     return system_read(vcpu, cpu->seg_base[SEG_TR] + off, b, len);
 }
 
-bool transfer_inner_stack(struct vcpu *vcpu, unsigned cpl, uint32_t ext, struct descriptor *ss, struct stack *s)
+bool transfer_inner_stack(struct vcpu *vcpu, unsigned cpl, uint32_t ext, struct descriptor *ss,
+                          struct stack *s)
 {
     bool is_32 = attr_system_type(vcpu->arch.seg_attr[SEG_TR]) & 8;
     uint32_t off = is_32 ? 4 + 8 * cpl : 2 + 4 * cpl;

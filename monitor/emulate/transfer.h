@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every way of leaving a code segment shares: far CALL, JMP, RET, gates, IRET, event delivery, SYSCALL and friends. Checks
- * return false with run.fault; only the transfer_enter_* functions change arch.
+ * What every way of leaving a code segment shares: far CALL, JMP, RET, gates, IRET, event delivery,
+ * SYSCALL and friends. Checks return false with run.fault; only the transfer_enter_* functions
+ * change arch.
  */
 #pragma once
 
@@ -17,18 +18,23 @@ bool transfer_check_long(struct vcpu *vcpu, const struct descriptor *cs, uint32_
 /* Would code of cs run in 64-bit mode? */
 bool transfer_is_code64(const struct vcpu *vcpu, const struct descriptor *cs);
 
-/* Read and check the CS that RET or IRET pops (SDM Vol. 2B, "RET"): RPL not below CPL, DPL, type, presence. */
+/* Read and check the CS that RET or IRET pops (SDM Vol. 2B, "RET"): RPL not below CPL, DPL, type,
+ * presence. */
 bool transfer_check_return(struct vcpu *vcpu, uint16_t sel, struct descriptor *cs);
 
-/* Read and check the SS that goes with it: null is valid for 64-bit code at RPL < 3. *is_null then, ss untouched. */
-bool transfer_check_return_stack(struct vcpu *vcpu, uint16_t sel, unsigned rpl, bool is_code64, struct descriptor *ss,
-                                 bool *is_null);
+/* Read and check the SS that goes with it: null is valid for 64-bit code at RPL < 3. *is_null then,
+ * ss untouched. */
+bool transfer_check_return_stack(struct vcpu *vcpu, uint16_t sel, unsigned rpl, bool is_code64,
+                                 struct descriptor *ss, bool *is_null);
 
-/* The stack for privilege level cpl from the current TSS (16 or 32-bit): SS checked with #TS, sp into *s. */
-bool transfer_inner_stack(struct vcpu *vcpu, unsigned cpl, uint32_t ext, struct descriptor *ss, struct stack *s);
+/* The stack for privilege level cpl from the current TSS (16 or 32-bit): SS checked with #TS, sp
+ * into *s. */
+bool transfer_inner_stack(struct vcpu *vcpu, unsigned cpl, uint32_t ext, struct descriptor *ss,
+                          struct stack *s);
 
 /* IA-32e mode: RSPn (ist = 0) or ISTn of the current TSS. */
 bool transfer_inner_rsp(struct vcpu *vcpu, unsigned cpl, unsigned ist, uint32_t ext, uint64_t *rsp);
 
-/* Commit CS with RPL = cpl, arch.cpl and arch.rip. Accessed bits are set already; cpu_update_mode is the caller's. */
+/* Commit CS with RPL = cpl, arch.cpl and arch.rip. Accessed bits are set already; cpu_update_mode
+ * is the caller's. */
 void transfer_enter(struct vcpu *vcpu, const struct descriptor *cs, unsigned cpl, uint64_t rip);

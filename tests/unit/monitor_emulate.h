@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bare vCPU whose sensitive instructions go to monitor/emulate, with a fake monitor behind them and descriptor tables in
- * memory: GDT at GDT, IDT at IDT, TSS at TSS. Handlers of vector v start at HANDLER + 16 v.
+ * A bare vCPU whose sensitive instructions go to monitor/emulate, with a fake monitor behind them
+ * and descriptor tables in memory: GDT at GDT, IDT at IDT, TSS at TSS. Handlers of vector v start
+ * at HANDLER + 16 v.
  */
 #pragma once
 
@@ -27,7 +28,7 @@ enum {
     DATA3 = 0x23,
     CODE0_64 = 0x28,
     CODE3_64 = 0x33,
-    TSS_SEL = 0x38, /* and 0x40 in long mode */
+    TSS_SEL = 0x38,  /* and 0x40 in long mode */
     GATE_SEL = 0x48, /* and 0x50 */
     TSS2_SEL = 0x58,
     GDT_BYTES = 0x60,
@@ -131,8 +132,9 @@ static const struct cpu_model *fake_model(struct vcpu *vcpu)
 }
 
 static const struct emulate_host fake_host = {
-    fake_port_read, fake_port_write, fake_tsc_base, fake_nothing, fake_cr8_read, fake_cr8_write, fake_apic_read,
-    fake_apic_write, fake_apic_id, fake_kvmclock, fake_entropy, fake_pause, fake_nothing, fake_model,
+    fake_port_read, fake_port_write, fake_tsc_base,   fake_nothing, fake_cr8_read,
+    fake_cr8_write, fake_apic_read,  fake_apic_write, fake_apic_id, fake_kvmclock,
+    fake_entropy,   fake_pause,      fake_nothing,    fake_model,
 };
 
 static void poke(struct bench *b, paddr pa, uint64_t v, unsigned size)
@@ -155,16 +157,17 @@ static void gdt_set(struct bench *b, unsigned sel, uint64_t raw)
 /* A segment or system descriptor. */
 static uint64_t descriptor_raw(uint32_t base, uint32_t limit20, uint32_t attr)
 {
-    return (limit20 & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(attr & 0xf0ff) << 40 |
-           (uint64_t)(limit20 >> 16 & 15) << 48 | (uint64_t)(base >> 24) << 56;
+    return (limit20 & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
+           (uint64_t)(attr & 0xf0ff) << 40 | (uint64_t)(limit20 >> 16 & 15) << 48 |
+           (uint64_t)(base >> 24) << 56;
 }
 
 /* IDT gate of vector v to its HANDLER: type with P and DPL; 8 or 16 bytes by mode. */
 static void idt_set(struct bench *b, unsigned v, uint16_t sel, uint8_t attr, unsigned ist)
 {
     uint32_t off = HANDLER + 16 * v;
-    uint64_t raw = (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)ist << 32 | (uint64_t)attr << 40 |
-                   (uint64_t)(off >> 16) << 48;
+    uint64_t raw = (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)ist << 32 |
+                   (uint64_t)attr << 40 | (uint64_t)(off >> 16) << 48;
     bool is_long = b->cpu->efer & EFER_LMA;
     poke(b, IDT + v * (is_long ? 16 : 8), raw, 8);
     if (is_long)
@@ -192,7 +195,8 @@ static void set_cpl(struct bench *b, unsigned cpl)
 
 static void bench_tables(struct bench *b)
 {
-    const uint32_t present = ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED, flat = present | ATTR_G | ATTR_DB;
+    const uint32_t present = ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED,
+                   flat = present | ATTR_G | ATTR_DB;
     bool is_long = b->cpu->efer & EFER_LMA;
     b->cpu->gdtr_base = GDT;
     b->cpu->gdtr_limit = GDT_BYTES - 1;
@@ -203,7 +207,8 @@ static void bench_tables(struct bench *b)
     gdt_set(b, CODE3, descriptor_raw(0, 0xfffff, flat | ATTR_CODE | ATTR_DPL));
     gdt_set(b, DATA3, descriptor_raw(0, 0xfffff, flat | ATTR_DPL));
     gdt_set(b, CODE0_64, descriptor_raw(0, 0xfffff, present | ATTR_G | ATTR_CODE | ATTR_L));
-    gdt_set(b, CODE3_64, descriptor_raw(0, 0xfffff, present | ATTR_G | ATTR_CODE | ATTR_L | ATTR_DPL));
+    gdt_set(b, CODE3_64,
+            descriptor_raw(0, 0xfffff, present | ATTR_G | ATTR_CODE | ATTR_L | ATTR_DPL));
     gdt_set(b, TSS_SEL, descriptor_raw(TSS, 0x2067, ATTR_P | TYPE_TSS32_BUSY));
     load_seg(b, SEG_TR, TSS_SEL);
     if (is_long) {
@@ -257,17 +262,17 @@ static void bench_destroy(struct bench *b)
 }
 
 /* One instruction. */
-#define STEP(b, ...)                                                                                     \
-    ({                                                                                                   \
-        static const uint8_t code_[] = {__VA_ARGS__};                                                    \
-        harness_code((b)->h, code_, sizeof(code_));                                                      \
-        harness_run((b)->h, 1);                                                                          \
+#define STEP(b, ...)                                                                               \
+    ({                                                                                             \
+        static const uint8_t code_[] = {__VA_ARGS__};                                              \
+        harness_code((b)->h, code_, sizeof(code_));                                                \
+        harness_run((b)->h, 1);                                                                    \
     })
 
-#define EXPECT_FAULT(b, vector_, code, ...)                                                              \
-    do {                                                                                                 \
-        EXPECT_EQ(CPU_EXIT_FAULT, STEP(b, __VA_ARGS__));                                                 \
-        EXPECT_EQ((vector_), (b)->vcpu->run.fault.vector);                                               \
-        EXPECT_EQ((code), (b)->vcpu->run.fault.error_code);                                              \
-        EXPECT_EQ(CODE, (b)->cpu->rip);                                                                  \
+#define EXPECT_FAULT(b, vector_, code, ...)                                                        \
+    do {                                                                                           \
+        EXPECT_EQ(CPU_EXIT_FAULT, STEP(b, __VA_ARGS__));                                           \
+        EXPECT_EQ((vector_), (b)->vcpu->run.fault.vector);                                         \
+        EXPECT_EQ((code), (b)->vcpu->run.fault.error_code);                                        \
+        EXPECT_EQ(CODE, (b)->cpu->rip);                                                            \
     } while (0)

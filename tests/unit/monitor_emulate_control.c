@@ -475,23 +475,39 @@ TEST(policy, every_sensitive_row_has_a_slot_and_a_reason)
     }
 }
 
-TEST_MAIN(RUN(flags, popf_in_user_mode_changes_neither_if_nor_iopl)
-          RUN(flags, popf_in_ring_0_writes_if_and_iopl_but_not_vm) RUN(flags, pushf_hides_rf_and_vm)
-          RUN(flags, sti_holds_events_off_for_one_instruction_only_if_it_set_if) RUN(flags, cli_needs_iopl)
-          RUN(flags, cli_with_pvi_clears_vif) RUN(flags, stac_is_undefined_above_ring_0)
-          RUN(control, cr0_refuses_paging_without_protection_and_nw_without_cd)
-          RUN(control, paging_with_lme_activates_long_mode_only_with_pae)
-          RUN(control, cr4_refuses_what_cpuid_does_not_offer) RUN(control, pcide_needs_pcid_zero)
-          RUN(control, cr3_drops_the_no_flush_bit_and_faults_on_reserved_ones)
-          RUN(control, lmsw_sets_but_never_clears_pe) RUN(control, cr8_is_the_apics)
-          RUN(control, invpcid_checks_its_descriptor) RUN(control, xsetbv_needs_osxsave_and_x87)
-          RUN(debug, general_detect_traps_the_access_and_is_cleared_by_delivery)
-          RUN(debug, dr4_is_dr6_until_cr4_de) RUN(msr, every_row_is_found)
-          RUN(msr, unknown_numbers_and_reserved_values_fault) RUN(msr, tsc_and_tsc_adjust_move_together)
-          RUN(msr, bases_reach_the_next_access) RUN(cpuid, says_what_the_model_says)
-          RUN(cpuid, parses_features_and_names_the_nearest) RUN(cpuid, topology_and_clock_follow_the_machine)
-          RUN(io, rep_insb_reads_the_port_once_for_each_byte) RUN(io, rep_with_count_zero_touches_nothing)
-          RUN(io, ins_does_not_read_the_port_if_its_destination_faults) RUN(io, bitmap_decides_above_iopl)
-          RUN(io, outsw_reads_through_the_segment) RUN(time, rdrand_sets_carry)
-          RUN(hypercall, is_refused_with_kvms_error_or_undefined)
-          RUN(policy, every_sensitive_row_has_a_slot_and_a_reason))
+TEST_MAIN(
+    RUN(flags, popf_in_user_mode_changes_neither_if_nor_iopl) RUN(
+        flags, popf_in_ring_0_writes_if_and_iopl_but_not_vm) RUN(flags, pushf_hides_rf_and_vm)
+        RUN(flags, sti_holds_events_off_for_one_instruction_only_if_it_set_if) RUN(
+            flags, cli_needs_iopl) RUN(flags,
+                                       cli_with_pvi_clears_vif) RUN(flags,
+                                                                    stac_is_undefined_above_ring_0)
+            RUN(control, cr0_refuses_paging_without_protection_and_nw_without_cd) RUN(
+                control, paging_with_lme_activates_long_mode_only_with_pae)
+                RUN(control, cr4_refuses_what_cpuid_does_not_offer) RUN(
+                    control,
+                    pcide_needs_pcid_zero) RUN(control,
+                                               cr3_drops_the_no_flush_bit_and_faults_on_reserved_ones)
+                    RUN(control, lmsw_sets_but_never_clears_pe) RUN(control, cr8_is_the_apics) RUN(
+                        control, invpcid_checks_its_descriptor) RUN(control,
+                                                                    xsetbv_needs_osxsave_and_x87)
+                        RUN(debug, general_detect_traps_the_access_and_is_cleared_by_delivery) RUN(
+                            debug, dr4_is_dr6_until_cr4_de) RUN(msr, every_row_is_found)
+                            RUN(msr, unknown_numbers_and_reserved_values_fault) RUN(
+                                msr,
+                                tsc_and_tsc_adjust_move_together) RUN(msr,
+                                                                      bases_reach_the_next_access)
+                                RUN(cpuid, says_what_the_model_says) RUN(
+                                    cpuid, parses_features_and_names_the_nearest)
+                                    RUN(cpuid, topology_and_clock_follow_the_machine) RUN(
+                                        io, rep_insb_reads_the_port_once_for_each_byte)
+                                        RUN(io, rep_with_count_zero_touches_nothing) RUN(
+                                            io,
+                                            ins_does_not_read_the_port_if_its_destination_faults)
+                                            RUN(io, bitmap_decides_above_iopl) RUN(
+                                                io, outsw_reads_through_the_segment)
+                                                RUN(time, rdrand_sets_carry) RUN(
+                                                    hypercall,
+                                                    is_refused_with_kvms_error_or_undefined)
+                                                    RUN(policy,
+                                                        every_sensitive_row_has_a_slot_and_a_reason))

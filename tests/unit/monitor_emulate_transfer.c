@@ -31,7 +31,8 @@ TEST(deliver, from_user_mode_through_the_tss_with_error_code_and_rf)
     idt_set(b, EXC_PF, CODE0, 0x8f, 0);
     set_cpl(b, 3);
     b->cpu->rflags = F_IF | 2;
-    b->vcpu->run.fault = (struct fault){.vector = EXC_PF, .has_error_code = true, .error_code = 6, .cr2 = 0xdead000};
+    b->vcpu->run.fault =
+        (struct fault){.vector = EXC_PF, .has_error_code = true, .error_code = 6, .cr2 = 0xdead000};
     EXPECT(reflect_fault(b->vcpu));
     EXPECT_EQ(0, b->cpu->cpl);
     EXPECT_EQ(DATA0, b->cpu->seg_sel[SEG_SS]);
@@ -170,7 +171,8 @@ TEST(deliver, debug_traps_are_collected_into_one)
 
 static void enter_vm86(struct bench *b, uint64_t flags)
 {
-    const uint64_t frame[9] = {0x100, 0x200, flags | F_VM | 2, 0x1000, 0x300, 0x400, 0x500, 0x600, 0x700};
+    const uint64_t frame[9] = {0x100, 0x200, flags | F_VM | 2, 0x1000, 0x300, 0x400, 0x500,
+                               0x600, 0x700};
     for (unsigned i = 0; i < 9; i++)
         poke(b, STACK - 36 + 4 * i, frame[i], 4);
     b->cpu->gpr[REG_RSP] = STACK - 36;
@@ -222,7 +224,8 @@ TEST(vm86, int_n_needs_iopl_3_or_the_redirection_bitmap)
 
 /* ---- IRET ---- */
 
-static void push_iret_frame(struct bench *b, uint64_t rip, uint64_t cs, uint64_t flags, uint64_t rsp, uint64_t ss)
+static void push_iret_frame(struct bench *b, uint64_t rip, uint64_t cs, uint64_t flags,
+                            uint64_t rsp, uint64_t ss)
 {
     const uint64_t frame[5] = {rip, cs, flags, rsp, ss};
     for (unsigned i = 0; i < 5; i++)
@@ -383,7 +386,8 @@ TEST(far, faults_name_the_selector)
 TEST(far, call_gate_switches_stacks_and_copies_parameters_and_retf_goes_back)
 {
     struct bench *b = bench_create(DECODE_32);
-    gdt_set(b, GATE_SEL, UINT64_C(0x9000) | (uint64_t)CODE0 << 16 | UINT64_C(2) << 32 | UINT64_C(0xec) << 40);
+    gdt_set(b, GATE_SEL,
+            UINT64_C(0x9000) | (uint64_t)CODE0 << 16 | UINT64_C(2) << 32 | UINT64_C(0xec) << 40);
     set_cpl(b, 3);
     poke(b, STACK - 8, 0x11111111, 4);
     poke(b, STACK - 4, 0x22222222, 4);
@@ -594,28 +598,46 @@ TEST(segments, ltr_marks_its_tss_busy_and_lldt_takes_null)
     bench_destroy(b);
 }
 
-TEST_MAIN(RUN(deliver, to_the_same_privilege_in_32_bit_mode)
-          RUN(deliver, from_user_mode_through_the_tss_with_error_code_and_rf)
-          RUN(deliver, in_64_bit_mode_aligns_the_stack_and_nulls_ss_from_user_mode)
-          RUN(deliver, ist_switches_stacks_without_a_change_of_privilege)
-          RUN(deliver, int_n_checks_the_gates_dpl_and_names_it) RUN(deliver, real_mode_pushes_six_bytes)
-          RUN(deliver, contributory_faults_become_a_double_fault_then_a_shutdown)
-          RUN(deliver, fault_while_delivering_an_interrupt_is_delivered_with_ext)
-          RUN(deliver, failed_push_leaves_everything_as_it_was) RUN(deliver, debug_traps_are_collected_into_one)
-          RUN(vm86, is_entered_by_iret_and_left_by_an_interrupt)
-          RUN(vm86, int_n_needs_iopl_3_or_the_redirection_bitmap) RUN(iret, to_user_mode_in_64_bit_mode)
-          RUN(iret, to_compatibility_mode_and_to_a_null_stack) RUN(iret, refuses_bad_frames_without_a_trace)
-          RUN(syscall, goes_in_and_comes_back)
-          RUN(syscall, does_not_exist_outside_64_bit_mode_and_sysret_checks_rcx) RUN(sysenter, uses_its_msrs)
-          RUN(far, jmp_from_16_bit_code_to_a_32_bit_segment) RUN(far, call_and_ret_in_real_mode)
-          RUN(far, faults_name_the_selector)
-          RUN(far, call_gate_switches_stacks_and_copies_parameters_and_retf_goes_back)
-          RUN(far, call_gate_of_64_bit_mode) RUN(task, call_nests_and_iret_returns)
-          RUN(task, jmp_releases_the_old_one_and_the_t_bit_traps)
-          RUN(task, fault_in_the_new_task_is_the_new_tasks)
-          RUN(task, exception_through_a_task_gate_pushes_its_error_code)
-          RUN(segments, loads_check_privilege_type_and_presence)
-          RUN(segments, load_sets_the_accessed_bit_and_ss_holds_events_off)
-          RUN(segments, push_of_32_bits_writes_only_the_selector) RUN(segments, queries_answer_in_zf)
-          RUN(segments, tables_are_ten_bytes_in_64_bit_mode)
-          RUN(segments, ltr_marks_its_tss_busy_and_lldt_takes_null))
+TEST_MAIN(
+    RUN(deliver, to_the_same_privilege_in_32_bit_mode) RUN(
+        deliver, from_user_mode_through_the_tss_with_error_code_and_rf)
+        RUN(deliver, in_64_bit_mode_aligns_the_stack_and_nulls_ss_from_user_mode) RUN(
+            deliver, ist_switches_stacks_without_a_change_of_privilege)
+            RUN(deliver, int_n_checks_the_gates_dpl_and_names_it) RUN(
+                deliver,
+                real_mode_pushes_six_bytes) RUN(deliver,
+                                                contributory_faults_become_a_double_fault_then_a_shutdown)
+                RUN(deliver, fault_while_delivering_an_interrupt_is_delivered_with_ext) RUN(
+                    deliver,
+                    failed_push_leaves_everything_as_it_was) RUN(deliver,
+                                                                 debug_traps_are_collected_into_one)
+                    RUN(vm86, is_entered_by_iret_and_left_by_an_interrupt) RUN(
+                        vm86,
+                        int_n_needs_iopl_3_or_the_redirection_bitmap) RUN(iret,
+                                                                          to_user_mode_in_64_bit_mode)
+                        RUN(iret, to_compatibility_mode_and_to_a_null_stack) RUN(
+                            iret, refuses_bad_frames_without_a_trace) RUN(syscall,
+                                                                          goes_in_and_comes_back)
+                            RUN(syscall, does_not_exist_outside_64_bit_mode_and_sysret_checks_rcx) RUN(
+                                sysenter,
+                                uses_its_msrs) RUN(far, jmp_from_16_bit_code_to_a_32_bit_segment)
+                                RUN(far, call_and_ret_in_real_mode) RUN(far, faults_name_the_selector) RUN(
+                                    far,
+                                    call_gate_switches_stacks_and_copies_parameters_and_retf_goes_back)
+                                    RUN(far,
+                                        call_gate_of_64_bit_mode) RUN(task,
+                                                                      call_nests_and_iret_returns)
+                                        RUN(task, jmp_releases_the_old_one_and_the_t_bit_traps)
+                                            RUN(task, fault_in_the_new_task_is_the_new_tasks) RUN(
+                                                task,
+                                                exception_through_a_task_gate_pushes_its_error_code)
+                                                RUN(segments, loads_check_privilege_type_and_presence) RUN(
+                                                    segments,
+                                                    load_sets_the_accessed_bit_and_ss_holds_events_off)
+                                                    RUN(segments,
+                                                        push_of_32_bits_writes_only_the_selector)
+                                                        RUN(segments, queries_answer_in_zf) RUN(
+                                                            segments,
+                                                            tables_are_ten_bytes_in_64_bit_mode)
+                                                            RUN(segments,
+                                                                ltr_marks_its_tss_busy_and_lldt_takes_null))
