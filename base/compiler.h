@@ -29,3 +29,15 @@
 #endif
 
 #define HOST_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+
+/* 128-bit vectors for cpu/simd.h, one per lane type; lanes in the order of memory. Any host has them. */
+typedef uint8_t vec_u8 __attribute__((vector_size(16)));
+typedef uint16_t vec_u16 __attribute__((vector_size(16)));
+typedef uint32_t vec_u32 __attribute__((vector_size(16)));
+typedef uint64_t vec_u64 __attribute__((vector_size(16)));
+typedef int8_t vec_i8 __attribute__((vector_size(16)));
+typedef int16_t vec_i16 __attribute__((vector_size(16)));
+typedef int32_t vec_i32 __attribute__((vector_size(16)));
+typedef int64_t vec_i64 __attribute__((vector_size(16)));
+/* Lanes of two vectors by constant indices, counted in the order of memory. */
+#define vec_shuffle __builtin_shufflevector

@@ -6,6 +6,9 @@
  * from the softfloat; everything else goes out of line to softfloat.h. Called by the SSE handlers
  * only.
  *
+ * sse_try_* give the host's result or say that they can't: a handler whose state sse_fast_mxcsr()
+ * allows tries, and goes out of line otherwise. sse_add64() and its like do both.
+ *
  * The host is used when RC is nearest, PE is already sticky and masked (so that inexactness needs
  * no detecting), the operands are normal or zero and the result is normal or an exact zero. The JIT
  * of the design meets the same conditions in its own way. Compile with -ffp-contract=off.
@@ -23,6 +26,13 @@ static inline bool sse_fast_ok(const struct fp_env *env)
 {
     return FLT_EVAL_METHOD == 0 && env->rc == FP_RC_NEAREST &&
            (env->flags & env->masks & FP_PE) != 0;
+}
+
+/* The same of MXCSR itself (SDM Vol. 1, "MXCSR Control and Status Register"): RC 0, PM and PE set.
+ */
+static inline bool sse_fast_mxcsr(uint32_t mxcsr)
+{
+    return FLT_EVAL_METHOD == 0 && (mxcsr & 0x7020) == 0x1020;
 }
 
 /* Normal, or zero of either sign: the exponent field is neither 0 nor all ones, or nothing is set.
@@ -80,96 +90,149 @@ static inline uint64_t sse_bits64(double d)
     return v;
 }
 
+/* What a try gave. */
+struct sse_try32 {
+    uint32_t value; /* the result, if ok */
+    bool ok;        /* the host's result is the softfloat's, and no flag but PE could change */
+};
+
+struct sse_try64 {
+    uint64_t value; /* the result, if ok */
+    bool ok;        /* the host's result is the softfloat's, and no flag but PE could change */
+};
+
+static inline struct sse_try32 sse_try_add32(uint32_t a, uint32_t b)
+{
+    uint32_t r = sse_bits32(sse_float(a) + sse_float(b));
+    bool plain = sse_plain32(a) && sse_plain32(b);
+    /* A zero sum is exact. */
+    return (struct sse_try32){r, plain && (sse_normal32(r) || r << 1 == 0)};
+}
+
+static inline struct sse_try32 sse_try_sub32(uint32_t a, uint32_t b)
+{
+    uint32_t r = sse_bits32(sse_float(a) - sse_float(b));
+    bool plain = sse_plain32(a) && sse_plain32(b);
+    return (struct sse_try32){r, plain && (sse_normal32(r) || r << 1 == 0)};
+}
+
+static inline struct sse_try32 sse_try_mul32(uint32_t a, uint32_t b)
+{
+    uint32_t r = sse_bits32(sse_float(a) * sse_float(b));
+    bool plain = sse_plain32(a) && sse_plain32(b);
+    /* Otherwise zero is underflow. */
+    return (struct sse_try32){r, plain && (sse_normal32(r) || a << 1 == 0 || b << 1 == 0)};
+}
+
+static inline struct sse_try32 sse_try_div32(uint32_t a, uint32_t b)
+{
+    uint32_t r = sse_bits32(sse_float(a) / sse_float(b));
+    bool plain = sse_plain32(a) && sse_plain32(b) && b << 1 != 0;
+    return (struct sse_try32){r, plain && (sse_normal32(r) || a << 1 == 0)};
+}
+
+/* Never tiny, never huge. */
+static inline struct sse_try32 sse_try_sqrt32(uint32_t a)
+{
+    if (!sse_plain32(a) || a >> 31 != 0)
+        return (struct sse_try32){0, false};
+    return (struct sse_try32){sse_bits32(sqrtf(sse_float(a))), true};
+}
+
+static inline struct sse_try64 sse_try_add64(uint64_t a, uint64_t b)
+{
+    uint64_t r = sse_bits64(sse_double(a) + sse_double(b));
+    bool plain = sse_plain64(a) && sse_plain64(b);
+    /* A zero sum is exact. */
+    return (struct sse_try64){r, plain && (sse_normal64(r) || r << 1 == 0)};
+}
+
+static inline struct sse_try64 sse_try_sub64(uint64_t a, uint64_t b)
+{
+    uint64_t r = sse_bits64(sse_double(a) - sse_double(b));
+    bool plain = sse_plain64(a) && sse_plain64(b);
+    return (struct sse_try64){r, plain && (sse_normal64(r) || r << 1 == 0)};
+}
+
+static inline struct sse_try64 sse_try_mul64(uint64_t a, uint64_t b)
+{
+    uint64_t r = sse_bits64(sse_double(a) * sse_double(b));
+    bool plain = sse_plain64(a) && sse_plain64(b);
+    /* Otherwise zero is underflow. */
+    return (struct sse_try64){r, plain && (sse_normal64(r) || a << 1 == 0 || b << 1 == 0)};
+}
+
+static inline struct sse_try64 sse_try_div64(uint64_t a, uint64_t b)
+{
+    uint64_t r = sse_bits64(sse_double(a) / sse_double(b));
+    bool plain = sse_plain64(a) && sse_plain64(b) && b << 1 != 0;
+    return (struct sse_try64){r, plain && (sse_normal64(r) || a << 1 == 0)};
+}
+
+/* Never tiny, never huge. */
+static inline struct sse_try64 sse_try_sqrt64(uint64_t a)
+{
+    if (!sse_plain64(a) || a >> 63 != 0)
+        return (struct sse_try64){0, false};
+    return (struct sse_try64){sse_bits64(sqrt(sse_double(a))), true};
+}
+
 static inline uint32_t sse_add32(struct fp_env *env, uint32_t a, uint32_t b)
 {
-    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b)) {
-        uint32_t r = sse_bits32(sse_float(a) + sse_float(b));
-        if (sse_normal32(r) || r << 1 == 0) /* a zero sum is exact */
-            return r;
-    }
-    return f32_add(env, a, b);
+    struct sse_try32 r = sse_try_add32(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f32_add(env, a, b);
 }
 
 static inline uint32_t sse_sub32(struct fp_env *env, uint32_t a, uint32_t b)
 {
-    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b)) {
-        uint32_t r = sse_bits32(sse_float(a) - sse_float(b));
-        if (sse_normal32(r) || r << 1 == 0)
-            return r;
-    }
-    return f32_sub(env, a, b);
+    struct sse_try32 r = sse_try_sub32(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f32_sub(env, a, b);
 }
 
 static inline uint32_t sse_mul32(struct fp_env *env, uint32_t a, uint32_t b)
 {
-    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b)) {
-        uint32_t r = sse_bits32(sse_float(a) * sse_float(b));
-        if (sse_normal32(r) || a << 1 == 0 || b << 1 == 0) /* otherwise zero is underflow */
-            return r;
-    }
-    return f32_mul(env, a, b);
+    struct sse_try32 r = sse_try_mul32(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f32_mul(env, a, b);
 }
 
 static inline uint32_t sse_div32(struct fp_env *env, uint32_t a, uint32_t b)
 {
-    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b) && b << 1 != 0) {
-        uint32_t r = sse_bits32(sse_float(a) / sse_float(b));
-        if (sse_normal32(r) || a << 1 == 0)
-            return r;
-    }
-    return f32_div(env, a, b);
+    struct sse_try32 r = sse_try_div32(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f32_div(env, a, b);
 }
 
 static inline uint32_t sse_sqrt32(struct fp_env *env, uint32_t a)
 {
-    if (sse_fast_ok(env) && sse_plain32(a) && a >> 31 == 0)
-        return sse_bits32(sqrtf(sse_float(a))); /* never tiny, never huge */
-    return f32_sqrt(env, a);
+    struct sse_try32 r = sse_try_sqrt32(a);
+    return sse_fast_ok(env) && r.ok ? r.value : f32_sqrt(env, a);
 }
 
 static inline uint64_t sse_add64(struct fp_env *env, uint64_t a, uint64_t b)
 {
-    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b)) {
-        uint64_t r = sse_bits64(sse_double(a) + sse_double(b));
-        if (sse_normal64(r) || r << 1 == 0)
-            return r;
-    }
-    return f64_add(env, a, b);
+    struct sse_try64 r = sse_try_add64(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f64_add(env, a, b);
 }
 
 static inline uint64_t sse_sub64(struct fp_env *env, uint64_t a, uint64_t b)
 {
-    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b)) {
-        uint64_t r = sse_bits64(sse_double(a) - sse_double(b));
-        if (sse_normal64(r) || r << 1 == 0)
-            return r;
-    }
-    return f64_sub(env, a, b);
+    struct sse_try64 r = sse_try_sub64(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f64_sub(env, a, b);
 }
 
 static inline uint64_t sse_mul64(struct fp_env *env, uint64_t a, uint64_t b)
 {
-    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b)) {
-        uint64_t r = sse_bits64(sse_double(a) * sse_double(b));
-        if (sse_normal64(r) || a << 1 == 0 || b << 1 == 0)
-            return r;
-    }
-    return f64_mul(env, a, b);
+    struct sse_try64 r = sse_try_mul64(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f64_mul(env, a, b);
 }
 
 static inline uint64_t sse_div64(struct fp_env *env, uint64_t a, uint64_t b)
 {
-    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b) && b << 1 != 0) {
-        uint64_t r = sse_bits64(sse_double(a) / sse_double(b));
-        if (sse_normal64(r) || a << 1 == 0)
-            return r;
-    }
-    return f64_div(env, a, b);
+    struct sse_try64 r = sse_try_div64(a, b);
+    return sse_fast_ok(env) && r.ok ? r.value : f64_div(env, a, b);
 }
 
 static inline uint64_t sse_sqrt64(struct fp_env *env, uint64_t a)
 {
-    if (sse_fast_ok(env) && sse_plain64(a) && a >> 63 == 0)
-        return sse_bits64(sqrt(sse_double(a)));
-    return f64_sqrt(env, a);
+    struct sse_try64 r = sse_try_sqrt64(a);
+    return sse_fast_ok(env) && r.ok ? r.value : f64_sqrt(env, a);
 }

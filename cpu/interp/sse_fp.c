@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Floating-point arithmetic: + - * / and square root, minimum and maximum, compares. The hot
+ * handlers use the host's arithmetic where sse_fast.h allows it; the meanings are the softfloat's.
+ * The rest is in sse_fp_packed.c and sse_convert.c.
+ */
+#include "cpu/interp/sse_fp.h"
+
+/* ---- DEST := DEST op SRC ---- */
+
+/* The smaller, the larger: SRC if they are equal. Plain operands raise nothing, whatever MXCSR
+ * says. */
+static inline struct sse_try32 sse_try_min32(uint32_t a, uint32_t b)
+{
+    return (struct sse_try32){sse_float(a) < sse_float(b) ? a : b,
+                              sse_plain32(a) && sse_plain32(b)};
+}
+
+static inline struct sse_try32 sse_try_max32(uint32_t a, uint32_t b)
+{
+    return (struct sse_try32){sse_float(a) > sse_float(b) ? a : b,
+                              sse_plain32(a) && sse_plain32(b)};
+}
+
+static inline struct sse_try64 sse_try_min64(uint64_t a, uint64_t b)
+{
+    return (struct sse_try64){sse_double(a) < sse_double(b) ? a : b,
+                              sse_plain64(a) && sse_plain64(b)};
+}
+
+static inline struct sse_try64 sse_try_max64(uint64_t a, uint64_t b)
+{
+    return (struct sse_try64){sse_double(a) > sse_double(b) ? a : b,
+                              sse_plain64(a) && sse_plain64(b)};
+}
+
+ALWAYS_INLINE int finish_sd(struct vcpu *vcpu, const struct rec *rec, struct sse_try64 r)
+{
+    if (unlikely(!sse_fast_mxcsr(vcpu->arch.mxcsr) || !r.ok))
+        return exec_simd(vcpu, rec);
+    xmm_set_low(vcpu, rec->dst, r.value);
+    NEXT;
+}
+
+ALWAYS_INLINE int finish_ss(struct vcpu *vcpu, const struct rec *rec, struct sse_try32 r)
+{
+    if (unlikely(!sse_fast_mxcsr(vcpu->arch.mxcsr) || !r.ok))
+        return exec_simd(vcpu, rec);
+    xmm_set_low32(vcpu, rec->dst, r.value);
+    NEXT;
+}
+
+/* clang-format off */
+#define FP_HOT_SCALAR(name, t, bits, low)                                                               \
+    EXEC(name##t##_r)                                                                                   \
+    {                                                                                                   \
+        return finish_##t(vcpu, rec, sse_try_##name##bits(low(vcpu, rec->dst), low(vcpu, rec->src)));   \
+    }                                                                                                   \
+    EXEC(name##t##_m)                                                                                   \
+    {                                                                                                   \
+        struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), (bits) / 8);       \
+        if (unlikely(!at.ok))                                                                           \
+            return exec_simd(vcpu, rec);                                                                \
+        return finish_##t(vcpu, rec, sse_try_##name##bits(low(vcpu, rec->dst), le##bits##_load(at.host))); \
+    }
+#define FP_TRY_PACKED(name, t, lanes, array, bits)                                                      \
+    ALWAYS_INLINE int name##t(struct vcpu *vcpu, const struct rec *rec, union v128 b)                   \
+    {                                                                                                   \
+        union v128 a = xmm_get(vcpu, rec->dst);                                                         \
+        bool ok = sse_fast_mxcsr(vcpu->arch.mxcsr);                                                     \
+        for (unsigned i = 0; i < (lanes); i++) {                                                        \
+            struct sse_try##bits r = sse_try_##name##bits(a.array[i], b.array[i]);                      \
+            a.array[i] = r.value;                                                                       \
+            ok &= r.ok;                                                                                 \
+        }                                                                                               \
+        if (unlikely(!ok))                                                                              \
+            return exec_simd(vcpu, rec);                                                                \
+        xmm_set(vcpu, rec->dst, a);                                                                     \
+        NEXT;                                                                                           \
+    }                                                                                                   \
+    EXEC(name##t##_r) { return name##t(vcpu, rec, xmm_get(vcpu, rec->src)); }                           \
+    EXEC(name##t##_m)                                                                                   \
+    {                                                                                                   \
+        struct hit at = simd_hit16(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), true);           \
+        if (unlikely(!at.ok))                                                                           \
+            return exec_simd(vcpu, rec);                                                                \
+        return name##t(vcpu, rec, v128_load(at.host));                                                  \
+    }
+#define FP_MEANINGS(name)                                                                               \
+    SIMD_FN(name##ss) { set_f32(d, f32_##name(env, low_f32(d), low_f32(s))); }                          \
+    SIMD_FN(name##sd) { d->q[0] = f64_##name(env, d->q[0], s->q[0]); }                                  \
+    SIMD_FN(name##ps)                                                                                   \
+    {                                                                                                   \
+        for (unsigned i = 0; i < 4; i++)                                                                \
+            d->d[i] = f32_##name(env, d->d[i], s->d[i]);                                                \
+    }                                                                                                   \
+    SIMD_FN(name##pd)                                                                                   \
+    {                                                                                                   \
+        for (unsigned i = 0; i < 2; i++)                                                                \
+            d->q[i] = f64_##name(env, d->q[i], s->q[i]);                                                \
+    }
+#define FP_BINARY(name)                                                                                 \
+    FP_HOT_SCALAR(name, ss, 32, xmm_low32) FP_HOT_SCALAR(name, sd, 64, xmm_low)                         \
+    FP_TRY_PACKED(name, ps, 4, d, 32) FP_TRY_PACKED(name, pd, 2, q, 64)                                 \
+    FP_MEANINGS(name)
+
+/* SDM Vol. 2A, 2B, "ADDPD" ... "MINSS" */
+FP_BINARY(add)
+FP_BINARY(sub)
+FP_BINARY(mul)
+FP_BINARY(div)
+FP_BINARY(min)
+FP_BINARY(max)
+/* clang-format on */
+
+/* ---- square root ---- */
+
+SIMD_FN(sqrtss)
+{
+    set_f32(d, f32_sqrt(env, low_f32(s)));
+}
+
+SIMD_FN(sqrtsd)
+{
+    d->q[0] = f64_sqrt(env, s->q[0]);
+}
+
+SIMD_FN(sqrtps)
+{
+    for (unsigned i = 0; i < 4; i++)
+        d->d[i] = f32_sqrt(env, s->d[i]);
+}
+
+SIMD_FN(sqrtpd)
+{
+    for (unsigned i = 0; i < 2; i++)
+        d->q[i] = f64_sqrt(env, s->q[i]);
+}
+
+EXEC(sqrtss_r)
+{
+    return finish_ss(vcpu, rec, sse_try_sqrt32(xmm_low32(vcpu, rec->src)));
+}
+
+EXEC(sqrtsd_r)
+{
+    return finish_sd(vcpu, rec, sse_try_sqrt64(xmm_low(vcpu, rec->src)));
+}
+
+/* ---- compares into flags.  SDM Vol. 2A, "COMISD", Vol. 2B, "UCOMISD" ---- */
+
+static uint64_t relation_flags(enum fp_relation r)
+{
+    static const uint8_t flags[] = {
+        [FP_LESS] = F_CF, [FP_EQUAL] = F_ZF, [FP_GREATER] = 0, [FP_UNORDERED] = F_ZF | F_PF | F_CF};
+    return flags[r];
+}
+
+SIMD_FN(comiss)
+{
+    d->q[0] = relation_flags(f32_compare(env, low_f32(d), low_f32(s), true));
+}
+
+SIMD_FN(comisd)
+{
+    d->q[0] = relation_flags(f64_compare(env, d->q[0], s->q[0], true));
+}
+
+SIMD_FN(ucomiss)
+{
+    d->q[0] = relation_flags(f32_compare(env, low_f32(d), low_f32(s), false));
+}
+
+SIMD_FN(ucomisd)
+{
+    d->q[0] = relation_flags(f64_compare(env, d->q[0], s->q[0], false));
+}
+
+/* Plain operands: never unordered, nothing raised, so COMIS and UCOMIS are the same. */
+ALWAYS_INLINE int compare_sd(struct vcpu *vcpu, const struct rec *rec, uint64_t a, uint64_t b)
+{
+    if (unlikely(!sse_plain64(a) || !sse_plain64(b)))
+        return exec_simd(vcpu, rec);
+    flags_set_status(vcpu, sse_double(a) < sse_double(b)    ? F_CF
+                           : sse_double(a) == sse_double(b) ? F_ZF
+                                                            : 0);
+    NEXT;
+}
+
+ALWAYS_INLINE int compare_ss(struct vcpu *vcpu, const struct rec *rec, uint32_t a, uint32_t b)
+{
+    if (unlikely(!sse_plain32(a) || !sse_plain32(b)))
+        return exec_simd(vcpu, rec);
+    flags_set_status(vcpu, sse_float(a) < sse_float(b)    ? F_CF
+                           : sse_float(a) == sse_float(b) ? F_ZF
+                                                          : 0);
+    NEXT;
+}
+
+EXEC(comiss_r)
+{
+    return compare_ss(vcpu, rec, xmm_low32(vcpu, rec->dst), xmm_low32(vcpu, rec->src));
+}
+
+EXEC(comisd_r)
+{
+    return compare_sd(vcpu, rec, xmm_low(vcpu, rec->dst), xmm_low(vcpu, rec->src));
+}
+
+EXEC(comiss_m)
+{
+    struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 4);
+    if (unlikely(!at.ok))
+        return exec_simd(vcpu, rec);
+    return compare_ss(vcpu, rec, xmm_low32(vcpu, rec->dst), le32_load(at.host));
+}
+
+EXEC(comisd_m)
+{
+    struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 8);
+    if (unlikely(!at.ok))
+        return exec_simd(vcpu, rec);
+    return compare_sd(vcpu, rec, xmm_low(vcpu, rec->dst), le64_load(at.host));
+}
+
+/* ---- table ---- */
+
+/* clang-format off */
+#define FP_ROW(OP, name) \
+    [OP_##OP] = {.fn = do_##name, .hot_r = exec_##name##_r, .hot_m = exec_##name##_m, .attr = ROW_FP}
+#define FP_ROWS(OP, name) FP_ROW(OP##SS, name##ss), FP_ROW(OP##SD, name##sd), FP_ROW(OP##PS, name##ps), FP_ROW(OP##PD, name##pd)
+
+const struct simd_row simd_fp_rows[] = {
+    FP_ROWS(ADD, add), FP_ROWS(SUB, sub), FP_ROWS(MUL, mul), FP_ROWS(DIV, div), FP_ROWS(MIN, min), FP_ROWS(MAX, max),
+    [OP_SQRTSS] = {.fn = do_sqrtss, .hot_r = exec_sqrtss_r, .attr = ROW_FP},
+    [OP_SQRTSD] = {.fn = do_sqrtsd, .hot_r = exec_sqrtsd_r, .attr = ROW_FP},
+    [OP_SQRTPS] = {.fn = do_sqrtps, .attr = ROW_FP},
+    [OP_SQRTPD] = {.fn = do_sqrtpd, .attr = ROW_FP},
+    [OP_COMISS] = {.fn = do_comiss, .hot_r = exec_comiss_r, .hot_m = exec_comiss_m, .attr = ROW_FP},
+    [OP_COMISD] = {.fn = do_comisd, .hot_r = exec_comisd_r, .hot_m = exec_comisd_m, .attr = ROW_FP},
+    [OP_UCOMISS] = {.fn = do_ucomiss, .hot_r = exec_comiss_r, .hot_m = exec_comiss_m, .attr = ROW_FP},
+    [OP_UCOMISD] = {.fn = do_ucomisd, .hot_r = exec_comisd_r, .hot_m = exec_comisd_m, .attr = ROW_FP},
+};
+/* clang-format on */
+const size_t simd_fp_count = ARRAY_SIZE(simd_fp_rows);
+
+exec_fn *select_sse_fp(struct selection *s, struct rec *rec)
+{
+    unsigned op = s->in->op;
+    const struct simd_row *row = simd_row_of(simd_fp_rows, simd_fp_count, op);
+    if (!row)
+        row = simd_row_of(simd_packed_rows, simd_packed_count, op);
+    if (!row)
+        row = simd_row_of(simd_convert_rows, simd_convert_count, op);
+    return row ? simd_select(row, s, rec) : sse_select_convert_gpr(s, rec);
+}

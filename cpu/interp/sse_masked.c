@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* What a mask in a register chooses: BLENDVPS, BLENDVPD, PBLENDVB by XMM0; MASKMOVQ and MASKMOVDQU
+ * to memory. */
+#include "cpu/interp/sse.h"
+
+#include "cpu/segment.h"
+
+/* ---- blends.  SDM Vol. 2A, "BLENDVPS", Vol. 2B, "PBLENDVB": the sign bit of XMM0's lane takes SRC
+ * ---- */
+
+static union v128 blend(union v128 d, union v128 s, union v128 mask, unsigned bytes)
+{
+    union v128 m = bytes == 1   ? v_pcmpgtb(v128_make(0, 0), mask)
+                   : bytes == 4 ? v_psrad(mask, 31)
+                                : v_pcmpgtq(v128_make(0, 0), mask);
+    d.u64 = vec_select(m.u64, s.u64, d.u64);
+    return d;
+}
+
+static NOINLINE bool blend_work(struct vcpu *vcpu, const struct rec *rec, unsigned bytes)
+{
+    union v128 s;
+    if (!simd_source(vcpu, rec, &s))
+        return false;
+    xmm_set(vcpu, rec->dst, blend(xmm_get(vcpu, rec->dst), s, xmm_get(vcpu, 0), bytes));
+    return true;
+}
+
+/* clang-format off */
+#define BLEND(name, bytes)                                  \
+    EXEC(name)                                              \
+    {                                                       \
+        if (unlikely(!blend_work(vcpu, rec, bytes)))        \
+            return exec_fault(vcpu, rec);                   \
+        NEXT;                                               \
+    }
+BLEND(pblendvb, 1)
+BLEND(blendvps, 4)
+BLEND(blendvpd, 8)
+/* clang-format on */
+
+/* ---- masked stores.  SDM Vol. 2B, "MASKMOVDQU", "MASKMOVQ" ---- */
+
+/* Bytes first..last of [la, ...) can be written. The bytes between that the mask leaves out may
+ * fault too, as the manual allows. */
+static bool probe(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned first, unsigned last)
+{
+    vcpu->run.rec = rec;
+    if (vcpu->run.la_mask == UINT64_MAX && (!is_canonical(la + first) || !is_canonical(la + last)))
+        return raise_fault_code(vcpu, EXC_GP, 0);
+    return mmu_probe(&vcpu->run.mmu, (la + first) & vcpu->run.la_mask, vcpu->run.la_mask,
+                     last - first + 1, ACCESS_WRITE, &vcpu->run.fault);
+}
+
+/* Nothing is accessed if the mask is empty. */
+static bool store_masked(struct vcpu *vcpu, const struct rec *rec, union v128 v, unsigned mask,
+                         unsigned size)
+{
+    struct linear at = {rec_la64(vcpu, rec), true};
+    if (mask == 0)
+        return true;
+    if (!(rec->imm & SIMD_M64))
+        at = rec_la_checked(vcpu, rec, size, ACCESS_WRITE);
+    unsigned first = (unsigned)__builtin_ctz(mask), last = 31 - (unsigned)__builtin_clz(mask);
+    if (!at.ok || !probe(vcpu, rec, at.la, first, last))
+        return false;
+    for (unsigned i = first; i <= last; i++)
+        if ((mask >> i & 1) && !mem_store_slow(vcpu, rec, at.la + i, 1, v.b[LANE_B(i)]))
+            assert(!"store faulted after a probe with write intent");
+    return true;
+}
+
+static NOINLINE bool maskmov_work(struct vcpu *vcpu, const struct rec *rec)
+{
+    if (rec->imm & SIMD_MMX) {
+        const uint64_t *mm = vcpu->arch.fp_mant;
+        if (!simd_enter_mmx(vcpu, rec) ||
+            !store_masked(vcpu, rec, v128_make(mm[rec->dst], 0), simd_mask8(mm[rec->src]), 8))
+            return false;
+        simd_commit_mmx(vcpu);
+        return true;
+    }
+    return store_masked(vcpu, rec, xmm_get(vcpu, rec->dst), v_pmovmskb(xmm_get(vcpu, rec->src)),
+                        16);
+}
+
+EXEC(maskmov)
+{
+    if (unlikely(!maskmov_work(vcpu, rec)))
+        return exec_fault(vcpu, rec);
+    NEXT;
+}
+
+/* The operand is DS:[rDI], or another segment's; it is not among the decoded ones. */
+static void fill_di(const struct selection *s, struct rec *rec)
+{
+    const struct insn *in = s->in;
+    bool is_fs_gs = in->seg == SEG_FS || in->seg == SEG_GS;
+    rec->base = REC_GPR + REG_RDI;
+    rec->index = REC_NONE;
+    rec->disp = 0;
+    rec->scale = s->mem64 ? 0 : (uint8_t)(in->addrsize << 4);
+    rec->seg = !s->mem64 || is_fs_gs ? in->seg : SEG_ZERO;
+}
+
+exec_fn *sse_select_masked(struct selection *s, struct rec *rec)
+{
+    exec_fn *fn;
+    switch (s->in->op) {
+    case OP_PBLENDVB:
+        fn = exec_pblendvb;
+        break;
+    case OP_BLENDVPS:
+        fn = exec_blendvps;
+        break;
+    case OP_BLENDVPD:
+        fn = exec_blendvpd;
+        break;
+    case OP_MASKMOVQ:
+    case OP_MASKMOVDQU:
+        fn = exec_maskmov;
+        break;
+    default:
+        return NULL;
+    }
+    exec_fn *unavailable = simd_unavailable(s);
+    if (unavailable)
+        return unavailable;
+    simd_prepare(s, rec, NULL, 0);
+    if (fn == exec_maskmov)
+        fill_di(s, rec);
+    return fn;
+}
