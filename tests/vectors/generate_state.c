@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses that are mapped (or are not, on purpose), counts, divisors, images that can be loaded. */
+#include "tests/vectors/generate_state.h"
+
+#include <string.h>
+
+#include "base/endian.h"
+
+struct pins {
+    struct generator *g; /* borrowed */
+    struct vector *v;    /* borrowed */
+    unsigned taken;      /* registers that have their value for good */
+};
+
+static unsigned pick(struct generator *g, unsigned n)
+{
+    return (unsigned)(vector_random(&g->seed) >> 20) % n;
+}
+
+static bool chance(struct generator *g, unsigned percent)
+{
+    return pick(g, 100) < percent;
+}
+
+/* Give a register its value; false if it already has another one. */
+static bool pin(struct pins *p, unsigned reg, uint64_t value)
+{
+    uint64_t *r = &p->v->before.gpr[reg];
+    if (p->v->mode != DECODE_64)
+        value = (uint32_t)value;
+    if (p->taken >> reg & 1)
+        return *r == value;
+    p->taken |= 1u << reg;
+    *r = value;
+    return true;
+}
+
+static uint8_t *memory(struct vector *v, uint64_t address, unsigned size)
+{
+    if (address < VECTOR_MEM || address + size > VECTOR_DATA_END || address > VECTOR_DATA_END)
+        return NULL;
+    return v->before.mem + (address - VECTOR_MEM);
+}
+
+/* ---- addresses ---- */
+
+static unsigned image_size(unsigned op)
+{
+    switch (op) {
+    case OP_FXSAVE:
+    case OP_FXRSTOR:
+        return 512;
+    case OP_XSAVE:
+    case OP_XRSTOR:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
+        return 1024;
+    case OP_FRSTOR:
+    case OP_FNSAVE:
+        return 108;
+    case OP_FLDENV:
+    case OP_FNSTENV:
+        return 28;
+    default:
+        return 0;
+    }
+}
+
+static unsigned alignment(struct generator *g, const struct insn *in, unsigned size)
+{
+    if (image_size(in->op) >= 512)
+        return chance(g, 90) ? 64 : 16;
+    if ((in->prefixes & PFX_LOCK) || in->op == OP_XCHG)
+        return size;
+    if (size >= 16)
+        return chance(g, 80) ? 16 : 1;
+    return chance(g, 50) && size != 0 && size != 10 ? size : 1;
+}
+
+/* A linear address for an access of size bytes. */
+static uint64_t target(struct generator *g, const struct vector *v, unsigned size, unsigned align)
+{
+    unsigned kind = pick(g, 100);
+    uint64_t at = VECTOR_DATA + 64 + pick(g, VECTOR_DATA_END - VECTOR_DATA - size - 128);
+    if (kind < 4)
+        at = VECTOR_DATA_END - pick(g, size + 8u);
+    else if (kind < 7)
+        at = VECTOR_DATA - pick(g, size + 16u);
+    else if (kind < 8)
+        at = VECTOR_DATA_END + pick(g, 4096);
+    else if (kind < 10 && v->mode == DECODE_64)
+        at = UINT64_C(0x8000000000000000) | vector_random(&g->seed) >> 8;
+    if (align != 1 && align != 2 && align != 4 && align != 8 && align != 16 && align != 64)
+        align = 1;
+    return at & ~(uint64_t)(align - 1);
+}
+
+static uint64_t segment_base(const struct vector *v, const struct insn *in)
+{
+    return in->seg == SEG_FS || in->seg == SEG_GS ? v->before.seg_base[in->seg - SEG_FS] : 0;
+}
+
+/* Offset of the displacement: after ModRM and SIB. */
+static unsigned displacement_at(const struct vector *v, const struct insn *in)
+{
+    unsigned at = 0;
+    while (at + 1u < v->len && (v->bytes[at] != in->opcode || v->bytes[at + 1] != in->modrm))
+        at++;
+    bool has_sib = in->addrsize != 2 && (in->modrm & 7) == 4;
+    return at + 2 + has_sib;
+}
+
+static bool place_without_registers(struct vector *v, struct insn *in, uint64_t offset)
+{
+    unsigned at = displacement_at(v, in);
+    if (in->base == REG_RIP)
+        offset -= VECTOR_INSN + v->len;
+    if (in->addrsize == 2)
+        le16_store(v->bytes + at, (uint16_t)offset);
+    else if (at + 4u <= v->len && sext(offset, 32) == (int64_t)offset)
+        le32_store(v->bytes + at, (uint32_t)offset);
+    else
+        return false;
+    in->disp = (int32_t)offset;
+    return true;
+}
+
+/* Make the effective address come out as offset. */
+static bool place(struct pins *p, struct insn *in, uint64_t offset)
+{
+    struct vector *v = p->v;
+    uint64_t mask = low_mask(in->addrsize * 8u), index = 0;
+    if (in->is_moffs) {
+        memcpy(v->bytes + v->len - in->addrsize, &offset, in->addrsize);
+        in->imm = offset & mask;
+        return true;
+    }
+    if (in->base == REG_RIP || (in->base == REG_NONE && in->index == REG_NONE))
+        return place_without_registers(v, in, offset);
+    offset -= (uint64_t)(int64_t)in->disp;
+    if (in->base == REG_NONE) {
+        return pin(p, in->index, (v->before.gpr[in->index] & ~mask) | ((offset & mask) >> in->scale));
+    }
+    if (in->index != REG_NONE) {
+        if (in->index == in->base || (in->index == REG_RSP))
+            return false;
+        if (chance(p->g, 60))
+            pin(p, in->index, pick(p->g, 256));
+        p->taken |= 1u << in->index;
+        index = v->before.gpr[in->index] << in->scale;
+    }
+    return pin(p, in->base, (v->before.gpr[in->base] & ~mask) | ((offset - index) & mask));
+}
+
+/* Effective address, base of the segment added, as linear. */
+static uint64_t operand_address(const struct vector *v, const struct insn *in)
+{
+    uint64_t ea = (uint64_t)(int64_t)in->disp;
+    if (in->is_moffs)
+        ea = in->imm;
+    else if (in->base == REG_RIP)
+        ea += VECTOR_INSN + v->len;
+    else if (in->base != REG_NONE)
+        ea += v->before.gpr[in->base];
+    if (!in->is_moffs && in->index != REG_NONE)
+        ea += v->before.gpr[in->index] << in->scale;
+    return (ea & low_mask(in->addrsize * 8u)) + segment_base(v, in);
+}
+
+static bool is_bit_string(const struct insn *in)
+{
+    return (in->op == OP_BT || in->op == OP_BTS || in->op == OP_BTR || in->op == OP_BTC) &&
+           in->operands[1].kind == OPND_GPR;
+}
+
+static bool place_memory(struct pins *p, struct insn *in)
+{
+    struct vector *v = p->v;
+    unsigned size = image_size(in->op);
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if ((in->operands[i].kind == OPND_MEM || in->operands[i].kind == OPND_MOFFS) && in->operands[i].size > size)
+            size = in->operands[i].size;
+    uint64_t at = target(p->g, v, size, alignment(p->g, in, size));
+    if (is_bit_string(in)) {
+        uint64_t bit = (uint64_t)((int64_t)pick(p->g, 1400) - 700);
+        if (!pin(p, in->operands[1].reg, chance(p->g, 90) ? bit : v->before.gpr[in->operands[1].reg]))
+            return false;
+        if (at > VECTOR_DATA && at < VECTOR_DATA_END)
+            at = VECTOR_DATA + 256 + (at & 0xfff);
+        if (in->prefixes & PFX_LOCK)
+            at &= ~UINT64_C(7);
+    }
+    at -= segment_base(v, in);
+    if (in->addrsize < 8 && at >> (in->addrsize * 8u) != 0)
+        return false;
+    return place(p, in, at);
+}
+
+/* ---- implied registers ---- */
+
+static uint64_t with_low(uint64_t old, uint64_t low, unsigned size)
+{
+    return size >= 8 ? low : (old & ~low_mask(size * 8u)) | (low & low_mask(size * 8u));
+}
+
+static bool place_strings(struct pins *p, const struct insn *in)
+{
+    struct vector *v = p->v;
+    bool ok = true, any = false;
+    for (unsigned i = 0; i < in->operand_count; i++) {
+        unsigned kind = in->operands[i].kind, size = in->operands[i].size;
+        if (kind != OPND_STR_SRC && kind != OPND_STR_DST)
+            continue;
+        unsigned reg = kind == OPND_STR_SRC ? REG_RSI : REG_RDI;
+        uint64_t at = target(p->g, v, 64, chance(p->g, 50) ? size : 1);
+        at -= kind == OPND_STR_SRC ? segment_base(v, in) : 0;
+        any = true;
+        ok = ok && pin(p, reg, with_low(v->before.gpr[reg], at, in->addrsize));
+    }
+    if (any && (in->prefixes & (PFX_REP | PFX_REPNE)))
+        ok = ok && pin(p, REG_RCX, with_low(v->before.gpr[REG_RCX], pick(p->g, 9), in->addrsize));
+    return ok;
+}
+
+static bool place_stack(struct pins *p)
+{
+    uint64_t at = target(p->g, p->v, 64, chance(p->g, 85) ? 8 : 1);
+    return pin(p, REG_RSP, at);
+}
+
+static uint64_t some_target(struct pins *p)
+{
+    return chance(p->g, 50) ? VECTOR_CODE + pick(p->g, 4096) : vector_random(&p->g->seed) >> (p->v->mode == DECODE_64 ? 18 : 33);
+}
+
+static bool place_return(struct pins *p)
+{
+    uint8_t *m = memory(p->v, p->v->before.gpr[REG_RSP], 8);
+    if (m != NULL && chance(p->g, 70))
+        le64_store(m, some_target(p));
+    return true;
+}
+
+static bool place_indirect(struct pins *p, const struct insn *in)
+{
+    if (chance(p->g, 30))
+        return true;
+    if (in->operands[0].kind == OPND_GPR)
+        return pin(p, in->operands[0].reg, some_target(p)) || true;
+    uint8_t *m = memory(p->v, operand_address(p->v, in), 8);
+    if (m != NULL)
+        le64_store(m, some_target(p));
+    return true;
+}
+
+static bool place_dividend(struct pins *p, const struct insn *in)
+{
+    uint64_t *rax = &p->v->before.gpr[REG_RAX], *rdx = &p->v->before.gpr[REG_RDX];
+    unsigned bits = in->operands[in->operand_count - 1].size * 8u;
+    if (chance(p->g, 25))
+        return true;
+    uint64_t high = in->op == OP_IDIV ? (uint64_t)(sext(*rax, bits) >> 63) : pick(p->g, 4);
+    if (bits == 8)
+        *rax = (*rax & ~UINT64_C(0xff00)) | (high & 0xff) << 8;
+    else if (!(p->taken >> REG_RDX & 1))
+        *rdx = p->v->mode == DECODE_64 ? high : (uint32_t)high;
+    return true;
+}
+
+/* Half of the time the comparison is to succeed. */
+static bool place_comparand(struct pins *p, const struct insn *in)
+{
+    const struct operand *o = &in->operands[0];
+    struct vector_state *t = &p->v->before;
+    uint8_t *m = o->kind == OPND_MEM ? memory(p->v, operand_address(p->v, in), 16) : NULL;
+    if (chance(p->g, 50))
+        return true;
+    if (o->kind == OPND_GPR)
+        return pin(p, REG_RAX, t->gpr[o->reg]) || true;
+    if (m == NULL || (p->taken & (1u << REG_RAX | 1u << REG_RDX)))
+        return true;
+    if (in->op == OP_CMPXCHG16B || in->op == OP_CMPXCHG8B) {
+        bool wide = in->op == OP_CMPXCHG16B;
+        pin(p, REG_RAX, wide ? le64_load(m) : le32_load(m));
+        return pin(p, REG_RDX, wide ? le64_load(m + 8) : le32_load(m + 4));
+    }
+    return pin(p, REG_RAX, le64_load(m));
+}
+
+/* ---- images ---- */
+
+static bool place_image(struct pins *p, const struct insn *in)
+{
+    uint8_t *m = memory(p->v, operand_address(p->v, in), 1024);
+    if (m == NULL || chance(p->g, 10))
+        return true;
+    if (in->op == OP_LDMXCSR) {
+        le32_store(m, le32_load(m) & 0xffff);
+        return true;
+    }
+    le32_store(m + 24, le32_load(m + 24) & 0xffff);
+    if (in->op == OP_XRSTOR) {
+        memset(m + 512, 0, 64);
+        m[512] = (uint8_t)pick(p->g, 8);
+    }
+    return true;
+}
+
+static bool place_components(struct pins *p)
+{
+    return pin(p, REG_RAX, pick(p->g, 8)) && pin(p, REG_RDX, 0);
+}
+
+static bool is_out_of_range(const struct vector *v, const struct insn *in)
+{
+    unsigned st0 = vector_st(&v->before, 0);
+    unsigned exponent = v->before.fp_se[st0] & 0x7fff;
+    if (exponent == 0x7fff)
+        return false;
+    return (in->op == OP_F2XM1 && exponent >= 0x3fff) || (in->op == OP_FYL2XP1 && exponent >= 0x3ffd);
+}
+
+static bool place_special(struct pins *p, struct insn *in)
+{
+    switch (in->op) {
+    case OP_XLAT:
+        return pin(p, REG_RBX, with_low(p->v->before.gpr[REG_RBX],
+                                        VECTOR_DATA + pick(p->g, 4096) - segment_base(p->v, in), in->addrsize));
+    case OP_MASKMOVQ:
+    case OP_MASKMOVDQU:
+        return pin(p, REG_RDI, with_low(p->v->before.gpr[REG_RDI],
+                                        target(p->g, p->v, 16, 1) - segment_base(p->v, in), in->addrsize));
+    case OP_DIV:
+    case OP_IDIV:
+        return place_dividend(p, in);
+    case OP_CMPXCHG:
+    case OP_CMPXCHG8B:
+    case OP_CMPXCHG16B:
+        return place_comparand(p, in);
+    case OP_PCMPESTRI:
+    case OP_PCMPESTRM:
+        if (chance(p->g, 60)) {
+            pin(p, REG_RAX, (uint64_t)((int64_t)pick(p->g, 40) - 20));
+            pin(p, REG_RDX, (uint64_t)((int64_t)pick(p->g, 40) - 20));
+        }
+        return true;
+    case OP_LDMXCSR:
+    case OP_FXRSTOR:
+        return place_image(p, in);
+    case OP_XRSTOR:
+        return place_components(p) && place_image(p, in);
+    case OP_XSAVE:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
+        return place_components(p);
+    case OP_WRFSBASE:
+    case OP_WRGSBASE:
+        return chance(p->g, 40) || pin(p, in->operands[0].reg, vector_random(&p->g->seed) >> 17);
+    case OP_JMP_NEAR_IND:
+    case OP_CALL_NEAR_IND:
+        return place_indirect(p, in);
+    case OP_RET_NEAR:
+        return place_return(p);
+    case OP_LOOP:
+    case OP_LOOPE:
+    case OP_LOOPNE:
+    case OP_JRCXZ:
+        return chance(p->g, 40) || pin(p, REG_RCX, with_low(p->v->before.gpr[REG_RCX], pick(p->g, 2), in->addrsize));
+    case OP_F2XM1:
+    case OP_FYL2XP1:
+        return !is_out_of_range(p->v, in);
+    default:
+        return true;
+    }
+}
+
+static bool uses_stack(unsigned op)
+{
+    switch (op) {
+    case OP_PUSH:
+    case OP_POP:
+    case OP_PUSHA:
+    case OP_POPA:
+    case OP_ENTER:
+    case OP_LEAVE:
+    case OP_CALL_NEAR:
+    case OP_CALL_NEAR_IND:
+    case OP_RET_NEAR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool generate_state(struct generator *g, struct vector *v, struct insn *in)
+{
+    struct pins p = {.g = g, .v = v, .taken = 0};
+    if (uses_stack(in->op) && !place_stack(&p))
+        return false;
+    if ((in->op == OP_LEAVE || in->op == OP_ENTER) && !pin(&p, REG_RBP, target(g, v, 64, 8)))
+        return false;
+    if (in->op == OP_ENTER && chance(g, 80)) {
+        v->bytes[v->len - 2] &= 7;
+        v->bytes[v->len - 1] &= 0x0f;
+    }
+    if ((in->has_mem || in->is_moffs) && !(in->op == OP_LEA && chance(g, 50)) && !place_memory(&p, in))
+        return false;
+    return place_strings(&p, in) && place_special(&p, in);
+}
