@@ -1,162 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The arguments of options: numbers, sizes, dates, lists; one function per row of options.def. */
+/* What each option does with its argument: one function per row of options.def. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "frontends/debug_items.h"
 #include "frontends/options.h"
+#include "frontends/values.h"
 
-/* ---- numbers, sizes, dates ---- */
-
-bool parse_number(const char *text, uint64_t *value)
+/* The caller puts the option's name before every message. */
+static int bad_value(struct err *err, const char *value, const char *hint)
 {
-    char *end;
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
-    if (errno || *end)
-        return false;
-    *value = v;
-    return true;
-}
-
-static bool unit_of(const char *suffix, uint64_t *unit)
-{
-    static const char letters[] = "BKMGT";
-    if (*suffix == '\0')
-        return true;
-    char upper = suffix[0] >= 'a' ? (char)(suffix[0] - 'a' + 'A') : suffix[0];
-    const char *letter = strchr(letters, upper);
-    if (!letter || suffix[1] != '\0')
-        return false;
-    *unit = UINT64_C(1) << 10 * (letter - letters);
-    return true;
-}
-
-bool parse_size(const char *text, uint64_t unit, uint64_t *bytes)
-{
-    char *end;
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
-    if (errno || !unit_of(end, &unit) || v > UINT64_MAX / unit)
-        return false;
-    *bytes = v * unit;
-    return true;
-}
-
-/* Exactly n digits at *p, then `after` (0: nothing is asked); moves *p past both. */
-static bool digits(const char **p, unsigned n, char after, unsigned *value)
-{
-    *value = 0;
-    for (unsigned i = 0; i < n; i++, (*p)++) {
-        if (**p < '0' || **p > '9')
-            return false;
-        *value = *value * 10 + (unsigned)(**p - '0');
-    }
-    if (after && **p != after)
-        return false;
-    *p += after != 0;
-    return true;
-}
-
-static bool is_leap(unsigned year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static unsigned days_in(unsigned year, unsigned month)
-{
-    static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    return days[month - 1] + (month == 2 && is_leap(year) ? 1u : 0u);
-}
-
-/* Days from 1970-01-01 (Gregorian). */
-static uint64_t days_since_1970(unsigned year, unsigned month, unsigned day)
-{
-    uint64_t days = day - 1;
-    for (unsigned y = 1970; y < year; y++)
-        days += is_leap(y) ? 366 : 365;
-    for (unsigned m = 1; m < month; m++)
-        days += days_in(year, m);
-    return days;
-}
-
-bool parse_date(const char *text, uint64_t *seconds)
-{
-    unsigned year, month, day, hour = 0, minute = 0, second = 0;
-    if (parse_number(text, seconds))
-        return true;
-    if (!digits(&text, 4, '-', &year) || !digits(&text, 2, '-', &month) ||
-        !digits(&text, 2, 0, &day))
-        return false;
-    if (*text == 'T') {
-        text++;
-        if (!digits(&text, 2, ':', &hour) || !digits(&text, 2, ':', &minute) ||
-            !digits(&text, 2, 0, &second))
-            return false;
-    }
-    if (*text || year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in(year, month) ||
-        hour > 23 || minute > 59 || second > 59)
-        return false;
-    *seconds = days_since_1970(year, month, day) * 86400 + hour * 3600u + minute * 60u + second;
-    return true;
-}
-
-/* ---- lists: NAME,key=value,key=value ---- */
-
-/* One piece of a comma-separated list. */
-struct piece {
-    char key[64];    /* before `=`, or the whole piece */
-    char value[256]; /* after `=` */
-    bool has_value;  /* there was a `=` */
-};
-
-static size_t at_most(size_t n, size_t limit)
-{
-    return n < limit ? n : limit;
-}
-
-/* Take the next piece off *text; false at the end. One that is too long is cut: it is no word of
- * ours. */
-static bool next_piece(const char **text, struct piece *p)
-{
-    if (**text == '\0')
-        return false;
-    size_t length = strcspn(*text, ","), key = strcspn(*text, "=,");
-    p->has_value = key < length;
-    size_t value = p->has_value ? at_most(length - key - 1, sizeof(p->value) - 1) : 0;
-    *p = (struct piece){.has_value = p->has_value};
-    memcpy(p->key, *text, at_most(key, sizeof(p->key) - 1));
-    if (value)
-        memcpy(p->value, *text + key + 1, value);
-    *text += length + ((*text)[length] == ',');
-    return true;
-}
-
-static bool piece_is(const struct piece *p, const char *key, const char *value)
-{
-    return p->has_value && strcmp(p->key, key) == 0 && strcmp(p->value, value) == 0;
-}
-
-static int bad_value(struct err *err, const char *option, const char *value, const char *hint)
-{
-    err_set(err, EINVAL, "-%s does not take '%s'", option, value);
+    err_set(err, EINVAL, "cannot use '%s'", value);
     err_hint(err, "%s", hint);
     return -EINVAL;
 }
 
-static int number(const char *option, const char *text, uint64_t least, uint64_t *value,
-                  struct err *err)
+static int number(const char *text, uint64_t least, uint64_t *value, struct err *err)
 {
     if (parse_number(text, value) && *value >= least)
         return 0;
-    err_set(err, EINVAL, "-%s does not take '%s'", option, text);
+    err_set(err, EINVAL, "cannot use '%s'", text);
     err_hint(err, "a number from %" PRIu64 " on", least);
     return -EINVAL;
 }
@@ -167,7 +32,7 @@ static int check_accel(const char *name, struct err *err)
 {
     if (strcmp(name, "tcg") == 0)
         return 0;
-    return bad_value(err, "accel", name, "all runs in software here: -accel tcg, or leave it out");
+    return bad_value(err, name, "all runs in software here: -accel tcg, or leave it out");
 }
 
 int option_accel(struct options *o, const char *argument, struct err *err)
@@ -175,11 +40,11 @@ int option_accel(struct options *o, const char *argument, struct err *err)
     struct piece p;
     (void)o;
     if (!next_piece(&argument, &p) || p.has_value)
-        return bad_value(err, "accel", argument, "-accel tcg");
+        return bad_value(err, argument, "-accel tcg");
     int rc = check_accel(p.key, err);
     while (rc == 0 && next_piece(&argument, &p))
         if (!piece_is(&p, "thread", "single") && strcmp(p.key, "tb-size") != 0)
-            rc = bad_value(err, "accel", p.key, "-accel tcg[,thread=single]");
+            rc = bad_value(err, p.key, "-accel tcg[,thread=single]");
     return rc;
 }
 
@@ -193,18 +58,18 @@ int option_machine(struct options *o, const char *argument, struct err *err)
                                                         : NULL;
         is_first = false;
         if (type && strcmp(type, "pc") != 0)
-            return bad_value(err, "machine", type, "the machine there is: pc");
+            return bad_value(err, type, "the machine there is: pc");
         if (type || piece_is(&p, "usb", "off") || piece_is(&p, "vmport", "off") ||
             piece_is(&p, "hpet", "on"))
             continue;
         if (strcmp(p.key, "accel") != 0)
-            return bad_value(err, "machine", p.key, "-machine pc[,accel=tcg]");
+            return bad_value(err, p.key, "-machine pc[,accel=tcg]");
         int rc = check_accel(p.value, err);
         if (rc < 0)
             return rc;
     }
     o->config.board = "pc";
-    return is_first ? bad_value(err, "machine", argument, "-machine pc[,accel=tcg]") : 0;
+    return is_first ? bad_value(err, argument, "-machine pc[,accel=tcg]") : 0;
 }
 
 int option_cpu(struct options *o, const char *argument, struct err *err)
@@ -225,7 +90,7 @@ int option_memory(struct options *o, const char *argument, struct err *err)
     if (parse_size(size, mib, &o->config.memory) && o->config.memory >= 4 * mib &&
         o->config.memory % mib == 0)
         return 0;
-    return bad_value(err, "m", argument, "whole MiB, at least 4: -m 512, -m 512M, -m 2G");
+    return bad_value(err, argument, "whole MiB, at least 4: -m 512, -m 512M, -m 2G");
 }
 
 int option_smp(struct options *o, const char *argument, struct err *err)
@@ -237,13 +102,13 @@ int option_smp(struct options *o, const char *argument, struct err *err)
     while (next_piece(&rest, &p)) {
         bool is_count = !p.has_value || strcmp(p.key, "cpus") == 0;
         if (is_count && !parse_number(p.has_value ? p.value : p.key, &n))
-            return bad_value(err, "smp", argument, hint);
+            return bad_value(err, argument, hint);
         if (!is_count &&
             !(strcmp(p.key, "maxcpus") == 0 && parse_number(p.value, &max) && max == n))
-            return bad_value(err, "smp", p.key, "the processors have no further topology: -smp N");
+            return bad_value(err, p.key, "the processors have no further topology: -smp N");
     }
     if (n < 1 || n > 64)
-        return bad_value(err, "smp", argument, hint);
+        return bad_value(err, argument, hint);
     o->config.vcpus = (unsigned)n;
     return 0;
 }
@@ -257,7 +122,7 @@ static int debug_exit(struct options *o, const char *rest, struct err *err)
                           : strcmp(p.key, "iosize") == 0 ? &size
                                                          : NULL;
         if (!where || !p.has_value || !parse_number(p.value, where))
-            return bad_value(err, "device", p.key, "isa-debug-exit,iobase=0xf4,iosize=0x04");
+            return bad_value(err, p.key, "isa-debug-exit,iobase=0xf4,iosize=0x04");
     }
     if (size < 1 || size > 4 || base > 0x10000 - size) {
         err_set(err, EINVAL, "isa-debug-exit cannot have %" PRIu64 " ports at %#" PRIx64, size,
@@ -275,7 +140,7 @@ int option_device(struct options *o, const char *argument, struct err *err)
     const char *rest = argument;
     struct piece p;
     if (!next_piece(&rest, &p))
-        return bad_value(err, "device", argument, "isa-debug-exit or pc-testdev");
+        return bad_value(err, argument, "isa-debug-exit or pc-testdev");
     const char *name = p.has_value && strcmp(p.key, "driver") == 0 ? p.value : p.key;
     if (strcmp(name, "isa-debug-exit") == 0)
         return debug_exit(o, rest, err);
@@ -287,7 +152,7 @@ int option_device(struct options *o, const char *argument, struct err *err)
         return -EINVAL;
     }
     o->config.has_testdev = true;
-    return *rest ? bad_value(err, "device", rest, "pc-testdev has no properties") : 0;
+    return *rest ? bad_value(err, rest, "pc-testdev has no properties") : 0;
 }
 
 int option_rtc(struct options *o, const char *argument, struct err *err)
@@ -301,14 +166,14 @@ int option_rtc(struct options *o, const char *argument, struct err *err)
         if (piece_is(&p, "base", "utc"))
             o->config.rtc_base = (uint64_t)time(NULL);
         else if (strcmp(p.key, "base") != 0 || !parse_date(p.value, &o->config.rtc_base))
-            return bad_value(err, "rtc", argument, hint);
+            return bad_value(err, argument, hint);
     }
     return 0;
 }
 
 int option_seed(struct options *o, const char *argument, struct err *err)
 {
-    return number("seed", argument, 0, &o->config.seed, err);
+    return number(argument, 0, &o->config.seed, err);
 }
 
 int option_icount(struct options *o, const char *argument, struct err *err)
@@ -323,7 +188,7 @@ int option_icount(struct options *o, const char *argument, struct err *err)
         const char *text = p.has_value ? p.value : p.key;
         if ((p.has_value && strcmp(p.key, "shift") != 0) || !parse_number(text, &shift) ||
             shift > 10)
-            return bad_value(err, "icount", argument, "shift=N, N from 0 to 10");
+            return bad_value(err, argument, "shift=N, N from 0 to 10");
         o->config.ns_per_tick = 1u << shift;
     }
     return 0;
@@ -334,7 +199,7 @@ int option_mmu(struct options *o, const char *argument, struct err *err)
     (void)o;
     return strcmp(argument, "direct") == 0
                ? 0
-               : bad_value(err, "mmu", argument, "the translation there is: direct");
+               : bad_value(err, argument, "the translation there is: direct");
 }
 
 int option_name(struct options *o, const char *argument, struct err *err)
@@ -365,7 +230,7 @@ int option_nothing_none(struct options *o, const char *argument, struct err *err
     (void)o;
     if (strcmp(argument, "none") == 0)
         return 0;
-    err_set(err, EINVAL, "there is no '%s' here", argument);
+    err_set(err, EINVAL, "cannot use '%s'", argument);
     err_hint(err, "the serial port is the guest's console: -nographic, and `none` for the others");
     return -EINVAL;
 }
@@ -426,9 +291,9 @@ int option_nographic(struct options *o, const char *argument, struct err *err)
     return 0;
 }
 
-static int bad_channel(struct err *err, const char *option, const char *argument)
+static int bad_channel(struct err *err, const char *argument)
 {
-    return bad_value(err, option, argument,
+    return bad_value(err, argument,
                      "stdio, mon:stdio, null, none, file:F or unix:PATH,server[,nowait]; debugcon "
                      "only stdio, null, file:F");
 }
@@ -455,14 +320,12 @@ static int unix_channel(struct channel *c, const char *text, struct err *err)
         else if ((!p.has_value && strcmp(p.key, "nowait") == 0) || piece_is(&p, "wait", "off"))
             c->waits = false;
         else if (!piece_is(&p, "wait", "on"))
-            return bad_channel(err, "serial", p.key);
+            return bad_channel(err, p.key);
     }
-    return is_server
-               ? 0
-               : bad_value(err, "serial", c->path, "we are the server: unix:PATH,server[,nowait]");
+    return is_server ? 0 : bad_value(err, c->path, "we are the server: unix:PATH,server[,nowait]");
 }
 
-static int parse_channel(struct channel *c, const char *option, const char *text, struct err *err)
+static int parse_channel(struct channel *c, const char *text, struct err *err)
 {
     static const struct {
         const char *text;
@@ -482,7 +345,7 @@ static int parse_channel(struct channel *c, const char *option, const char *text
     if (strncmp(text, "unix:", 5) == 0)
         return unix_channel(c, text + 5, err);
     if (strncmp(text, "file:", 5) != 0 || text[5] == '\0' || strlen(text + 5) >= PATH_LENGTH)
-        return bad_channel(err, option, text);
+        return bad_channel(err, text);
     c->kind = CHANNEL_FILE;
     memcpy(c->path, text + 5, strlen(text + 5) + 1);
     return 0;
@@ -491,18 +354,18 @@ static int parse_channel(struct channel *c, const char *option, const char *text
 int option_serial(struct options *o, const char *argument, struct err *err)
 {
     if (o->serials == TRAPLINE_SERIALS) {
-        err_set(err, EINVAL, "-serial is given more than %d times", TRAPLINE_SERIALS);
+        err_set(err, EINVAL, "given more than %d times", TRAPLINE_SERIALS);
         err_hint(err, "a PC has COM1 to COM4");
         return -EINVAL;
     }
-    return parse_channel(&o->serial[o->serials++], "serial", argument, err);
+    return parse_channel(&o->serial[o->serials++], argument, err);
 }
 
 int option_debugcon(struct options *o, const char *argument, struct err *err)
 {
-    int rc = parse_channel(&o->debugcon, "debugcon", argument, err);
+    int rc = parse_channel(&o->debugcon, argument, err);
     if (rc == 0 && (o->debugcon.kind == CHANNEL_UNIX || o->debugcon.has_keys))
-        rc = bad_channel(err, "debugcon", argument);
+        rc = bad_channel(err, argument);
     return rc;
 }
 
@@ -511,7 +374,7 @@ int option_debugcon(struct options *o, const char *argument, struct err *err)
 static int add_trace(struct options *o, const char *pattern, struct err *err)
 {
     if (o->trace_count == MAX_TRACES)
-        return err_set(err, EINVAL, "more than %d trace patterns", MAX_TRACES);
+        return err_set(err, EINVAL, "more than %d patterns", MAX_TRACES);
     o->traces[o->trace_count++] = pattern;
     return 0;
 }
@@ -520,7 +383,7 @@ static int debug_item(struct options *o, const char *name, struct err *err)
 {
     const struct debug_item *item = debug_item_find(name);
     if (!item) {
-        err_set(err, EINVAL, "-d knows no '%s'", name);
+        err_set(err, EINVAL, "there is no item '%s'", name);
         debug_items_list(err->hint, sizeof(err->hint));
         return -EINVAL;
     }
@@ -575,12 +438,12 @@ int option_print_config(struct options *o, const char *argument, struct err *err
 
 int option_max_ticks(struct options *o, const char *argument, struct err *err)
 {
-    return number("max-ticks", argument, 1, &o->config.max_ticks, err);
+    return number(argument, 1, &o->config.max_ticks, err);
 }
 
 int option_hash_every(struct options *o, const char *argument, struct err *err)
 {
-    return number("hash-every", argument, 1, &o->hash_every, err);
+    return number(argument, 1, &o->hash_every, err);
 }
 
 int option_hash_file(struct options *o, const char *argument, struct err *err)
@@ -599,7 +462,7 @@ int option_save(struct options *o, const char *argument, struct err *err)
 
 int option_save_at(struct options *o, const char *argument, struct err *err)
 {
-    return number("save-at", argument, 1, &o->save_at, err);
+    return number(argument, 1, &o->save_at, err);
 }
 
 int option_load(struct options *o, const char *argument, struct err *err)
@@ -611,7 +474,7 @@ int option_load(struct options *o, const char *argument, struct err *err)
 
 int option_drop_caches(struct options *o, const char *argument, struct err *err)
 {
-    return number("drop-caches", argument, 1, &o->config.drop_caches, err);
+    return number(argument, 1, &o->config.drop_caches, err);
 }
 
 /* ---- other ---- */

@@ -109,6 +109,18 @@ static int not_an_option(const char *word, struct err *err)
     return -EINVAL;
 }
 
+/* The row's function, and in front of its message the option's name. */
+static int call_option(const struct row *row, struct options *o, const char *value, struct err *err)
+{
+    struct err inner = {{0}, {0}};
+    int rc = row->function(o, value, &inner);
+    if (rc < 0) {
+        err_set(err, -rc, "-%s: %.400s", row->name, inner.text);
+        err_hint(err, "%s", inner.hint);
+    }
+    return rc;
+}
+
 int options_parse(struct options *o, int count, char *const words[], struct err *err)
 {
     for (int i = 0; i < count; i++) {
@@ -128,7 +140,7 @@ int options_parse(struct options *o, int count, char *const words[], struct err 
             err_hint(err, "-%s %s: %s", row->name, row->argument, row->help);
             return -EINVAL;
         }
-        int rc = row->function(o, value, err);
+        int rc = call_option(row, o, value, err);
         if (rc < 0)
             return rc;
         if (o->action == ACTION_HELP || o->action == ACTION_VERSION)

@@ -79,17 +79,6 @@ bool options_row(unsigned i, const char **name, const char **argument, const cha
 /* The word nearest to `word` among n (edit distance); NULL when n is 0. */
 const char *nearest_word(const char *word, const char *const words[], unsigned n);
 
-/* ---- values (option_values.c) ---- */
-
-/* A number in C notation that fills the whole text. */
-bool parse_number(const char *text, uint64_t *value);
-
-/* SIZE[K|M|G|T], in units of `unit` bytes without a suffix. False: no size, or beyond 64 bits. */
-bool parse_size(const char *text, uint64_t unit, uint64_t *bytes);
-
-/* YYYY-MM-DD, YYYY-MM-DDTHH:MM:SS or seconds since 1970, UTC. False: not a date. */
-bool parse_date(const char *text, uint64_t *seconds);
-
 /* One function per option: argument is NULL for those without. */
 typedef int option_fn(struct options *o, const char *argument, struct err *err);
 #define SECTION(title)

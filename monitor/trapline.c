@@ -12,7 +12,6 @@
 #include "monitor/trapline_priv.h"
 
 #define DEFAULT_MEMORY (128 * MiB)
-#define DEFAULT_CPU "max"
 /* Machine memory beside the guest's RAM: firmware, and the rounding of every range to extents. */
 #define SPARE_MEMORY (32 * MiB)
 
@@ -200,7 +199,7 @@ static int create(struct trapline_machine *t, struct err *err)
         .seed = config->seed,
         .ns_per_tick = config->ns_per_tick,
     };
-    int rc = cpu_model_parse(config->cpu ? config->cpu : DEFAULT_CPU, &t->model, err);
+    int rc = cpu_model_parse(config->cpu ? config->cpu : TRAPLINE_DEFAULT_CPU, &t->model, err);
     if (rc == 0)
         rc = machine_create(&mc, &t->m, err);
     if (rc < 0)

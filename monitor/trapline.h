@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libtrapline: x86 virtual machines as a library. The one header that programs outside this tree include; the command line is
- * its first client, docs/examples/ has a small one. It needs standard headers only. Handles are opaque; structs that may grow begin
- * with their size, which the caller sets (the *_INIT macros do), so that old programs work with newer libraries.
+ * libtrapline: x86 virtual machines as a library. The one header that programs outside this tree
+ * include; the command line is its first client, docs/examples/ has a small one. It needs standard
+ * headers only. Handles are opaque; structs that may grow begin with their size, which the caller
+ * sets (the *_INIT macros do), so that old programs work with newer libraries.
  *
- * A machine belongs to one thread at a time. Nothing here is global: any number of machines live in one process and never
- * meet. Functions that can fail return 0 or a negative errno and fill a struct trapline_error (which may be NULL).
+ * A machine belongs to one thread at a time. Nothing here is global: any number of machines live in
+ * one process and never meet. Functions that can fail return 0 or a negative errno and fill a
+ * struct trapline_error (which may be NULL).
  *
  *   struct trapline_config config = TRAPLINE_CONFIG_INIT;
  *   config.kernel.path = "vmlinuz";
@@ -26,11 +28,12 @@
 extern "C" {
 #endif
 
-/* Grows when functions or struct members are added; the library keeps working for callers of older ones. */
+/* Grows when functions or struct members are added; the library keeps working for callers of older
+ * ones. */
 #define TRAPLINE_API 1
 
-unsigned trapline_api(void);         /* TRAPLINE_API of the library */
-const char *trapline_version(void);  /* "0.1.0" */
+unsigned trapline_api(void);        /* TRAPLINE_API of the library */
+const char *trapline_version(void); /* "0.1.0" */
 
 struct trapline_error {
     char text[512]; /* what failed and where, one sentence without a full stop */
@@ -52,13 +55,15 @@ struct trapline_file {
 
 /* What is at the other end of a serial port. */
 struct trapline_serial {
-    bool is_present;                              /* the port exists */
-    bool (*put)(void *opaque, uint8_t byte);      /* the guest sent a byte; false: it is lost. NULL: nobody listens */
-    void *put_opaque;                             /* of put */
-    int fd;                                       /* bytes for the guest are read here, when there are any; -1: none */
-    /* Looks at bytes before the guest gets them (escape keys); returns how many to keep, compacted in p. May be NULL. */
+    bool is_present; /* the port exists */
+    bool (*put)(void *opaque,
+                uint8_t byte); /* the guest sent a byte; false: it is lost. NULL: nobody listens */
+    void *put_opaque;          /* of put */
+    int fd;                    /* bytes for the guest are read here, when there are any; -1: none */
+    /* Looks at bytes before the guest gets them (escape keys); returns how many to keep, compacted
+     * in p. May be NULL. */
     size_t (*filter)(void *opaque, uint8_t *p, size_t n);
-    void *filter_opaque;                          /* of filter */
+    void *filter_opaque; /* of filter */
 };
 
 /* A trace point fired. */
@@ -73,54 +78,67 @@ struct trapline_event {
 };
 
 struct trapline_config {
-    size_t size;                 /* sizeof(struct trapline_config) */
-    const char *board;           /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds */
-    uint64_t memory;             /* bytes of RAM; board none: bytes that trapline_map can hand out. 0: 128 MiB */
-    unsigned vcpus;              /* 1 to 64 */
+    size_t size; /* sizeof(struct trapline_config) */
+    const char
+        *board; /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds */
+    uint64_t
+        memory;     /* bytes of RAM; board none: bytes that trapline_map can hand out. 0: 128 MiB */
+    unsigned vcpus; /* 1 to 64 */
     const char *cpu;             /* model and changes, "max,kvm=off"; NULL: the default */
     struct trapline_file kernel; /* bzImage, Multiboot or ELF with a PVH note */
-    const char *initrd;          /* path; for Multiboot and PVH a comma-separated list of "path arguments" */
-    const char *append;          /* kernel command line; NULL: empty */
-    struct trapline_file bios;   /* ROM image that ends at 4 GiB */
-    uint64_t rtc_base;           /* the guest's date at the start, seconds since 1970 UTC */
-    uint64_t seed;               /* of the guest's entropy */
-    unsigned ns_per_tick;        /* virtual ns an instruction takes, at least 1 */
-    uint64_t max_ticks;          /* TRAPLINE_STOP_TICK_LIMIT there; UINT64_MAX: never */
-    uint64_t drop_caches;        /* test mode: forget all caches every so many ticks; 0: never */
-    bool no_reboot;              /* a reset stops the machine */
-    bool is_interactive;         /* a person is waiting: idle time is slept on the wall clock */
-    bool own_decompressor;       /* a bzImage unpacks itself in the guest */
-    bool has_testdev;            /* pc-testdev */
-    uint16_t debug_exit_base;    /* isa-debug-exit: first port */
-    uint16_t debug_exit_size;    /* its ports; 0: not there */
+    const char *initrd; /* path; for Multiboot and PVH a comma-separated list of "path arguments" */
+    const char *append; /* kernel command line; NULL: empty */
+    struct trapline_file bios; /* ROM image that ends at 4 GiB */
+    uint64_t rtc_base;         /* the guest's date at the start, seconds since 1970 UTC */
+    uint64_t seed;             /* of the guest's entropy */
+    unsigned ns_per_tick;      /* virtual ns an instruction takes, at least 1 */
+    uint64_t max_ticks;        /* TRAPLINE_STOP_TICK_LIMIT there; UINT64_MAX: never */
+    uint64_t drop_caches;      /* test mode: forget all caches every so many ticks; 0: never */
+    bool no_reboot;            /* a reset stops the machine */
+    bool is_interactive;       /* a person is waiting: idle time is slept on the wall clock */
+    bool own_decompressor;     /* a bzImage unpacks itself in the guest */
+    bool has_testdev;          /* pc-testdev */
+    uint16_t debug_exit_base;  /* isa-debug-exit: first port */
+    uint16_t debug_exit_size;  /* its ports; 0: not there */
     struct trapline_serial serial[TRAPLINE_SERIALS]; /* COM1 to COM4 */
     void (*debugcon)(void *opaque, uint8_t byte);    /* ports 402h and E9h; NULL: discarded */
     void *debugcon_opaque;                           /* of debugcon */
-    void (*flush)(void *opaque); /* the guest waits, or a good while has passed: show what put has kept. May be NULL */
+    void (*flush)(void *opaque); /* the guest waits, or a good while has passed: show what put has
+                                    kept. May be NULL */
     void *flush_opaque;          /* of flush */
-    const volatile int *interrupted; /* not 0: the run stops soon. Set it from a signal handler. May be NULL */
-    int wake_fd;                 /* is_interactive: a byte here ends a sleep, after interrupted was set; -1: none */
-    void (*trace)(void *opaque, const struct trapline_event *event); /* where trace points go; NULL: nowhere */
-    void *trace_opaque;                                              /* of trace */
+    const volatile int
+        *interrupted; /* not 0: the run stops soon. Set it from a signal handler. May be NULL */
+    int wake_fd; /* is_interactive: a byte here ends a sleep, after interrupted was set; -1: none */
+    void (*trace)(void *opaque,
+                  const struct trapline_event *event); /* where trace points go; NULL: nowhere */
+    void *trace_opaque;                                /* of trace */
     /* Progress of long work before the first instruction; may be NULL. */
     void (*progress)(void *opaque, const char *what, uint64_t done, uint64_t total);
     void *progress_opaque; /* of progress */
 };
 
+#define TRAPLINE_DEFAULT_CPU "max" /* config.cpu NULL */
+
 /* 2024-01-01 00:00:00 UTC: the same date in every run, unless somebody asks for another. */
 #define TRAPLINE_RTC_BASE UINT64_C(1704067200)
 
-#define TRAPLINE_CONFIG_INIT                                                                             \
-    {                                                                                                    \
-        .size = sizeof(struct trapline_config), .board = "pc", .vcpus = 1, .rtc_base = TRAPLINE_RTC_BASE, \
-        .ns_per_tick = 1, .max_ticks = UINT64_MAX, .wake_fd = -1,                                                     \
-        .serial = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}}                                       \
+#define TRAPLINE_CONFIG_INIT                                                                       \
+    {                                                                                              \
+        .size = sizeof(struct trapline_config), .board = "pc", .vcpus = 1,                         \
+        .rtc_base = TRAPLINE_RTC_BASE, .ns_per_tick = 1, .max_ticks = UINT64_MAX, .wake_fd = -1,   \
+        .serial = {                                                                                \
+            {.fd = -1},                                                                            \
+            {.fd = -1},                                                                            \
+            {.fd = -1},                                                                            \
+            {.fd = -1}                                                                             \
+        }                                                                                          \
     }
 
 /*
- * Build a machine, ready to run: files are read, checked and loaded; nothing of config is kept but the callbacks, their
- * opaques, the file descriptors (borrowed) and `interrupted`. -EINVAL: something in config is impossible; -ENOENT and others: a
- * file; -ENOSPC: too little guest memory; -ENOMEM.
+ * Build a machine, ready to run: files are read, checked and loaded; nothing of config is kept but
+ * the callbacks, their opaques, the file descriptors (borrowed) and `interrupted`. -EINVAL:
+ * something in config is impossible; -ENOENT and others: a file; -ENOSPC: too little guest memory;
+ * -ENOMEM.
  */
 int trapline_create(const struct trapline_config *config, struct trapline_machine **out,
                     struct trapline_error *error);
@@ -154,11 +172,15 @@ struct trapline_stop {
     uint64_t address;            /* EXCEPTION: the linear address of a page fault */
 };
 
-#define TRAPLINE_STOP_INIT {.size = sizeof(struct trapline_stop)}
+#define TRAPLINE_STOP_INIT                                                                         \
+    {                                                                                              \
+        .size = sizeof(struct trapline_stop)                                                       \
+    }
 
 /*
- * Exit statuses of the command line for each reason: power-off, reset with -no-reboot and the user's wish 0, isa-debug-exit
- * (code << 1) | 1, and these, which are even so that they can't be taken for the guest's.
+ * Exit statuses of the command line for each reason: power-off, reset with -no-reboot and the
+ * user's wish 0, isa-debug-exit (code << 1) | 1, and these, which are even so that they can't be
+ * taken for the guest's.
  */
 enum {
     TRAPLINE_EXIT_ERROR = 64,        /* the options, a file, the host */
@@ -172,15 +194,17 @@ int trapline_exit_status(const struct trapline_stop *stop);
 const char *trapline_reason_text(enum trapline_reason reason);
 
 /*
- * Run until the position `until` (ticks since the machine was made; UINT64_MAX: none) or something stops the machine. It is then at an
- * instruction boundary and can be looked at, changed, saved, hashed and run on.
+ * Run until the position `until` (ticks since the machine was made; UINT64_MAX: none) or something
+ * stops the machine. It is then at an instruction boundary and can be looked at, changed, saved,
+ * hashed and run on.
  */
 void trapline_run(struct trapline_machine *m, uint64_t until, struct trapline_stop *stop);
 
 /*
- * Run one vCPU by itself for n instructions (REP iterations count), or until it halts or raises an exception: that is
- * reported, not delivered, with the state as before the instruction. No interrupt is taken, no device event fires. For harnesses: set
- * state, one instruction, compare. -EINVAL: no such vCPU.
+ * Run one vCPU by itself for n instructions (REP iterations count), or until it halts or raises an
+ * exception: that is reported, not delivered, with the state as before the instruction. No
+ * interrupt is taken, no device event fires. For harnesses: set state, one instruction, compare.
+ * -EINVAL: no such vCPU.
  */
 int trapline_step(struct trapline_machine *m, unsigned vcpu, uint64_t n, struct trapline_stop *stop,
                   struct trapline_error *error);
@@ -192,25 +216,28 @@ enum trapline_inject {
 };
 
 /*
- * Deliver an event into the guest now, through its IDT; takes a tick. -EINVAL: no such vCPU, kind or vector; -EIO: it ended in
- * a triple fault, and the vCPU is shut down.
+ * Deliver an event into the guest now, through its IDT; takes a tick. -EINVAL: no such vCPU, kind
+ * or vector; -EIO: it ended in a triple fault, and the vCPU is shut down.
  */
-int trapline_inject(struct trapline_machine *m, unsigned vcpu, enum trapline_inject kind, unsigned vector,
-                    uint32_t error_code, struct trapline_error *error);
+int trapline_inject(struct trapline_machine *m, unsigned vcpu, enum trapline_inject kind,
+                    unsigned vector, uint32_t error_code, struct trapline_error *error);
 
 /* Where the run is. */
 uint64_t trapline_ticks(const struct trapline_machine *m);
 uint64_t trapline_vtime_ns(const struct trapline_machine *m);
 
-/* Bytes for serial port n come from fd from now on (-1: from nowhere): somebody connected. -ENODEV: no such port. */
+/* Bytes for serial port n come from fd from now on (-1: from nowhere): somebody connected. -ENODEV:
+ * no such port. */
 int trapline_serial_connect(struct trapline_machine *m, unsigned n, int fd);
 
-/* Forget everything that can be rebuilt: decoded blocks, cached translations. The guest can't tell. */
+/* Forget everything that can be rebuilt: decoded blocks, cached translations. The guest can't tell.
+ */
 void trapline_drop_caches(struct trapline_machine *m);
 
 /* ---- state ---- */
 
-/* A field of the state of a vCPU, a device or the machine. Read-only; the text lives as long as the program. */
+/* A field of the state of a vCPU, a device or the machine. Read-only; the text lives as long as the
+ * program. */
 struct trapline_field {
     size_t size;      /* sizeof(struct trapline_field) */
     const char *name; /* "gpr" */
@@ -219,30 +246,35 @@ struct trapline_field {
     unsigned width;   /* bytes of an element: 1, 2, 4 or 8 */
 };
 
-#define TRAPLINE_FIELD_INIT {.size = sizeof(struct trapline_field)}
+#define TRAPLINE_FIELD_INIT                                                                        \
+    {                                                                                              \
+        .size = sizeof(struct trapline_field)                                                      \
+    }
 
 /* The fields of a vCPU, in order: false past the last. */
 bool trapline_cpu_field(unsigned i, struct trapline_field *field);
 
 /*
- * Read and write a register: a field's name, with the element (`gpr` and 3), or the name of one: rax .. r15, es .. gs, ldtr, tr,
- * xmm0 .. xmm15 (element 0 low, 1 high quadword), with the element in `index`. -ENOENT: no such name, -ERANGE: no such
- * element, or a value that does not fit or that no processor can have.
+ * Read and write a register: a field's name, with the element (`gpr` and 3), or the name of one:
+ * rax .. r15, es .. gs, ldtr, tr, xmm0 .. xmm15 (element 0 low, 1 high quadword), with the element
+ * in `index`. -ENOENT: no such name, -ERANGE: no such element, or a value that does not fit or that
+ * no processor can have.
  */
-int trapline_get(const struct trapline_machine *m, unsigned vcpu, const char *name, unsigned index, uint64_t *value,
-                 struct trapline_error *error);
-int trapline_set(struct trapline_machine *m, unsigned vcpu, const char *name, unsigned index, uint64_t value,
-                 struct trapline_error *error);
+int trapline_get(const struct trapline_machine *m, unsigned vcpu, const char *name, unsigned index,
+                 uint64_t *value, struct trapline_error *error);
+int trapline_set(struct trapline_machine *m, unsigned vcpu, const char *name, unsigned index,
+                 uint64_t value, struct trapline_error *error);
 
 /* Put the vCPU into the state after power-on (real mode, at the reset vector). */
 int trapline_cpu_reset(struct trapline_machine *m, unsigned vcpu, struct trapline_error *error);
 
 /*
- * Segment register 0-7 (ES CS SS DS FS GS LDTR TR) with all its parts, unchecked, as a debugger would; attr is in the form of the
- * field seg_attr. CPL becomes the DPL of SS when SS is set.
+ * Segment register 0-7 (ES CS SS DS FS GS LDTR TR) with all its parts, unchecked, as a debugger
+ * would; attr is in the form of the field seg_attr. CPL becomes the DPL of SS when SS is set.
  */
-int trapline_set_segment(struct trapline_machine *m, unsigned vcpu, unsigned seg, uint16_t selector, uint64_t base,
-                         uint32_t limit, uint32_t attr, struct trapline_error *error);
+int trapline_set_segment(struct trapline_machine *m, unsigned vcpu, unsigned seg, uint16_t selector,
+                         uint64_t base, uint32_t limit, uint32_t attr,
+                         struct trapline_error *error);
 
 /* A part of a machine's state. */
 struct trapline_part {
@@ -251,49 +283,57 @@ struct trapline_part {
     const char *doc; /* a device: the chip and what it is; else NULL */
 };
 
-#define TRAPLINE_PART_INIT {.size = sizeof(struct trapline_part)}
+#define TRAPLINE_PART_INIT                                                                         \
+    {                                                                                              \
+        .size = sizeof(struct trapline_part)                                                       \
+    }
 
-/* The parts in their order, the machine, vCPUs, then devices, and their fields: false past the last. */
+/* The parts in their order, the machine, vCPUs, then devices, and their fields: false past the
+ * last. */
 bool trapline_part(const struct trapline_machine *m, unsigned i, struct trapline_part *part);
 bool trapline_part_field(const struct trapline_machine *m, unsigned i, unsigned field_index,
                          struct trapline_field *field);
-bool trapline_part_get(const struct trapline_machine *m, unsigned i, unsigned field_index, unsigned index,
-                       uint64_t *value);
+bool trapline_part_get(const struct trapline_machine *m, unsigned i, unsigned field_index,
+                       unsigned index, uint64_t *value);
 
 /* ---- memory ---- */
 
-/* Board none: RAM (or ROM) at [address, address + length), whole pages, all zero. -EEXIST, -ENOMEM, -EINVAL. */
+/* Board none: RAM (or ROM) at [address, address + length), whole pages, all zero. -EEXIST, -ENOMEM,
+ * -EINVAL. */
 int trapline_map(struct trapline_machine *m, uint64_t address, uint64_t length, bool is_rom,
                  struct trapline_error *error);
 
 /*
- * Copy guest-physical memory. -EFAULT when some byte is not memory: then nothing was copied. A write changes ROM too, and
- * decoded code and translations follow.
+ * Copy guest-physical memory. -EFAULT when some byte is not memory: then nothing was copied. A
+ * write changes ROM too, and decoded code and translations follow.
  */
 int trapline_read(struct trapline_machine *m, uint64_t address, void *buffer, size_t length,
                   struct trapline_error *error);
 int trapline_write(struct trapline_machine *m, uint64_t address, const void *buffer, size_t length,
                    struct trapline_error *error);
 
-/* By linear address of a vCPU, as its page tables are now; no rights are asked, no A or D bit is set. -EFAULT. */
-int trapline_read_linear(struct trapline_machine *m, unsigned vcpu, uint64_t address, void *buffer, size_t length,
-                         struct trapline_error *error);
-int trapline_write_linear(struct trapline_machine *m, unsigned vcpu, uint64_t address, const void *buffer,
-                          size_t length, struct trapline_error *error);
+/* By linear address of a vCPU, as its page tables are now; no rights are asked, no A or D bit is
+ * set. -EFAULT. */
+int trapline_read_linear(struct trapline_machine *m, unsigned vcpu, uint64_t address, void *buffer,
+                         size_t length, struct trapline_error *error);
+int trapline_write_linear(struct trapline_machine *m, unsigned vcpu, uint64_t address,
+                          const void *buffer, size_t length, struct trapline_error *error);
 
 /* Ranges of guest-physical memory, ascending: false past the last. */
-bool trapline_memory_range(const struct trapline_machine *m, unsigned i, uint64_t *address, uint64_t *length,
-                           bool *is_rom);
+bool trapline_memory_range(const struct trapline_machine *m, unsigned i, uint64_t *address,
+                           uint64_t *length, bool *is_rom);
 
 /* ---- positions ---- */
 
 #define TRAPLINE_HASH_BYTES 16
 
 /* The state hash: equal for equal guests, whatever the host, the engine and its caches. -ENOMEM. */
-int trapline_hash(struct trapline_machine *m, uint8_t hash[TRAPLINE_HASH_BYTES], struct trapline_error *error);
+int trapline_hash(struct trapline_machine *m, uint8_t hash[TRAPLINE_HASH_BYTES],
+                  struct trapline_error *error);
 
 /* One link of a chain of hashes: link := H(link, state hash now). The first link is all zeroes. */
-int trapline_hash_chain(struct trapline_machine *m, uint8_t link[TRAPLINE_HASH_BYTES], struct trapline_error *error);
+int trapline_hash_chain(struct trapline_machine *m, uint8_t link[TRAPLINE_HASH_BYTES],
+                        struct trapline_error *error);
 
 /* The whole machine to a file, atomically; and back, into a machine made with the same config. */
 int trapline_save(struct trapline_machine *m, const char *path, struct trapline_error *error);
@@ -312,20 +352,23 @@ bool trapline_trace_point(unsigned i, const char **name, const char **doc);
 
 /* A row of the instruction table. */
 struct trapline_insn {
-    size_t size;             /* sizeof(struct trapline_insn) */
-    const char *name;        /* mnemonic */
-    const char *encoding;    /* as in decoder/insn.def */
-    const char *operands;    /* in the letters of the SDM's opcode map */
-    const char *manual;      /* volume and title */
-    const char *feature;     /* CPUID feature it belongs to */
-    const char *privilege;   /* condition that makes it trap: "CPL0", "IOPL" ... or "" */
-    unsigned sensitivity;    /* TRAPLINE_SENSITIVE_*; 0: innocuous */
-    uint32_t flags_tested;   /* RFLAGS bits it reads */
-    uint32_t flags_written;  /* RFLAGS bits it defines */
+    size_t size;              /* sizeof(struct trapline_insn) */
+    const char *name;         /* mnemonic */
+    const char *encoding;     /* as in decoder/insn.def */
+    const char *operands;     /* in the letters of the SDM's opcode map */
+    const char *manual;       /* volume and title */
+    const char *feature;      /* CPUID feature it belongs to */
+    const char *privilege;    /* condition that makes it trap: "CPL0", "IOPL" ... or "" */
+    unsigned sensitivity;     /* TRAPLINE_SENSITIVE_*; 0: innocuous */
+    uint32_t flags_tested;    /* RFLAGS bits it reads */
+    uint32_t flags_written;   /* RFLAGS bits it defines */
     uint32_t flags_undefined; /* RFLAGS bits it leaves undefined */
 };
 
-#define TRAPLINE_INSN_INIT {.size = sizeof(struct trapline_insn)}
+#define TRAPLINE_INSN_INIT                                                                         \
+    {                                                                                              \
+        .size = sizeof(struct trapline_insn)                                                       \
+    }
 
 /* Popek and Goldberg's sensitivity: a set. */
 enum {

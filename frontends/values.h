@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arguments of options: numbers, sizes, dates and comma-separated lists. Called by
+ * option_values.c and the tests; owns nothing.
+ */
+#pragma once
+
+#include "base/compiler.h"
+
+/* A number in C notation that fills the whole text. */
+bool parse_number(const char *text, uint64_t *value);
+
+/* SIZE[B|K|M|G|T], in units of `unit` bytes without a suffix. False: no size, or beyond 64 bits. */
+bool parse_size(const char *text, uint64_t unit, uint64_t *bytes);
+
+/* YYYY-MM-DD, YYYY-MM-DDTHH:MM:SS or seconds since 1970, UTC. False: not a date. */
+bool parse_date(const char *text, uint64_t *seconds);
+
+/* One piece of a comma-separated list. */
+struct piece {
+    char key[64];    /* before `=`, or the whole piece */
+    char value[256]; /* after `=` */
+    bool has_value;  /* there was a `=` */
+};
+
+/* Take the next piece off *text; false at the end. One that is too long is cut: it is no word of
+ * ours. */
+bool next_piece(const char **text, struct piece *p);
+
+bool piece_is(const struct piece *p, const char *key, const char *value);

@@ -1,0 +1,509 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command line from outside: bad input, ends and exit statuses, terminal, sockets, positions.
+
+  cli_test.py --trapline FILE [--man FILE] [TEST]...
+"""
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import guests as g
+
+TRAPLINE = MAN = ""
+SECONDS = 60                    # more than anything here takes, also under a sanitizer
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.dir.name, name)
+
+    def file(self, name, content):
+        with open(self.path(name), "wb") as f:
+            f.write(content)
+        return self.path(name)
+
+    def guest(self, code):
+        return self.file("guest", g.guest(code))
+
+    def text(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read().decode()
+
+    def run_it(self, *words, stdin=b""):
+        return subprocess.run([TRAPLINE, *words], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=SECONDS, check=False)
+
+    def boot(self, code, *words, stdin=b""):
+        return self.run_it("run", "-m", "16", "-nographic", "-kernel", self.guest(code), *words, stdin=stdin)
+
+    def ends(self, p, status, out=None):
+        self.assertEqual((p.returncode, p.stderr.decode()), (status, ""))
+        if out is not None:
+            self.assertEqual(p.stdout.decode(), out)
+
+    def fails(self, p, *parts, status=64):
+        """One line of what and where, one with a hint; every part in them."""
+        text = p.stderr.decode()
+        self.assertEqual(p.returncode, status, text)
+        self.assertRegex(text, r"\Atrapline: [^\n]+\n(hint: [^\n]+\n)?\Z")
+        for part in parts:
+            self.assertIn(part, text)
+
+
+class BadInput(Case):
+    def test_unknown_option_names_the_nearest(self):
+        self.fails(self.run_it("run", "-kernle", "x"), "'-kernle'", "-kernel")
+        self.fails(self.run_it("run", "--max-tick", "5"), "'--max-tick'", "-max-ticks")
+
+    def test_unknown_command_names_the_nearest(self):
+        self.fails(self.run_it("rum"), "'rum'", "trapline run")
+
+    def test_word_that_is_no_option(self):
+        self.fails(self.run_it("run", "vmlinuz"), "'vmlinuz'", "-kernel")
+
+    def test_missing_argument(self):
+        self.fails(self.run_it("run", "-kernel"), "-kernel", "FILE")
+
+    def test_argument_to_an_option_without(self):
+        self.fails(self.run_it("run", "--no-reboot=1"), "-no-reboot")
+
+    def test_nothing_to_run(self):
+        self.fails(self.run_it("run"), "nothing to run", "-kernel")
+
+    def test_initrd_without_kernel(self):
+        bios = self.file("bios", bytes(65536))
+        self.fails(self.run_it("run", "-bios", bios, "-initrd", bios), "-initrd", "-kernel")
+
+    def test_bad_values(self):
+        for words in (["-m", "12x"], ["-m", "0"], ["-m", "1"], ["-m", "99999999999999999999"], ["-smp", "0"],
+                      ["-smp", "65"], ["-smp", "two"], ["-smp", "4,sockets=2"], ["-machine", "q35"],
+                      ["-machine", "pc,accel=kvm"], ["-accel", "kvm"], ["-cpu", "unheard-of"],
+                      ["-cpu", "max,+unheard-of"], ["-device", "e1001"], ["-device", "isa-debug-exit,iobase=70000"],
+                      ["-device", "isa-debug-exit,colour=red"], ["-rtc", "base=yesterday"], ["-rtc", "base=2024-02-30"],
+                      ["-serial", "tty"], ["-serial", "unix:"], ["-serial", "file:"], ["-debugcon", "mon:stdio"],
+                      ["-display", "sdl"], ["-d", "everything"], ["-seed", "x"], ["-max-ticks", "0"],
+                      ["-icount", "shift=99"], ["-mmu", "magic"], ["-hash-every", "0"]):
+            with self.subTest(words=words):
+                self.fails(self.run_it("run", *words), words[0] + ": ")
+
+    def test_options_that_want_each_other(self):
+        self.fails(self.run_it("run", "-hash-file", "x"), "-hash-every")
+        self.fails(self.run_it("run", "-save-at", "5"), "-save")
+
+    def test_standard_input_for_two(self):
+        self.fails(self.run_it("run", "-serial", "stdio", "-serial", "stdio"), "standard input")
+
+    def test_five_serial_ports(self):
+        self.fails(self.run_it("run", *["-serial", "null"] * 5), "-serial")
+
+    def test_missing_files(self):
+        for words, what in ((["-kernel", "/nowhere/k"], "kernel"), (["-bios", "/nowhere/b"], "firmware")):
+            self.fails(self.run_it("run", *words), what, "/nowhere/", "No such file")
+        self.fails(self.boot(g.SPIN, "-initrd", "/nowhere/m args"), "/nowhere/m", "No such file")
+        self.fails(self.boot(g.SPIN, "-load", "/nowhere/s"), "/nowhere/s")
+
+    def test_directory_as_kernel(self):
+        self.fails(self.run_it("run", "-kernel", self.dir.name), "directory")
+
+    def test_unreadable_kernel(self):
+        if os.geteuid() == 0:
+            self.skipTest("root reads everything")
+        os.chmod(self.guest(g.SPIN), 0)
+        self.fails(self.run_it("run", "-kernel", self.path("guest")), "Permission denied")
+
+    def test_empty_kernel(self):
+        self.fails(self.run_it("run", "-kernel", self.file("k", b"")), "empty", "/k'")
+
+    def test_not_a_kernel(self):
+        self.fails(self.run_it("run", "-kernel", self.file("k", b"#!/bin/sh\n" * 1000)), "k")
+
+    def test_truncated_kernels(self):
+        setup = bytearray(16384)
+        setup[0x1F1] = 30                                   # setup sectors: more than there are
+        setup[0x1FE:0x200] = b"\x55\xaa"
+        setup[0x202:0x206] = b"HdrS"
+        setup[0x206:0x208] = b"\x0f\x02"
+        elf = b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x02\x00\x03\x00\x01\x00\x00\x00" + bytes(8)
+        image = g.guest(g.SPIN * 1000)
+        for name, content in (("bzimage", bytes(setup)), ("elf", elf), ("multiboot", image[:100])):
+            with self.subTest(name=name):
+                self.fails(self.run_it("run", "-kernel", self.file(name, content)), name)
+
+    def test_too_little_memory(self):
+        code = g.SPIN + bytes(8 << 20)
+        self.fails(self.run_it("run", "-m", "4", "-kernel", self.guest(code)), "memory")
+
+    def test_bad_firmware_sizes(self):
+        self.fails(self.run_it("run", "-bios", self.file("b", bytes(1000))), "64 KiB")
+
+    def test_outputs_that_cannot_be_written(self):
+        for words in (["-serial", "file:/nowhere/f"], ["-debugcon", "file:/nowhere/f"], ["-D", "/nowhere/f"],
+                      ["-serial", "unix:/nowhere/f,server"], ["-hash-every", "5", "-hash-file", "/nowhere/f"]):
+            with self.subTest(words=words):
+                kernel = self.guest(g.SPIN)
+                self.fails(self.run_it("run", "-m", "16", "-kernel", kernel, "-max-ticks", "9", *words), "/nowhere/f")
+
+    def test_state_file_that_cannot_be_written(self):
+        self.fails(self.boot(g.SPIN, "-max-ticks", "50", "-save", "/nowhere/s"), "/nowhere/s")
+
+    def test_foreign_state_files(self):
+        for content in (b"", b"hello", os.urandom(5000), bytes(5000)):
+            self.fails(self.boot(g.SPIN, "-load", self.file("s", content)), "/s")
+
+    def test_unknown_trace_point(self):
+        self.fails(self.boot(g.SPIN, "-trace", "nonsense*"), "nonsense", "-trace help")
+
+    def test_full_output_device(self):
+        self.fails(self.boot(g.loop(g.say("x")), "-serial", "file:/dev/full"), "/dev/full", "No space")
+
+
+class Ends(Case):
+    EXIT = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
+
+    def test_power_off_is_0(self):
+        self.ends(self.boot(g.say("bye\n") + g.POWER_OFF + g.SPIN), 0, "bye\n")
+
+    def test_debug_exit_is_odd(self):
+        for code in (0, 1, 31, 127):
+            self.ends(self.boot(g.debug_exit(code) + g.SPIN, *self.EXIT), code << 1 | 1)
+
+    def test_reset_with_no_reboot_is_0(self):
+        self.ends(self.boot(g.say("r") + g.RESET + g.HALT, "-no-reboot"), 0, "r")
+
+    def test_reset_starts_again(self):
+        again = g.say("r") + b"\xa1\x00\x00\x30\x00" + g.unless(0x55, g.POWER_OFF) + \
+            b"\xc6\x05\x00\x00\x30\x00\x55" + g.RESET + g.SPIN
+        self.ends(self.boot(again), 0, "rr")
+
+    def test_triple_fault_is_66(self):
+        p = self.boot(g.TRIPLE_FAULT, "-no-reboot")
+        self.fails(p, "triple fault", "-d int", status=66)
+
+    def test_dead_halt_is_70(self):
+        self.fails(self.boot(g.HALT), "halted", status=70)
+
+    def test_tick_limit_is_68(self):
+        self.fails(self.boot(g.SPIN, "-max-ticks", "100000"), "limit", "100000", status=68)
+
+    def test_signal_ends_it_as_a_signal(self):
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel", self.guest(g.say("up") + g.SPIN)],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.assertEqual(p.stdout.read(2), b"up")
+        p.send_signal(signal.SIGTERM)
+        self.assertEqual(p.wait(SECONDS), -signal.SIGTERM)
+        p.stdout.close()
+
+    def test_reader_of_output_goes_away(self):
+        read, write = os.pipe()
+        os.close(read)
+        p = subprocess.run([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel", self.guest(g.loop(g.say("x")))],
+                           stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+        os.close(write)
+        self.fails(p, "standard output")
+
+    def test_without_verb_is_run(self):
+        p = self.run_it("-m", "16", "-nographic", "-kernel", self.guest(g.POWER_OFF + g.SPIN))
+        self.ends(p, 0, "")
+
+    def test_help_and_version_succeed(self):
+        for words in (["--help"], ["-h"], ["run", "--help"], ["--version"], ["run", "-version"], ["run", "-d", "help"],
+                      ["run", "-trace", "help"]):
+            p = self.run_it(*words)
+            self.assertEqual((p.returncode, p.stderr), (0, b""))
+            self.assertIn(b"trapline" if "help" not in words else b" ", p.stdout)
+
+    def test_help_gives_every_exit_status(self):
+        text = self.run_it("--help").stdout.decode()
+        for status in (0, 64, 66, 68, 70):
+            self.assertRegex(text, r"(?m)^  %d +\S" % status)
+
+
+class Ports(Case):
+    def test_piped_input_reaches_the_guest(self):
+        self.ends(self.boot(g.echo(), stdin=b"hello q"), 0, "hello q")
+
+    def test_output_survives_a_slow_reader(self):
+        text = "0123456789" * 7000
+        body = g.say(text[:100])
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel",
+                              self.guest(body * 700 + g.POWER_OFF + g.SPIN)],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        time.sleep(0.3)
+        out = p.stdout.read()
+        p.stdout.close()
+        self.assertEqual((p.wait(SECONDS), out.decode()), (0, text))
+
+    def test_serial_and_debug_console_to_files(self):
+        p = self.run_it("run", "-m", "16", "-kernel", self.guest(g.say("one\n") + g.DEBUG_CONSOLE + g.POWER_OFF + g.SPIN),
+                        "-serial", "file:" + self.path("com1"), "-debugcon", "file:" + self.path("debug"))
+        self.ends(p, 0, "")
+        self.assertEqual((self.text("com1"), self.text("debug")), ("one\n", "debug\n"))
+
+    def test_serial_null_and_none_are_silent(self):
+        for where in ("null", "none"):
+            code = g.DEBUG_CONSOLE + (g.say("x") if where == "null" else b"") + dx_power_off()
+            p = self.run_it("run", "-m", "16", "-kernel", self.guest(code), "-serial", where, "-debugcon", "stdio")
+            self.ends(p, 0, "debug\n")
+
+    def test_socket_speaks_both_ways(self):
+        path = self.path("socket")
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-kernel", self.guest(g.echo()), "-serial",
+                              "unix:%s,server" % path], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.talk(self.connect(path), b"over the wire q")
+        self.assertEqual(p.communicate(timeout=SECONDS)[0], b"")
+        self.assertEqual(p.returncode, 0)
+        self.assertFalse(os.path.exists(path))
+
+    def test_socket_nowait_takes_a_peer_after_another(self):
+        path = self.path("socket")
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-kernel", self.guest(g.echo()), "-serial",
+                              "unix:%s,server,nowait" % path])
+        first = self.connect(path)
+        self.talk(first, b"first")
+        self.talk(self.connect(path), b"second q")
+        self.assertEqual(p.wait(SECONDS), 0)
+
+    def connect(self, path):
+        s = socket.socket(socket.AF_UNIX)
+        self.addCleanup(s.close)
+        s.settimeout(SECONDS)
+        for _ in range(SECONDS * 20):
+            try:
+                s.connect(path)
+                return s
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.05)
+        self.fail("no socket at " + path)
+
+    def talk(self, s, text):
+        s.sendall(text)
+        got = b""
+        while len(got) < len(text):
+            more = s.recv(100)
+            if not more:
+                break
+            got += more
+        self.assertEqual(got, text)
+
+
+def dx_power_off():
+    """Power-off that looks at no UART."""
+    return g.dx(g.PM1_CONTROL) + b"\x66\xb8\x00\x20\x66\xef" + g.SPIN
+
+
+class Terminal(Case):
+    def start(self, code, *words):
+        """A run on a terminal of its own."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            try:
+                os.execv(TRAPLINE, [TRAPLINE, "run", "-m", "16", "-kernel", self.guest(code), *words])
+            finally:
+                os._exit(127)
+        self.pid, self.fd = pid, fd
+        self.addCleanup(os.close, fd)
+        self.before = termios.tcgetattr(fd)
+        return fd
+
+    def wait_for(self, text):
+        got, end = b"", time.monotonic() + SECONDS
+        while text not in got and time.monotonic() < end:
+            if not select.select([self.fd], [], [], 1)[0]:
+                continue
+            try:
+                got += os.read(self.fd, 4096)
+            except OSError:
+                break
+        self.assertIn(text, got)
+        return got
+
+    def status(self):
+        """How it ended, and that the terminal is as it was."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.assertEqual(termios.tcgetattr(self.fd), self.before)
+                return status
+            if select.select([self.fd], [], [], 0.05)[0]:
+                try:
+                    os.read(self.fd, 4096)
+                except OSError:
+                    pass
+        self.fail("it does not end")
+        return None
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.fd)[3] & termios.ICANON
+
+    def test_ctrl_a_x_leaves(self):
+        self.start(g.say("up") + g.echo(), "-nographic")
+        self.wait_for(b"up")
+        self.assertTrue(self.is_raw())
+        os.write(self.fd, b"\x01x")
+        self.assertEqual(self.status(), 0)
+
+    def test_ctrl_c_reaches_the_guest(self):
+        self.start(g.say("up") + g.echo(), "-nographic")
+        self.wait_for(b"up")
+        os.write(self.fd, b"\x03")
+        self.wait_for(b"\x03")
+        os.write(self.fd, b"q")
+        self.assertEqual(self.status(), 0)
+
+    def test_ctrl_c_ends_a_plain_serial_port(self):
+        self.start(g.say("up") + g.echo(), "-serial", "stdio")
+        self.wait_for(b"up")
+        os.write(self.fd, b"\x03")
+        self.assertEqual(os.WTERMSIG(self.status()), signal.SIGINT)
+
+    def test_keys(self):
+        self.start(g.say("up") + g.echo(), "-nographic")
+        self.wait_for(b"up")
+        os.write(self.fd, b"\x01h")
+        self.wait_for(b"Ctrl-A a")
+        os.write(self.fd, b"\x01a|")
+        self.wait_for(b"\x01|")
+        os.write(self.fd, b"\x01t\n>")
+        self.wait_for(b"[    0.")
+        os.write(self.fd, b"q")
+        self.assertEqual(self.status(), 0)
+
+    def test_terminal_is_given_back_after_each_end(self):
+        for code, status in ((g.HALT, 0), (g.TRIPLE_FAULT, 66), (g.debug_exit(1) + g.SPIN, 3)):
+            self.start(g.say("up") + code, "-nographic", "-no-reboot", *Ends.EXIT)
+            if code == g.HALT:                      # a person could still type: it waits
+                self.wait_for(b"up")
+                os.write(self.fd, b"\x01x")
+            self.assertEqual(os.waitstatus_to_exitcode(self.status()), status)
+
+    def test_terminal_is_given_back_after_signals(self):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV):
+            self.start(g.say("up") + g.SPIN, "-nographic")
+            self.wait_for(b"up")
+            os.kill(self.pid, number)
+            self.assertEqual(os.WTERMSIG(self.status()), number)
+
+    def test_stop_and_continue(self):
+        self.start(g.say("up") + g.echo(), "-nographic")
+        self.wait_for(b"up")
+        os.kill(self.pid, signal.SIGTSTP)
+        os.waitpid(self.pid, os.WUNTRACED)
+        self.assertFalse(self.is_raw())
+        os.kill(self.pid, signal.SIGCONT)
+        for _ in range(SECONDS * 20):
+            if self.is_raw():
+                break
+            time.sleep(0.05)
+        os.write(self.fd, b"again")
+        self.wait_for(b"again")
+        self.assertTrue(self.is_raw())
+        os.write(self.fd, b"q")
+        self.assertEqual(self.status(), 0)
+
+
+class Positions(Case):
+    N = "100000"
+
+    def chain(self, name, *words, limit="1000000"):
+        p = self.boot(g.count(), "-hash-every", self.N, "-hash-file", self.path(name), "-max-ticks", limit, *words)
+        self.fails(p, "limit", status=68)
+        return self.text(name)
+
+    def test_chain_is_the_same_twice(self):
+        first = self.chain("a")
+        self.assertRegex(first, r"\A(\d+ \d+ [0-9a-f]{32}\n){10}\Z")
+        self.assertEqual(first, self.chain("b"))
+        self.assertEqual(first, self.chain("c", "-drop-caches", "7777"))
+
+    def test_chain_depends_on_the_guest(self):
+        self.assertNotEqual(self.chain("a"), self.chain("b", "-rtc", "base=5"))
+
+    def test_saved_run_continues_the_chain(self):
+        whole = self.chain("a")
+        self.chain("b", "-save", self.path("s"), "-save-at", "432109")
+        self.assertEqual(whole, self.text("b"))
+        self.assertEqual(whole, self.chain("b", "-load", self.path("s")))
+
+    def test_end_is_saved(self):
+        whole = self.chain("a")
+        self.chain("b", "-save", self.path("s"), limit="500001")
+        self.assertEqual(whole, self.chain("b", "-load", self.path("s")))
+
+    def test_save_position_that_is_never_reached(self):
+        p = self.boot(g.POWER_OFF + g.SPIN, "-save", self.path("s"), "-save-at", "100000000")
+        self.fails(p, "-save-at")
+
+    def test_state_of_another_machine(self):
+        self.chain("a", "-save", self.path("s"))
+        for words in (["-m", "32"], ["-smp", "2"], ["-nodefaults"], ["-device", "pc-testdev"]):
+            with self.subTest(words=words):
+                self.fails(self.boot(g.count(), "-max-ticks", "2000000", *words, "-load", self.path("s")), "/s")
+
+    def test_truncated_state(self):
+        self.chain("a", "-save", self.path("s"))
+        with open(self.path("s"), "rb") as f:
+            content = f.read()
+        for size in (1, 20, len(content) // 2, len(content) - 1):
+            self.fails(self.boot(g.count(), "-load", self.file("t", content[:size])), "/t")
+
+
+class Inside(Case):
+    def test_config_is_complete_and_repeats(self):
+        words = ["run", "-m", "1G", "-smp", "cpus=2", "-cpu", "max,kvm=off", "-append", "a b", "-kernel", "k",
+                 "--print-config"]
+        p = self.run_it(*words)
+        self.ends(p, 0)
+        for line in ("machine pc", "memory 1024M", "smp 2", "cpu max,kvm=off", "append a b", "rtc 1704067200"):
+            self.assertIn(line + "\n", p.stdout.decode())
+        self.assertEqual(p.stdout, self.run_it(*words).stdout)
+
+    def test_exits_are_counted(self):
+        p = self.boot(g.say("hi") + g.POWER_OFF + g.SPIN, "-d", "exits")
+        self.assertEqual((p.returncode, p.stdout), (0, b"hi"))
+        self.assertRegex(p.stderr.decode(), r"(?m)^OUT +\d+ +[\d.]+%$")
+
+    def test_log_goes_to_a_file(self):
+        p = self.boot(g.say("hi") + g.POWER_OFF + g.SPIN, "-d", "io,exits", "-D", self.path("log"))
+        self.ends(p, 0, "hi")
+        self.assertRegex(self.text("log"), r"(?m)^\d+ \d+\.\d{9} io_write port 3f8 width 1 <- 68$")
+        self.assertRegex(self.text("log"), r"(?m)^OUT ")
+
+    def test_man_page_and_help_have_the_same_options(self):
+        if not MAN:
+            self.skipTest("no --man")
+        with open(MAN, encoding="utf-8") as f:
+            text = f.read().replace("\\-", "-").split(".SH OPTIONS")[1].split(".SH KEYS")[0]
+        man = re.findall(r"(?m)^\.(?:BI|B) -([\w-]+)", text)
+        options = re.findall(r"(?m)^  -([\w-]+)", self.run_it("--help").stdout.decode())
+        self.assertEqual(man, options)
+
+
+if __name__ == "__main__":
+    args = sys.argv[1:]
+    while args and args[0].startswith("--"):
+        if args[0] == "--trapline":
+            TRAPLINE = os.path.abspath(args[1])
+        elif args[0] == "--man":
+            MAN = os.path.abspath(args[1])
+        else:
+            sys.exit(__doc__)
+        args = args[2:]
+    if not TRAPLINE:
+        sys.exit(__doc__)
+    unittest.main(argv=[sys.argv[0]] + args, verbosity=1)
