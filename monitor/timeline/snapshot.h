@@ -4,6 +4,7 @@
  *
  *   "TRAPLINE" version(u32) 0(u32), then one zstd frame that holds:
  *   'S' section: name, version(u32), fields(u16), each: name, element size(u8), elements(u32), bytes   -- one per part
+ *   'R' range of memory: gpa(u64), bytes(u64), rom(u8)                             -- ascending; then 'M'
  *   'P' page: gpa(u64), 4096 bytes                                                 -- ascending; pages not named are zero
  *   'E' end: XXH3-128 of everything before it in the frame
  * Names are a length byte and that many bytes. Numbers are little-endian.
@@ -15,7 +16,7 @@
 #include "base/err.h"
 #include "base/types.h"
 
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 #define SNAPSHOT_NAME_MAX 63
 
 struct snapshot_writer;

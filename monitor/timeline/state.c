@@ -47,6 +47,19 @@ static bool is_zero(const uint8_t *p)
     return p[0] == 0 && memcmp(p, p + 1, PAGE_SIZE - 1) == 0;
 }
 
+/* Where memory stands: what -m made, part by part. */
+static void save_ranges(struct machine *m, struct snapshot_writer *w)
+{
+    struct physmem_range r;
+    for (unsigned i = 0; physmem_range(m->vm->pm, i, &r); i++) {
+        snapshot_put_u8(w, 'R');
+        snapshot_put_u64(w, r.gpa);
+        snapshot_put_u64(w, r.size);
+        snapshot_put_u8(w, r.is_rom);
+    }
+    snapshot_put_u8(w, 'M');
+}
+
 /* Host bytes of a page, or NULL if it is all zero. */
 static const uint8_t *page_content(struct machine *m, paddr gpa)
 {
@@ -79,6 +92,7 @@ int timeline_save(struct machine *m, const char *path, struct err *err)
         struct part p = part_get(m, i);
         save_part(w, &p);
     }
+    save_ranges(m, w);
     save_memory(m, w);
     snapshot_put_u8(w, 'E');
     return snapshot_commit(w, err);
@@ -155,6 +169,27 @@ static int load_part(struct loading *l, unsigned i)
     return 0;
 }
 
+/* The same memory in the same places. */
+static int load_ranges(struct loading *l)
+{
+    struct physmem_range r;
+    uint64_t gpa, size;
+    uint8_t tag, is_rom;
+    for (unsigned i = 0;; i++) {
+        bool is_there = physmem_range(l->m->vm->pm, i, &r);
+        if (!snapshot_get_u8(l->r, &tag) || (tag != 'R' && tag != 'M'))
+            return damaged(l, "it does not say where memory is");
+        if (is_there != (tag == 'R'))
+            return foreign(l, "memory", "it has another size");
+        if (!is_there)
+            return 0;
+        if (!snapshot_get_u64(l->r, &gpa) || !snapshot_get_u64(l->r, &size) || !snapshot_get_u8(l->r, &is_rom))
+            return damaged(l, "it ends early");
+        if (gpa != r.gpa || size != r.size || is_rom != r.is_rom)
+            return foreign(l, "memory", "it has another size");
+    }
+}
+
 static int load_parts(struct loading *l)
 {
     for (unsigned i = 0; i < part_count(l->m); i++) {
@@ -164,7 +199,7 @@ static int load_parts(struct loading *l)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return load_ranges(l);
 }
 
 /* The next page: 1, 0 at the (checked) end, or an error. */
