@@ -169,6 +169,27 @@ static enum exec_status step(struct vcpu *vcpu, int64_t limit)
     return status;
 }
 
+/*
+ * INT n, INT3, INTO, INT1 clear TF before the handler's first instruction, and SYSCALL where IA32_FMASK says so: no trap follows
+ * them (SDM Vol. 3B, "Single-Step Exception Condition"). POPF and IRET that clear TF are still trapped after.
+ */
+static bool took_tf_away(const struct vcpu *vcpu, enum exec_status status)
+{
+    const struct rec *rec = vcpu->run.rec;
+    if (status != EXEC_END || rec->fn != exec_sensitive || (vcpu->arch.rflags & F_TF))
+        return false;
+    switch (((const struct site *)(uintptr_t)rec->link)->insn.op) {
+    case OP_INT:
+    case OP_INT3:
+    case OP_INTO:
+    case OP_INT1:
+    case OP_SYSCALL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* TF, RF, breakpoints and interrupt shadows: instruction by instruction. */
 static enum exec_status step_carefully(struct vcpu *vcpu)
 {
@@ -184,7 +205,7 @@ static enum exec_status step_carefully(struct vcpu *vcpu)
         cpu->rflags |= had_rf ? F_RF : 0;
         return status;
     }
-    if (traps) {
+    if (traps && !took_tf_away(vcpu, status)) {
         cpu->pending_db |= DR6_BS;
         vcpu->run.attention = true;
     }
