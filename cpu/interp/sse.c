@@ -260,8 +260,11 @@ void simd_prepare(const struct selection *s, struct rec *rec, simd_fn *fn, unsig
         if (o[i].size == 16 && !(attr & ROW_UNALIGNED))
             flags |= SIMD_ALIGNED;
     }
-    flags |= (s->mem64 ? SIMD_M64 : 0u) | (attr & ROW_FP ? SIMD_FP : 0u) |
-             (simd_has_mmx(s->in) ? SIMD_MMX : 0u);
+    flags |= (s->mem64 ? SIMD_M64 : 0u) | (attr & ROW_FP ? SIMD_FP : 0u);
+    /* SDM Vol. 2A, "CVTPI2PS": to MMX state with a memory operand too, unlike "CVTPI2PD"; AMD's
+     * parts don't. */
+    if (simd_has_mmx(s->in) || s->in->op == OP_CVTPI2PS)
+        flags |= SIMD_MMX;
     rec->imm = (int32_t)(((unsigned)rec->imm & SIMD_IMM8) | flags | src << SIMD_SRC_SHIFT |
                          dst << SIMD_DST_SHIFT);
     rec->link = (uintptr_t)fn;

@@ -252,5 +252,8 @@ exec_fn *select_sse_fp(struct selection *s, struct rec *rec)
         row = simd_row_of(simd_packed_rows, simd_packed_count, op);
     if (!row)
         row = simd_row_of(simd_convert_rows, simd_convert_count, op);
-    return row ? simd_select(row, s, rec) : sse_select_convert_gpr(s, rec);
+    if (row)
+        return simd_select(row, s, rec);
+    exec_fn *fn = sse_select_convert_gpr(s, rec);
+    return fn ? fn : sse_select_dot(s, rec);
 }

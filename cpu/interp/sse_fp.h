@@ -26,3 +26,6 @@ static inline uint64_t pair32(uint32_t low, uint32_t high)
 
 /* CVTSI2SS, CVTSI2SD, CVTSS2SI ...: their meaning depends on the size of the general register. */
 select_fn sse_select_convert_gpr;
+
+/* DPPS, DPPD. */
+select_fn sse_select_dot;

@@ -53,37 +53,88 @@ SIMD_FN(addsubpd)
     *d = v128_make(low, f64_add(env, d->q[1], s->q[1]));
 }
 
+/* ---- dot products.  SDM Vol. 2A, "DPPS", "DPPD" ---- */
+
 /*
- * SDM Vol. 2A, "DPPS": products chosen by imm 7:4 (else +0.0), added in pairs, then the pairs;
- * written where imm 3:0 says. Unmasked exceptions of the products keep the sums from being
- * computed.
+ * Products chosen by imm 7:4 (else +0.0), added in pairs, then the pairs; written where imm 3:0
+ * says. Each step reports its exceptions before the next is computed: an unmasked one ends the
+ * instruction with the flags so far.
  */
-SIMD_FN(dpps)
+static bool step_done(struct vcpu *vcpu, struct fp_env *env)
 {
-    uint32_t p[4] = {0};
-    for (unsigned i = 0; i < 4; i++)
-        if (imm >> (4 + i) & 1)
-            p[i] = f32_mul(env, d->d[LANE_D(i)], s->d[LANE_D(i)]);
-    if (env->flags & ~env->masks & FP_ALL)
-        return;
-    uint32_t low = f32_add(env, p[0], p[1]), high = f32_add(env, p[2], p[3]);
-    if (env->flags & ~env->masks & FP_ALL)
-        return;
-    uint32_t sum = f32_add(env, low, high);
-    for (unsigned i = 0; i < 4; i++)
-        d->d[LANE_D(i)] = imm >> i & 1 ? sum : 0;
+    bool ok = sse_settle(vcpu, env);
+    env->flags = 0;
+    return ok;
 }
 
-SIMD_FN(dppd)
+static NOINLINE bool dpps_work(struct vcpu *vcpu, const struct rec *rec)
 {
+    struct fp_env env = sse_env(vcpu);
+    union v128 s, d = xmm_get(vcpu, rec->dst);
+    unsigned imm = simd_imm8(rec);
+    uint32_t p[4] = {0};
+    if (!simd_source(vcpu, rec, &s))
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        if (imm >> (4 + i) & 1)
+            p[i] = f32_mul(&env, d.d[LANE_D(i)], s.d[LANE_D(i)]);
+    if (!step_done(vcpu, &env))
+        return false;
+    uint32_t low = f32_add(&env, p[0], p[1]), high = f32_add(&env, p[2], p[3]);
+    if (!step_done(vcpu, &env))
+        return false;
+    uint32_t sum = f32_add(&env, low, high);
+    if (!step_done(vcpu, &env))
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        d.d[LANE_D(i)] = imm >> i & 1 ? sum : 0;
+    xmm_set(vcpu, rec->dst, d);
+    return true;
+}
+
+static NOINLINE bool dppd_work(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct fp_env env = sse_env(vcpu);
+    union v128 s, d = xmm_get(vcpu, rec->dst);
+    unsigned imm = simd_imm8(rec);
     uint64_t p[2] = {0};
+    if (!simd_source(vcpu, rec, &s))
+        return false;
     for (unsigned i = 0; i < 2; i++)
         if (imm >> (4 + i) & 1)
-            p[i] = f64_mul(env, d->q[i], s->q[i]);
-    if (env->flags & ~env->masks & FP_ALL)
-        return;
-    uint64_t sum = f64_add(env, p[0], p[1]);
-    *d = v128_make(imm & 1 ? sum : 0, imm & 2 ? sum : 0);
+            p[i] = f64_mul(&env, d.q[i], s.q[i]);
+    if (!step_done(vcpu, &env))
+        return false;
+    uint64_t sum = f64_add(&env, p[0], p[1]);
+    if (!step_done(vcpu, &env))
+        return false;
+    xmm_set(vcpu, rec->dst, v128_make(imm & 1 ? sum : 0, imm & 2 ? sum : 0));
+    return true;
+}
+
+EXEC(dpps)
+{
+    if (unlikely(!dpps_work(vcpu, rec)))
+        return exec_fault(vcpu, rec);
+    NEXT;
+}
+
+EXEC(dppd)
+{
+    if (unlikely(!dppd_work(vcpu, rec)))
+        return exec_fault(vcpu, rec);
+    NEXT;
+}
+
+exec_fn *sse_select_dot(struct selection *s, struct rec *rec)
+{
+    if (s->in->op != OP_DPPS && s->in->op != OP_DPPD)
+        return NULL;
+    exec_fn *unavailable = simd_unavailable(s);
+    if (unavailable)
+        return unavailable;
+    simd_prepare(s, rec, NULL, ROW_FP);
+    return s->in->op == OP_DPPS ? exec_dpps : exec_dppd;
 }
 
 /* ---- compares to masks.  SDM Vol. 2A, "CMPPS", table "Comparison Predicate for CMPPD and CMPPS"
@@ -274,7 +325,7 @@ SIMD_FN(rsqrtps)
 #define FP_ROW(OP, name) [OP_##OP] = {.fn = do_##name, .attr = ROW_FP}
 const struct simd_row simd_packed_rows[] = {
     FP_ROW(HADDPS, haddps), FP_ROW(HADDPD, haddpd), FP_ROW(HSUBPS, hsubps), FP_ROW(HSUBPD, hsubpd),
-    FP_ROW(ADDSUBPS, addsubps), FP_ROW(ADDSUBPD, addsubpd), FP_ROW(DPPS, dpps), FP_ROW(DPPD, dppd),
+    FP_ROW(ADDSUBPS, addsubps), FP_ROW(ADDSUBPD, addsubpd),
     FP_ROW(CMPSS, cmpss), FP_ROW(CMPSD_XMM, cmpsd), FP_ROW(CMPPS, cmpps), FP_ROW(CMPPD, cmppd),
     FP_ROW(ROUNDSS, roundss), FP_ROW(ROUNDSD, roundsd), FP_ROW(ROUNDPS, roundps), FP_ROW(ROUNDPD, roundpd),
     [OP_RCPSS] = {.fn = do_rcpss}, [OP_RCPPS] = {.fn = do_rcpps},

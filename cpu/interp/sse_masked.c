@@ -64,9 +64,10 @@ static bool store_masked(struct vcpu *vcpu, const struct rec *rec, union v128 v,
     unsigned first = (unsigned)__builtin_ctz(mask), last = 31 - (unsigned)__builtin_clz(mask);
     if (!at.ok || !probe(vcpu, rec, at.la, first, last))
         return false;
-    for (unsigned i = first; i <= last; i++)
-        if ((mask >> i & 1) && !mem_store_slow(vcpu, rec, at.la + i, 1, v.b[LANE_B(i)]))
-            assert(!"store faulted after a probe with write intent");
+    for (unsigned i = first; i <= last; i++) {
+        bool stored = !(mask >> i & 1) || mem_store_slow(vcpu, rec, at.la + i, 1, v.b[LANE_B(i)]);
+        assert(stored); /* it was probed with write intent */
+    }
     return true;
 }
 
