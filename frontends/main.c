@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "frontends/debug_items.h"
-#include "frontends/embedded.h"
 #include "frontends/run.h"
 #include "frontends/terminal.h"
+#include "roms/embedded_guest.h"
 
 /* ---- help ---- */
 

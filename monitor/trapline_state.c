@@ -262,20 +262,32 @@ static int not_memory(struct trapline_error *error, const char *what, uint64_t a
     return trapline_fail(error, &err, -EFAULT);
 }
 
+/* All of it, so that a copy that fails has copied nothing. */
+static bool is_memory(const struct trapline_machine *t, uint64_t address, size_t length)
+{
+    if (length == 0)
+        return true;
+    uint64_t last = address + length - 1;
+    if (last < address)
+        return false;
+    for (uint64_t page = address & PAGE_MASK; page <= last; page += PAGE_SIZE)
+        if (!physmem_is_ram(t->m->vm->pm, page))
+            return false;
+    return true;
+}
+
 int trapline_read(struct trapline_machine *t, uint64_t address, void *buffer, size_t length,
                   struct trapline_error *error)
 {
-    return physmem_read(t->m->vm->pm, address, buffer, length)
-               ? 0
-               : not_memory(error, "physical", address, length);
+    bool ok = is_memory(t, address, length) && physmem_read(t->m->vm->pm, address, buffer, length);
+    return ok ? 0 : not_memory(error, "physical", address, length);
 }
 
 int trapline_write(struct trapline_machine *t, uint64_t address, const void *buffer, size_t length,
                    struct trapline_error *error)
 {
-    return physmem_load(t->m->vm->pm, address, buffer, length)
-               ? 0
-               : not_memory(error, "physical", address, length);
+    bool ok = is_memory(t, address, length) && physmem_load(t->m->vm->pm, address, buffer, length);
+    return ok ? 0 : not_memory(error, "physical", address, length);
 }
 
 /* Linear memory page by page: check all, then copy all. */

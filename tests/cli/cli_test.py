@@ -238,10 +238,10 @@ class Ports(Case):
         self.ends(self.boot(g.echo(), stdin=b"hello q"), 0, "hello q")
 
     def test_output_survives_a_slow_reader(self):
-        text = "0123456789" * 7000
-        body = g.say(text[:100])
+        line = "0123456789" * 10
+        text = line * 700
         p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel",
-                              self.guest(body * 700 + g.POWER_OFF + g.SPIN)],
+                              self.guest(g.repeat(700, g.say(line)) + g.POWER_OFF + g.SPIN)],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         time.sleep(0.3)
         out = p.stdout.read()

@@ -59,6 +59,11 @@ def loop(body):
     return body + b"\xe9" + struct.pack("<i", -len(body) - 5)
 
 
+def repeat(times, body):
+    """body so many times; it leaves EBX alone."""
+    return b"\xbb" + struct.pack("<I", times) + body + b"\x4b\x0f\x85" + struct.pack("<i", -len(body) - 7)
+
+
 def unless(byte, body):
     """body when AL is byte."""
     return b"\x3c" + bytes([byte]) + b"\x0f\x85" + struct.pack("<i", len(body)) + body    # cmp al, byte; jne over
