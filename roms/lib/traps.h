@@ -99,10 +99,12 @@ extern volatile struct caught caught;
 #define TRY "movq $0x100, caught + 8\n\tmovq $77f, caught\n\t"
 #define END_TRY "\n77:\tmovq $0, caught\n\t"
 #define SP "rsp"
+#define IF_64(a, b) a
 #else
 #define TRY "movl $0x100, caught + 4\n\tmovl $77f, caught\n\t"
 #define END_TRY "\n77:\tmovl $0, caught\n\t"
 #define SP "esp"
+#define IF_64(a, b) b
 #endif
 
 /* A handler of one vector; it returns to where the frame says. */
