@@ -10,6 +10,7 @@
 enum { RC_HARD = 0x02, RC_RCPU = 0x04 };
 enum { PIRQRC_OFF = 0x80, PIRQRC_IRQ = 0x0F };
 enum { PM_BASE_MASK = 0xFFC0, PMREGMISC_PMIOSE = 0x01, SCI_IRQ = 9 };
+enum { DEVACTB_APMC_EN = 1 << 25 };
 
 /* ---- ISA bridge ---- */
 
@@ -181,6 +182,9 @@ void piix3_pm_init(struct piix3_pm *p)
     for (unsigned at = 0x44; at < 0x7C;
          at += 4) /* CNTA-DEVRESJ: monitors of devices; nothing traps here */
         pci_function_set(f, at, 4, 0, 0xFFFFFFFF);
+    /* There is no SMI here. The APMC enable set from the start tells firmware that somebody has the
+     * APM port already, as QEMU does without SMM; else SeaBIOS waits for an SMI that never comes. */
+    pci_function_set(f, PIIX3_PM_DEVACTB, 4, DEVACTB_APMC_EN, 0xFFFFFFFF);
     pci_function_set(f, PIIX3_PM_REGMISC, 1, 0, PMREGMISC_PMIOSE);
     pci_function_set(f, 0x90, 4, 0x00000001, 0xFFF0); /* SMBBA: the SMBus host is not there */
     f->written = pm_config_written;

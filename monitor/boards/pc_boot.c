@@ -71,6 +71,9 @@ static int add_e820_file(struct pc *pc)
     return fw_cfg_add_file(&pc->fw_cfg, "etc/e820", table, n);
 }
 
+/* How long firmware waits before it tries anew, in ms: for ever (QEMU's -boot reboot-timeout=-1). */
+static const uint8_t boot_fail_wait[4] = {0xff, 0xff, 0xff, 0xff};
+
 static int add_firmware_items(struct pc *pc, uint64_t memory)
 {
     struct fw_cfg *f = &pc->fw_cfg;
@@ -83,6 +86,8 @@ static int add_firmware_items(struct pc *pc, uint64_t memory)
         rc = fw_cfg_add_u16(f, FW_CFG_NOGRAPHIC, 1);
     if (rc == 0)
         rc = fw_cfg_add_u16(f, FW_CFG_BOOT_MENU, 0);
+    if (rc == 0)
+        rc = fw_cfg_add_file(f, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait));
     return rc == 0 ? add_e820_file(pc) : rc;
 }
 
@@ -119,6 +124,11 @@ int pc_boot_prepare(struct pc *pc, const struct pc_config *config, struct err *e
     if (!config->bios && !config->boot.kernel.data) {
         err_set(err, EINVAL, "there is nothing to boot");
         err_hint(err, "give a kernel with -kernel or firmware with -bios");
+        return -EINVAL;
+    }
+    if (config->bios && config->boot.kernel.data) {
+        err_set(err, EINVAL, "-bios and -kernel exclude each other");
+        err_hint(err, "a kernel given by -kernel starts without firmware: leave one of the two out");
         return -EINVAL;
     }
     make_e820(pc, config->memory);
