@@ -21,7 +21,7 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
-/* Chained handlers need sibling calls; below -O2 the loop dispatcher is used instead (design section 6). */
+/* Chained handlers need sibling calls; below -O2 the build asks for the loop dispatcher (design section 6). */
 #if defined(__OPTIMIZE__) && !defined(TRAPLINE_LOOP_DISPATCH)
 #define HAVE_TAIL_CALLS 1
 #else

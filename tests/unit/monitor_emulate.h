@@ -238,7 +238,7 @@ static struct bench *bench_create(enum decode_mode mode)
 }
 
 /* Real mode: CS, DS, ES, SS at 0. */
-static struct bench *bench_real(void)
+UNUSED static struct bench *bench_real(void)
 {
     struct bench *b = bench_create(DECODE_16);
     b->cpu->cr0 &= ~CR0_PE;
