@@ -110,6 +110,8 @@ ring3_done:
         int     $0x30
         .globl  ring3_back
 ring3_back:
+        mov     $0x10, %ecx             /* the change of CPL left SS null */
+        mov     %ecx, %ss
         mov     ring3_stack, %rsp
         add     $16, %rsp
         popf

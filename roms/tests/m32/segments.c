@@ -8,6 +8,13 @@ enum { NOT_PRESENT = 0x80 };
 
 static uint8_t block[2 * GUEST_PAGE] __attribute__((aligned(4096)));
 
+/* FS lets go of it first: leaving an exception loads FS again. */
+static void define(uint16_t sel, uint64_t descriptor)
+{
+    __asm__ volatile("mov %0, %%fs" : : "r"(0));
+    gdt_set(sel, descriptor);
+}
+
 static void load_fs(unsigned sel)
 {
     __asm__ volatile(TRY "mov %0, %%fs" END_TRY : : "r"(sel) : "memory");
@@ -27,7 +34,7 @@ static void fs_write(uint32_t offset)
 
 static void limits(void)
 {
-    gdt_set(A, make_segment((uint32_t)block, 0xFFF, SEG_DATA, SEG_D));
+    define(A, make_segment((uint32_t)block, 0xFFF, SEG_DATA, SEG_D));
     load_fs(A);
     check_no_fault("load a 4 KiB segment");
     *(uint32_t *)(void *)block = 0x1234;
@@ -38,23 +45,23 @@ static void limits(void)
     check_fault("one byte over the limit", EXC_GP, 0);
     fs_read(0xFFFFFFFE);
     check_fault("far over it", EXC_GP, 0);
-    gdt_set(A, make_segment((uint32_t)block, 1, SEG_DATA, SEG_G | SEG_D));
+    define(A, make_segment((uint32_t)block, 1, SEG_DATA, SEG_G | SEG_D));
     load_fs(A);
     fs_read(0x1FFC);
     check_no_fault("with G = 1 limit 1 is 1FFFh");
     fs_read(0x1FFD);
     check_fault("and not more", EXC_GP, 0);
-    gdt_set(A, make_segment((uint32_t)block, 0xFFF, SEG_DATA | 4, SEG_D));
+    define(A, make_segment((uint32_t)block, 0xFFF, SEG_DATA | 4, SEG_D));
     load_fs(A);
     fs_read(0xFFF);
     check_fault("expand-down: the limit itself is outside", EXC_GP, 0);
     fs_read(0x1000);
     check_no_fault("expand-down: above it is inside");
-    gdt_set(A, make_segment((uint32_t)block, 0xFFF, SEG_DATA | 4, 0));
+    define(A, make_segment((uint32_t)block, 0xFFF, SEG_DATA | 4, 0));
     load_fs(A);
     fs_read(0xFFFE);
     check_fault("expand-down with B = 0 ends at FFFFh", EXC_GP, 0);
-    gdt_set(A, make_segment(0xFFFFFFF0u, 0xFFFFF, SEG_DATA, SEG_G | SEG_D));
+    define(A, make_segment(0xFFFFFFF0u, 0xFFFFF, SEG_DATA, SEG_G | SEG_D));
     load_fs(A);
     check_equal("base + offset wraps at 4 GiB", *(uint32_t *)(void *)block, fs_read((uint32_t)block + 0x10));
 }
@@ -62,7 +69,7 @@ static void limits(void)
 static void stack_segment(void)
 {
     uint32_t top = (uint32_t)block + sizeof(block);
-    gdt_set(A, make_segment(0, (top >> 12) - 1, SEG_DATA, SEG_G | SEG_D));
+    define(A, make_segment(0, (top >> 12) - 1, SEG_DATA, SEG_G | SEG_D));
     __asm__ volatile("mov %%esp, %%ebx\n\t" TRY "mov %0, %%ss\n\tmov %1, %%esp\n\tpop %%eax" END_TRY
                      "mov %2, %%ss\n\tmov %%ebx, %%esp"
                      :
@@ -80,14 +87,14 @@ static void stack_segment(void)
 
 static void types(void)
 {
-    gdt_set(A, make_segment((uint32_t)block, 0xFFFFF, 0x90, SEG_G | SEG_D));
+    define(A, make_segment((uint32_t)block, 0xFFFFF, 0x90, SEG_G | SEG_D));
     load_fs(A);
     check("loading sets the accessed bit", gdt[A / 8] >> 40 & 1);
     fs_read(0);
     check_no_fault("read a read-only segment");
     fs_write(0);
     check_fault("write a read-only segment", EXC_GP, 0);
-    gdt_set(A, make_segment((uint32_t)block, 0xFFFFF, 0x98, SEG_G | SEG_D));
+    define(A, make_segment((uint32_t)block, 0xFFFFF, 0x98, SEG_G | SEG_D));
     load_fs(A);
     check_fault("load execute-only code into FS", EXC_GP, A);
     load_fs(SEL_CS0);
@@ -96,7 +103,7 @@ static void types(void)
     check_fault("write a code segment", EXC_GP, 0);
     load_fs(SEL_TSS);
     check_fault("load a TSS into FS", EXC_GP, SEL_TSS);
-    gdt_set(A, make_segment((uint32_t)block, 0xFFFFF, SEG_DATA & ~NOT_PRESENT, SEG_G | SEG_D));
+    define(A, make_segment((uint32_t)block, 0xFFFFF, SEG_DATA & ~NOT_PRESENT, SEG_G | SEG_D));
     load_fs(A);
     check_fault("load a segment not present", EXC_NP, A);
     load_fs(0);
@@ -107,7 +114,7 @@ static void types(void)
     check_no_fault("any RPL of the null selector");
     __asm__ volatile(TRY "mov %0, %%ss" END_TRY : : "r"(0) : "memory");
     check_fault("a null selector in SS", EXC_GP, 0);
-    gdt_set(A, make_segment(0, 0xFFFFF, 0x91, SEG_G | SEG_D));
+    define(A, make_segment(0, 0xFFFFF, 0x91, SEG_G | SEG_D));
     __asm__ volatile(TRY "mov %0, %%ss" END_TRY : : "r"(A) : "memory");
     check_fault("a read-only segment in SS", EXC_GP, A);
     __asm__ volatile(TRY "mov %0, %%ss" END_TRY : : "r"(SEL_DS3) : "memory");
@@ -136,7 +143,7 @@ static void privileges(void)
     check_no_fault("CPL 0 loads a DPL 3 segment");
     ring3(ring3_load, SEL_DS0);
     check_fault("CPL 3 loads a DPL 0 segment", EXC_GP, SEL_DS0);
-    gdt_set(A, make_segment(0, 0xFFFFF, 0x9F, SEG_G | SEG_D)); /* conforming, readable, DPL 0 */
+    define(A, make_segment(0, 0xFFFFF, 0x9F, SEG_G | SEG_D)); /* conforming, readable, DPL 0 */
     ring3(ring3_load, A);
     check_no_fault("CPL 3 loads a conforming DPL 0 code segment as data");
     load_fs(SEL_DS0);
@@ -163,7 +170,7 @@ static void inquiries(void)
 {
     uint32_t v = 0x5555;
     uint8_t z;
-    gdt_set(A, make_segment(0x12345678, 0x2, SEG_DATA, SEG_G | SEG_D));
+    define(A, make_segment(0x12345678, 0x2, SEG_DATA, SEG_G | SEG_D));
     __asm__("lsl %2, %0\n\tsetz %1" : "+r"(v), "=q"(z) : "r"(A) : "cc");
     check("LSL scales the limit by G", z && v == 0x2FFF);
     __asm__("lar %2, %0\n\tsetz %1" : "+r"(v), "=q"(z) : "r"(A) : "cc");
@@ -208,7 +215,7 @@ static void far_transfers(void)
         uint16_t sel;
     } __attribute__((packed)) far = {0, 0};
     uint32_t v;
-    gdt_set(B, make_segment((uint32_t)block, 0xFFF, SEG_CODE, 0)); /* 16-bit */
+    define(B, make_segment((uint32_t)block, 0xFFF, SEG_CODE, 0)); /* 16-bit */
     memcpy(block, "\xB8\x34\x12\x66\xCB", 5);                    /* MOV AX, 1234h; 66 RETF */
     far.sel = B;
     __asm__ volatile("mov $-1, %%eax\n\tlcall *%1" : "=&a"(v) : "m"(far) : "memory");
@@ -219,7 +226,7 @@ static void far_transfers(void)
     far.sel = 0;
     __asm__ volatile(TRY "ljmp *%0" END_TRY : : "m"(far) : "memory");
     check_fault("a far jump to the null selector", EXC_GP, 0);
-    gdt_set(C, make_segment(0, 0xFFFFF, SEG_CODE & ~NOT_PRESENT, SEG_G | SEG_D));
+    define(C, make_segment(0, 0xFFFFF, SEG_CODE & ~NOT_PRESENT, SEG_G | SEG_D));
     far.sel = C;
     __asm__ volatile(TRY "ljmp *%0" END_TRY : : "m"(far) : "memory");
     check_fault("a far jump to code not present", EXC_NP, C);
