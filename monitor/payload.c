@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
-#include <zstd.h>
 
 #include "base/endian.h"
+#include "monitor/zstd_stream.h"
 
 enum { STEP = 1 << 20, LZ4_BLOCK = 8 << 20, SIZE_TRAILER = 4 };
 #define LZMA_MEMORY (UINT64_C(256) * MiB)
@@ -167,23 +167,23 @@ static int unpack_bzip2(struct unpack *u)
 
 static int unpack_zstd(struct unpack *u)
 {
-    ZSTD_DStream *z = ZSTD_createDStream();
-    ZSTD_inBuffer in = {u->in, u->len, 0};
-    int r = z ? 0 : -ENOMEM;
-    size_t left = 1;
-    while (!r && left) {
-        size_t n = room(u, &r), before = in.pos;
-        ZSTD_outBuffer out;
+    struct zstd_reader *z = zstd_reader_create();
+    struct zstd_step s = {.in = u->in, .in_size = u->len};
+    int r = z ? 0 : -ENOMEM, step = 1;
+    while (!r && step > 0) {
+        size_t n = room(u, &r), before = s.in_used;
         if (!n)
             break;
-        out = (ZSTD_outBuffer){u->out + u->have, n, 0};
-        left = ZSTD_decompressStream(z, &out, &in);
-        u->have += out.pos;
-        if (ZSTD_isError(left) || (left && in.pos == before && out.pos == 0))
+        s.out = u->out + u->have;
+        s.out_size = n;
+        s.out_used = 0;
+        step = zstd_reader_step(z, &s);
+        u->have += s.out_used;
+        if (step < 0 || (step && s.in_used == before && s.out_used == 0))
             r = -EINVAL;
         report(u);
     }
-    ZSTD_freeDStream(z);
+    zstd_reader_destroy(z);
     return r;
 }
 

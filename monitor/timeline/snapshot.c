@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include <zstd.h>
-
 #include "monitor/timeline/snapshot.h"
 
 #include <errno.h>
@@ -12,8 +10,10 @@
 
 #include "base/endian.h"
 #include "monitor/timeline/digest.h"
+#include "monitor/zstd_stream.h"
 
 #define BUFFER (256 * 1024)
+#define HEADER_BYTES 16
 #define COMPRESSION 1 /* zstd level: memory is large and disks are slow */
 
 static const uint8_t magic[8] = {'T', 'R', 'A', 'P', 'L', 'I', 'N', 'E'};
@@ -22,7 +22,7 @@ struct snapshot_writer {
     FILE *file;        /* the stand-in */
     char *path;        /* owned: final name */
     char *temporary;   /* owned: stand-in's name */
-    ZSTD_CCtx *zstd;   /* owned */
+    struct zstd_writer *zstd; /* owned */
     struct digest *hash; /* owned: of everything put so far */
     uint8_t in[BUFFER];  /* not yet compressed */
     size_t used;       /* bytes of in[] */
@@ -32,20 +32,23 @@ struct snapshot_writer {
 
 /* ---- writing ---- */
 
-static void compress_some(struct snapshot_writer *w, ZSTD_EndDirective end)
+static void write_out(struct snapshot_writer *w, const void *p, size_t n)
 {
-    ZSTD_inBuffer in = {w->in, w->used, 0};
-    size_t left;
-    do {
-        ZSTD_outBuffer out = {w->out, sizeof(w->out), 0};
-        left = ZSTD_compressStream2(w->zstd, &out, &in, end);
-        if (ZSTD_isError(left)) {
-            w->error = w->error ? w->error : EIO;
-            break;
-        }
-        if (out.pos && fwrite(w->out, 1, out.pos, w->file) != out.pos && !w->error)
-            w->error = errno ? errno : EIO;
-    } while (!w->error && (in.pos < in.size || (end == ZSTD_e_end && left > 0)));
+    if (n && !w->error && fwrite(p, 1, n, w->file) != n)
+        w->error = errno ? errno : EIO;
+}
+
+static void compress_some(struct snapshot_writer *w, bool is_end)
+{
+    struct zstd_step s = {.in = w->in, .in_size = w->used, .out = w->out, .out_size = sizeof(w->out)};
+    int rc = 1;
+    while (rc > 0 && !w->error) {
+        s.out_used = 0;
+        rc = zstd_writer_step(w->zstd, &s, is_end);
+        write_out(w, w->out, s.out_used);
+    }
+    if (rc < 0 && !w->error)
+        w->error = -rc;
     w->used = 0;
 }
 
@@ -59,7 +62,7 @@ static void put_raw(struct snapshot_writer *w, const void *p, size_t n)
         b += part;
         n -= part;
         if (w->used == sizeof(w->in))
-            compress_some(w, ZSTD_e_continue);
+            compress_some(w, false);
     }
 }
 
@@ -108,7 +111,7 @@ static void writer_free(struct snapshot_writer *w)
 {
     if (w->file)
         fclose(w->file);
-    ZSTD_freeCCtx(w->zstd);
+    zstd_writer_destroy(w->zstd);
     digest_destroy(w->hash);
     free(w->temporary);
     free(w->path);
@@ -124,11 +127,24 @@ void snapshot_abandon(struct snapshot_writer *w)
 
 static void put_header(struct snapshot_writer *w)
 {
-    uint8_t header[16] = {0};
+    uint8_t header[HEADER_BYTES] = {0};
     memcpy(header, magic, sizeof(magic));
     le32_store(header + 8, SNAPSHOT_VERSION);
-    if (fwrite(header, 1, sizeof(header), w->file) != sizeof(header))
-        w->error = errno ? errno : EIO;
+    write_out(w, header, sizeof(header));
+}
+
+/* A new file at the template's place, or NULL and errno. */
+static FILE *create_file(char *template)
+{
+    int fd = mkstemp(template);
+    FILE *f = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (fd >= 0 && !f) {
+        int code = errno;
+        close(fd);
+        unlink(template);
+        errno = code;
+    }
+    return f;
 }
 
 struct snapshot_writer *snapshot_create(const char *path, struct err *err)
@@ -139,7 +155,7 @@ struct snapshot_writer *snapshot_create(const char *path, struct err *err)
     if (w) {
         w->path = malloc(n + 1);
         w->temporary = malloc(n + sizeof(suffix));
-        w->zstd = ZSTD_createCCtx();
+        w->zstd = zstd_writer_create(COMPRESSION);
         w->hash = digest_create();
     }
     if (!w || !w->path || !w->temporary || !w->zstd || !w->hash) {
@@ -151,15 +167,13 @@ struct snapshot_writer *snapshot_create(const char *path, struct err *err)
     memcpy(w->path, path, n + 1);
     memcpy(w->temporary, path, n);
     memcpy(w->temporary + n, suffix, sizeof(suffix));
-    int fd = mkstemp(w->temporary);
-    w->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    w->file = create_file(w->temporary);
     if (!w->file) {
         err_set(err, errno, "cannot write the state to %s: %s", path, strerror(errno));
         err_hint(err, "is its directory there, and writable?");
         writer_free(w);
         return NULL;
     }
-    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, COMPRESSION);
     put_header(w);
     return w;
 }
@@ -169,7 +183,7 @@ int snapshot_commit(struct snapshot_writer *w, struct err *err)
     uint8_t digest[16];
     digest_store(digest, digest_value(w->hash));
     put_raw(w, digest, sizeof(digest));
-    compress_some(w, ZSTD_e_end);
+    compress_some(w, true);
     if (!w->error && (fflush(w->file) != 0 || fsync(fileno(w->file)) != 0 || fchmod(fileno(w->file), 0644) != 0))
         w->error = errno;
     if (!w->error && rename(w->temporary, w->path) != 0)
@@ -188,31 +202,37 @@ int snapshot_commit(struct snapshot_writer *w, struct err *err)
 /* ---- reading ---- */
 
 struct snapshot_reader {
-    FILE *file;         /* owned */
-    ZSTD_DCtx *zstd;    /* owned */
+    FILE *file;          /* owned; NULL: the stream is in memory */
+    struct zstd_reader *zstd; /* owned; NULL without a file */
     struct digest *hash; /* owned: of everything got so far */
-    uint8_t in[BUFFER];   /* compressed */
-    ZSTD_inBuffer feed; /* over in[] */
-    uint8_t out[BUFFER];  /* decompressed */
-    size_t have;        /* bytes of out[] */
-    size_t next;        /* first not yet given */
-    bool failed;        /* damaged or short */
+    uint8_t in[BUFFER];  /* compressed */
+    size_t in_size;      /* bytes of in[] */
+    size_t in_used;      /* of them, decompressed */
+    uint8_t out[BUFFER]; /* decompressed */
+    const uint8_t *data; /* what to give next: out[], or the stream in memory (borrowed) */
+    size_t have;         /* bytes of data */
+    size_t next;         /* first not yet given */
+    bool failed;         /* damaged or short */
 };
 
 /* Decompress more into out[]. False at the end or on damage. */
 static bool refill(struct snapshot_reader *r)
 {
+    if (!r->file)
+        return false;
     r->have = r->next = 0;
     while (r->have == 0) {
-        if (r->feed.pos == r->feed.size) {
-            r->feed = (ZSTD_inBuffer){r->in, fread(r->in, 1, sizeof(r->in), r->file), 0};
-            if (r->feed.size == 0)
+        if (r->in_used == r->in_size) {
+            r->in_used = 0;
+            r->in_size = fread(r->in, 1, sizeof(r->in), r->file);
+            if (r->in_size == 0)
                 return false;
         }
-        ZSTD_outBuffer out = {r->out, sizeof(r->out), 0};
-        if (ZSTD_isError(ZSTD_decompressStream(r->zstd, &out, &r->feed)))
+        struct zstd_step s = {r->in, r->in_size, r->in_used, r->out, sizeof(r->out), 0};
+        if (zstd_reader_step(r->zstd, &s) < 0)
             return false;
-        r->have = out.pos;
+        r->in_used = s.in_used;
+        r->have = s.out_used;
     }
     return true;
 }
@@ -226,7 +246,7 @@ static bool get_raw(struct snapshot_reader *r, void *p, size_t n)
             break;
         }
         size_t part = r->have - r->next < n ? r->have - r->next : n;
-        memcpy(b, r->out + r->next, part);
+        memcpy(b, r->data + r->next, part);
         r->next += part;
         b += part;
         n -= part;
@@ -295,7 +315,7 @@ bool snapshot_check_end(struct snapshot_reader *r)
 
 static int check_header(struct snapshot_reader *r, const char *path, struct err *err)
 {
-    uint8_t header[16];
+    uint8_t header[HEADER_BYTES];
     if (fread(header, 1, sizeof(header), r->file) != sizeof(header) || memcmp(header, magic, 8) != 0 ||
         le32_load(header + 12) != 0) {
         err_set(err, EINVAL, "%s is not a saved state", path);
@@ -311,19 +331,27 @@ static int check_header(struct snapshot_reader *r, const char *path, struct err 
     return 0;
 }
 
-struct snapshot_reader *snapshot_open(const char *path, struct err *err)
+/* What both kinds of reader have. NULL: out of memory. */
+static struct snapshot_reader *reader_create(void)
 {
     struct snapshot_reader *r = calloc(1, sizeof(*r));
-    if (r) {
-        r->zstd = ZSTD_createDCtx();
-        r->hash = digest_create();
+    if (r && !(r->hash = digest_create())) {
+        free(r);
+        return NULL;
     }
-    if (!r || !r->zstd || !r->hash) {
+    return r;
+}
+
+struct snapshot_reader *snapshot_open(const char *path, struct err *err)
+{
+    struct snapshot_reader *r = reader_create();
+    if (!r || !(r->zstd = zstd_reader_create())) {
         if (r)
             snapshot_close(r);
         err_set(err, ENOMEM, "out of memory");
         return NULL;
     }
+    r->data = r->out;
     r->file = fopen(path, "rb");
     if (!r->file) {
         err_set(err, errno, "cannot open the saved state %s: %s", path, strerror(errno));
@@ -337,15 +365,27 @@ struct snapshot_reader *snapshot_open(const char *path, struct err *err)
     return r;
 }
 
+struct snapshot_reader *snapshot_open_stream(const uint8_t *bytes, size_t n)
+{
+    struct snapshot_reader *r = reader_create();
+    if (r) {
+        r->data = bytes;
+        r->have = n;
+    }
+    return r;
+}
+
 int snapshot_rewind(struct snapshot_reader *r, struct err *err)
 {
-    if (fseek(r->file, 16, SEEK_SET) != 0)
-        return err_set(err, errno, "cannot read the saved state again: %s", strerror(errno));
-    ZSTD_DCtx_reset(r->zstd, ZSTD_reset_session_only);
     digest_reset(r->hash);
-    r->feed = (ZSTD_inBuffer){0};
-    r->have = r->next = 0;
+    r->next = 0;
     r->failed = false;
+    if (!r->file)
+        return 0;
+    if (fseek(r->file, HEADER_BYTES, SEEK_SET) != 0)
+        return err_set(err, errno, "cannot read the saved state again: %s", strerror(errno));
+    zstd_reader_restart(r->zstd);
+    r->have = r->in_size = r->in_used = 0;
     return 0;
 }
 
@@ -353,7 +393,7 @@ void snapshot_close(struct snapshot_reader *r)
 {
     if (r->file)
         fclose(r->file);
-    ZSTD_freeDCtx(r->zstd);
+    zstd_reader_destroy(r->zstd);
     digest_destroy(r->hash);
     free(r);
 }

@@ -37,6 +37,8 @@ void snapshot_abandon(struct snapshot_writer *w);
 
 /* Open and check the header. NULL and err: not a saved state, another version ... */
 struct snapshot_reader *snapshot_open(const char *path, struct err *err);
+/* Read what stands inside the frame from memory, borrowed until snapshot_close. NULL: out of memory. */
+struct snapshot_reader *snapshot_open_stream(const uint8_t *bytes, size_t n);
 /* Exactly n bytes; false: the stream ends or is damaged (remembered: every later call fails too). */
 bool snapshot_get(struct snapshot_reader *r, void *p, size_t n);
 bool snapshot_get_u8(struct snapshot_reader *r, uint8_t *v);
@@ -46,5 +48,6 @@ bool snapshot_get_u64(struct snapshot_reader *r, uint64_t *v);
 bool snapshot_get_name(struct snapshot_reader *r, char name[SNAPSHOT_NAME_MAX + 1]);
 /* Right after the 'E' tag: the checksum agrees and nothing follows. */
 bool snapshot_check_end(struct snapshot_reader *r);
+/* Back to the first byte of the stream. */
 int snapshot_rewind(struct snapshot_reader *r, struct err *err);
 void snapshot_close(struct snapshot_reader *r);

@@ -361,12 +361,9 @@ static int swap_in(struct loading *l)
     return rc;
 }
 
-int timeline_load(struct machine *m, const char *path, struct err *err)
+int timeline_load_from(struct machine *m, struct snapshot_reader *r, const char *name, struct err *err)
 {
-    struct loading l = {.m = m, .err = err, .path = path};
-    l.r = snapshot_open(path, err);
-    if (!l.r)
-        return -EINVAL;
+    struct loading l = {.m = m, .r = r, .err = err, .path = name};
     l.values = calloc(part_count(m), sizeof(*l.values));
     int rc = l.values ? check_file(&l) : err_set(err, ENOMEM, "out of memory");
     if (rc == 0)
@@ -374,6 +371,15 @@ int timeline_load(struct machine *m, const char *path, struct err *err)
     for (unsigned i = 0; l.values && i < part_count(m); i++)
         free(l.values[i]);
     free(l.values);
-    snapshot_close(l.r);
+    return rc;
+}
+
+int timeline_load(struct machine *m, const char *path, struct err *err)
+{
+    struct snapshot_reader *r = snapshot_open(path, err);
+    if (!r)
+        return -EINVAL;
+    int rc = timeline_load_from(m, r, path, err);
+    snapshot_close(r);
     return rc;
 }

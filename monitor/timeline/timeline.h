@@ -25,5 +25,9 @@ int timeline_save(struct machine *m, const char *path, struct err *err);
  */
 int timeline_load(struct machine *m, const char *path, struct err *err);
 
+/* The same from a reader that is open already (snapshot.h); it stays the caller's. name is for errors. */
+struct snapshot_reader;
+int timeline_load_from(struct machine *m, struct snapshot_reader *r, const char *name, struct err *err);
+
 /* Free what timeline_hash keeps for m. */
 void timeline_free(struct machine *m);
