@@ -201,6 +201,8 @@ static bool decode_next(struct draft *d)
 {
     uint8_t bus[INSN_MAX_LEN];
     const uint8_t *p = bus;
+    if ((d->pa ^ (d->pa + d->bytes)) & PAGE_MASK)
+        return false; /* the last instruction ended with the page */
     size_t avail = first_page_bytes(d, d->bytes, &p);
     if (avail == 0)
         avail = bus_bytes(d, d->bytes, bus);

@@ -129,6 +129,23 @@ TEST(engine, rep_takes_a_tick_for_each_iteration_and_can_stop_in_the_middle)
     harness_destroy(h);
 }
 
+TEST(engine, block_ends_with_its_page_even_between_instructions)
+{
+    struct harness *h = harness_create(DECODE_64);
+    /* inc eax as the last two bytes of a page; inc ebx; jmp back to inc eax on the next. */
+    static const uint8_t tail[] = {0xff, 0xc0}, head[] = {0xff, 0xc3, 0xeb, 0xfa}, patch[] = {0xff, 0xc1};
+    EXPECT(physmem_write(h->pm, 0x1ffe, tail, sizeof(tail)));
+    EXPECT(physmem_write(h->pm, 0x2000, head, sizeof(head)));
+    h->vcpu->arch.rip = 0x1ffe;
+    harness_run(h, 6);
+    EXPECT(physmem_write(h->pm, 0x2000, patch, sizeof(patch))); /* inc ebx -> inc ecx */
+    harness_run(h, 3);
+    EXPECT_EQ(3, h->vcpu->arch.gpr[REG_RAX]);
+    EXPECT_EQ(2, h->vcpu->arch.gpr[REG_RBX]);
+    EXPECT_EQ(1, h->vcpu->arch.gpr[REG_RCX]);
+    harness_destroy(h);
+}
+
 TEST(engine, dropping_all_blocks_changes_nothing)
 {
     struct harness *h = harness_create(DECODE_64);
@@ -147,4 +164,5 @@ TEST_MAIN(RUN(engine, budget_ends_on_the_exact_instruction) RUN(engine, loop_run
                           RUN(engine, undefined_opcode_faults_without_retiring)
                               RUN(engine, single_step_traps_after_each_instruction)
                                   RUN(engine, rep_takes_a_tick_for_each_iteration_and_can_stop_in_the_middle)
+                                      RUN(engine, block_ends_with_its_page_even_between_instructions)
                                       RUN(engine, dropping_all_blocks_changes_nothing))
