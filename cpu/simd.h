@@ -65,11 +65,8 @@ ALWAYS_INLINE int32_t simd_clamp(int32_t v, int32_t low, int32_t high)
     return v < low ? low : v > high ? high : v;
 }
 
-/* mask ? a : b by bits. */
-ALWAYS_INLINE vec_u64 vec_select(vec_u64 mask, vec_u64 a, vec_u64 b)
-{
-    return (a & mask) | (b & ~mask);
-}
+/* mask ? a : b by bits. A macro, since a function can't return a vector where the host has none. */
+#define VEC_SELECT(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
 
 /* ---- up and down: DEST[i] := DEST[i] op SRC[i] ---- */
 
@@ -126,18 +123,18 @@ SIMD_OP(pcmpgtw, i16, a.i16 > b.i16)
 SIMD_OP(pcmpgtd, i32, a.i32 > b.i32)
 SIMD_OP(pcmpgtq, i64, a.i64 > b.i64)
 /* "PMINSB/PMINSW", "PMINUB/PMINUW" ... */
-SIMD_OP(pminub, u64, vec_select((vec_u64)(a.u8 < b.u8), a.u64, b.u64))
-SIMD_OP(pminuw, u64, vec_select((vec_u64)(a.u16 < b.u16), a.u64, b.u64))
-SIMD_OP(pminud, u64, vec_select((vec_u64)(a.u32 < b.u32), a.u64, b.u64))
-SIMD_OP(pminsb, u64, vec_select((vec_u64)(a.i8 < b.i8), a.u64, b.u64))
-SIMD_OP(pminsw, u64, vec_select((vec_u64)(a.i16 < b.i16), a.u64, b.u64))
-SIMD_OP(pminsd, u64, vec_select((vec_u64)(a.i32 < b.i32), a.u64, b.u64))
-SIMD_OP(pmaxub, u64, vec_select((vec_u64)(a.u8 > b.u8), a.u64, b.u64))
-SIMD_OP(pmaxuw, u64, vec_select((vec_u64)(a.u16 > b.u16), a.u64, b.u64))
-SIMD_OP(pmaxud, u64, vec_select((vec_u64)(a.u32 > b.u32), a.u64, b.u64))
-SIMD_OP(pmaxsb, u64, vec_select((vec_u64)(a.i8 > b.i8), a.u64, b.u64))
-SIMD_OP(pmaxsw, u64, vec_select((vec_u64)(a.i16 > b.i16), a.u64, b.u64))
-SIMD_OP(pmaxsd, u64, vec_select((vec_u64)(a.i32 > b.i32), a.u64, b.u64))
+SIMD_OP(pminub, u64, VEC_SELECT((vec_u64)(a.u8 < b.u8), a.u64, b.u64))
+SIMD_OP(pminuw, u64, VEC_SELECT((vec_u64)(a.u16 < b.u16), a.u64, b.u64))
+SIMD_OP(pminud, u64, VEC_SELECT((vec_u64)(a.u32 < b.u32), a.u64, b.u64))
+SIMD_OP(pminsb, u64, VEC_SELECT((vec_u64)(a.i8 < b.i8), a.u64, b.u64))
+SIMD_OP(pminsw, u64, VEC_SELECT((vec_u64)(a.i16 < b.i16), a.u64, b.u64))
+SIMD_OP(pminsd, u64, VEC_SELECT((vec_u64)(a.i32 < b.i32), a.u64, b.u64))
+SIMD_OP(pmaxub, u64, VEC_SELECT((vec_u64)(a.u8 > b.u8), a.u64, b.u64))
+SIMD_OP(pmaxuw, u64, VEC_SELECT((vec_u64)(a.u16 > b.u16), a.u64, b.u64))
+SIMD_OP(pmaxud, u64, VEC_SELECT((vec_u64)(a.u32 > b.u32), a.u64, b.u64))
+SIMD_OP(pmaxsb, u64, VEC_SELECT((vec_u64)(a.i8 > b.i8), a.u64, b.u64))
+SIMD_OP(pmaxsw, u64, VEC_SELECT((vec_u64)(a.i16 > b.i16), a.u64, b.u64))
+SIMD_OP(pmaxsd, u64, VEC_SELECT((vec_u64)(a.i32 > b.i32), a.u64, b.u64))
 /* "PAVGB/PAVGW": (a + b + 1) >> 1 without the ninth bit */
 SIMD_OP(pavgb, u8, (a.u8 | b.u8) - ((a.u8 ^ b.u8) >> 1))
 SIMD_OP(pavgw, u16, (a.u16 | b.u16) - ((a.u16 ^ b.u16) >> 1))

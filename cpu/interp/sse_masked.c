@@ -3,8 +3,6 @@
  * to memory. */
 #include "cpu/interp/sse.h"
 
-#include "cpu/segment.h"
-
 /* ---- blends.  SDM Vol. 2A, "BLENDVPS", Vol. 2B, "PBLENDVB": the sign bit of XMM0's lane takes SRC
  * ---- */
 
@@ -13,7 +11,7 @@ static union v128 blend(union v128 d, union v128 s, union v128 mask, unsigned by
     union v128 m = bytes == 1   ? v_pcmpgtb(v128_make(0, 0), mask)
                    : bytes == 4 ? v_psrad(mask, 31)
                                 : v_pcmpgtq(v128_make(0, 0), mask);
-    d.u64 = vec_select(m.u64, s.u64, d.u64);
+    d.u64 = VEC_SELECT(m.u64, s.u64, d.u64);
     return d;
 }
 
@@ -41,30 +39,21 @@ BLEND(blendvpd, 8)
 
 /* ---- masked stores.  SDM Vol. 2B, "MASKMOVDQU", "MASKMOVQ" ---- */
 
-/* Bytes first..last of [la, ...) can be written. The bytes between that the mask leaves out may
- * fault too, as the manual allows. */
-static bool probe(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned first, unsigned last)
-{
-    vcpu->run.rec = rec;
-    if (vcpu->run.la_mask == UINT64_MAX && (!is_canonical(la + first) || !is_canonical(la + last)))
-        return raise_fault_code(vcpu, EXC_GP, 0);
-    return mmu_probe(&vcpu->run.mmu, (la + first) & vcpu->run.la_mask, vcpu->run.la_mask,
-                     last - first + 1, ACCESS_WRITE, &vcpu->run.fault);
-}
-
-/* Nothing is accessed if the mask is empty. */
+/*
+ * The whole operand is checked, whatever the mask: alignment (to 8), canonical, writable. The
+ * manual lets processors differ ("mask of all 0s": faults "may still be signaled (implementation
+ * dependent)"); AMD's do this.
+ */
 static bool store_masked(struct vcpu *vcpu, const struct rec *rec, union v128 v, unsigned mask,
                          unsigned size)
 {
     struct linear at = {rec_la64(vcpu, rec), true};
-    if (mask == 0)
-        return true;
     if (!(rec->imm & SIMD_M64))
         at = rec_la_checked(vcpu, rec, size, ACCESS_WRITE);
-    unsigned first = (unsigned)__builtin_ctz(mask), last = 31 - (unsigned)__builtin_clz(mask);
-    if (!at.ok || !probe(vcpu, rec, at.la, first, last))
-        return false;
-    for (unsigned i = first; i <= last; i++) {
+    for (unsigned i = 0; i < size; i += 8)
+        if (!at.ok || !mem_probe_write(vcpu, rec, at.la + i, 8))
+            return false;
+    for (unsigned i = 0; i < size; i++) {
         bool stored = !(mask >> i & 1) || mem_store_slow(vcpu, rec, at.la + i, 1, v.b[LANE_B(i)]);
         assert(stored); /* it was probed with write intent */
     }
@@ -100,7 +89,7 @@ static void fill_di(const struct selection *s, struct rec *rec)
     rec->base = REC_GPR + REG_RDI;
     rec->index = REC_NONE;
     rec->disp = 0;
-    rec->scale = s->mem64 ? 0 : (uint8_t)(in->addrsize << 4);
+    rec->scale = (uint8_t)(s->mem64 ? 0 : in->addrsize << 4);
     rec->seg = !s->mem64 || is_fs_gs ? in->seg : SEG_ZERO;
 }
 
