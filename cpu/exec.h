@@ -171,6 +171,8 @@ struct loaded mem_load_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, 
 bool mem_store_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size, uint64_t v);
 /* Probe with write intent, then read. The store that follows (mem_store_slow) can't fault. */
 struct loaded mem_rmw_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
+/* The checks of a store of size bytes, and no access: for what may write only some of them, or none. */
+bool mem_probe_write(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
 /* Any length up to 64 (x87, SSE, descriptors): through run.wide? no: the buffer lives in the caller's non-handler frame. */
 bool mem_read_bytes(struct vcpu *vcpu, const struct rec *rec, laddr la, void *buf, size_t len);
 bool mem_write_bytes(struct vcpu *vcpu, const struct rec *rec, laddr la, const void *buf, size_t len);

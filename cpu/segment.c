@@ -107,10 +107,22 @@ static void write_register(struct vcpu *vcpu, const struct operand *o, uint64_t 
         *r = o->size == 4 ? (uint32_t)v : v;
 }
 
+/* Linear address of a memory operand, alignment checked. False: run.fault. */
+static bool operand_linear(struct vcpu *vcpu, const struct insn *in, unsigned size,
+                           enum access access, laddr *la)
+{
+    if (!seg_linear(vcpu, in->seg, insn_ea(vcpu, in), size, access, la))
+        return false;
+    if ((vcpu->run.mode & MODE_ALIGN) && !(size & (size - 1)) && (*la & (size - 1)))
+        return raise_fault_code(vcpu, EXC_AC, 0);
+    return true;
+}
+
 bool insn_read(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint64_t *v)
 {
     const struct operand *o = &in->operands[operand];
     uint8_t b[8];
+    laddr la;
     switch (o->kind) {
     case OPND_GPR:
     case OPND_GPR_HIGH:
@@ -130,7 +142,8 @@ bool insn_read(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint6
     case OPND_MEM:
     case OPND_MOFFS:
         assert(o->size >= 1 && o->size <= 8);
-        if (!seg_read(vcpu, in->seg, insn_ea(vcpu, in), b, o->size))
+        if (!operand_linear(vcpu, in, o->size, ACCESS_READ, &la) ||
+            !mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, b, o->size, &vcpu->run.fault))
             return false;
         *v = le_load(b, o->size);
         return true;
@@ -144,13 +157,15 @@ bool insn_write(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint
 {
     const struct operand *o = &in->operands[operand];
     uint8_t b[8];
+    laddr la;
     if (o->kind == OPND_GPR || o->kind == OPND_GPR_HIGH) {
         write_register(vcpu, o, v);
         return true;
     }
     assert((o->kind == OPND_MEM || o->kind == OPND_MOFFS) && o->size >= 1 && o->size <= 8);
     le_store(b, v, o->size);
-    return seg_write(vcpu, in->seg, insn_ea(vcpu, in), b, o->size);
+    return operand_linear(vcpu, in, o->size, ACCESS_WRITE, &la) &&
+           mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, b, o->size, &vcpu->run.fault);
 }
 
 uint64_t stack_mask(const struct vcpu *vcpu)

@@ -111,25 +111,25 @@ EXEC(cmpxchg8b_gen)
     return cmpxchg8b(vcpu, rec, SHAPE_GEN);
 }
 
-/* Out of line: it needs a buffer. False: run.fault. */
+/* Out of line: it needs a buffer. False: run.fault. Read with write intent: a fault is one of
+ * writing. */
 static NOINLINE bool cmpxchg16b_at(struct vcpu *vcpu, const struct rec *rec, laddr la)
 {
     uint8_t b[16];
     uint64_t *gpr = vcpu->arch.gpr;
     if (la & 15)
         return raise_fault_code(vcpu, EXC_GP, 0);
-    vcpu->run.rec = rec;
-    if (!mem_read_bytes(vcpu, rec, la, b, 16) ||
-        !mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, 16, ACCESS_WRITE, &vcpu->run.fault))
+    struct loaded lo = mem_rmw_slow(vcpu, rec, la, 8);
+    struct loaded hi = lo.ok ? mem_rmw_slow(vcpu, rec, la + 8, 8) : lo;
+    if (!hi.ok)
         return false;
-    uint64_t lo = le64_load(b), hi = le64_load(b + 8);
-    bool equal = lo == gpr[REG_RAX] && hi == gpr[REG_RDX];
-    le64_store(b, equal ? gpr[REG_RBX] : lo);
-    le64_store(b + 8, equal ? gpr[REG_RCX] : hi);
+    bool equal = lo.value == gpr[REG_RAX] && hi.value == gpr[REG_RDX];
+    le64_store(b, equal ? gpr[REG_RBX] : lo.value);
+    le64_store(b + 8, equal ? gpr[REG_RCX] : hi.value);
     if (!mem_write_bytes(vcpu, rec, la, b, 16))
         return false;
-    gpr[REG_RAX] = lo;
-    gpr[REG_RDX] = hi;
+    gpr[REG_RAX] = lo.value;
+    gpr[REG_RDX] = hi.value;
     set_zf(vcpu, equal);
     return true;
 }

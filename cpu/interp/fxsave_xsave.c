@@ -185,10 +185,16 @@ bool xsave_restore(struct vcpu *vcpu, const struct xarea *a, bool supervisor)
     struct run *run = &vcpu->run;
     struct cpu *cpu = &vcpu->arch;
     uint64_t enabled = supervisor ? cpu->xcr0 | cpu->xss : cpu->xcr0;
-    if (!mmu_read(&run->mmu, a->la, run->la_mask, buf, xsave_size(a->rfbm), &run->fault))
+    size_t size = xsave_size(a->rfbm);
+    /* The header is looked at before what lies behind it: its #GP(0) comes before a #PF there. */
+    if (!mmu_read(&run->mmu, a->la, run->la_mask, buf, XSAVE_EXTENDED, &run->fault))
         return false;
     if (!header_valid(vcpu, header, enabled, supervisor))
         return raise_fault_code(vcpu, EXC_GP, 0);
+    if (size > XSAVE_EXTENDED &&
+        !mmu_read(&run->mmu, a->la + XSAVE_EXTENDED, run->la_mask, buf + XSAVE_EXTENDED,
+                  size - XSAVE_EXTENDED, &run->fault))
+        return false;
     uint64_t bv = le64_load(header);
     bool compact = le64_load(header + 8) & XCOMP_COMPACT;
     /* Standard form: MXCSR comes from memory whenever SSE or AVX is asked for, whatever XSTATE_BV

@@ -64,14 +64,6 @@ static enum simd_place rec_destination(const struct rec *rec)
     return (enum simd_place)((unsigned)rec->imm >> SIMD_DST_SHIFT & 7);
 }
 
-/* Misaligned is #GP(0) whatever the segment, but a non-canonical address through SS is #SS(0)
- * before that. */
-static bool raise_misaligned(struct vcpu *vcpu, const struct rec *rec, laddr la)
-{
-    bool is_stack = rec->seg == SEG_ZERO_SS && !is_canonical(la);
-    return raise_fault_code(vcpu, is_stack ? EXC_SS : EXC_GP, 0);
-}
-
 static bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access, laddr *la)
 {
     struct linear at = {rec_la64(vcpu, rec), true};
@@ -79,7 +71,7 @@ static bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access
         at = rec_la_checked(vcpu, rec, rec_bytes(rec), access);
     *la = at.la;
     if (at.ok && (rec->imm & SIMD_ALIGNED) && (at.la & (rec_bytes(rec) - 1)))
-        return raise_misaligned(vcpu, rec, at.la);
+        return raise_fault_code(vcpu, EXC_GP, 0); /* before #SS(0) for a non-canonical one */
     return at.ok;
 }
 

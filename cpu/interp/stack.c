@@ -170,7 +170,8 @@ static NOINLINE bool popa(struct vcpu *vcpu, const struct rec *rec)
 /*
  * ENTER size, level: push rBP, copy level - 1 frame pointers, push the new one, make room.  SDM
  * Vol. 2A, "ENTER". rec->imm is the size, rec->src the level, rec->scale the operand size in bytes.
- * The last check is a write probe at the final rSP, as the manual's pseudo-code.
+ * The last check is a write probe at the final rSP, as the manual's pseudo-code; alignment is
+ * checked there too.
  */
 static bool enter_copy(struct vcpu *vcpu, const struct rec *rec, uint64_t frame, uint64_t *sp)
 {
@@ -199,8 +200,11 @@ static NOINLINE bool enter(struct vcpu *vcpu, const struct rec *rec)
     if (rec->src > 0 && !enter_copy(vcpu, rec, frame, &sp))
         return false;
     sp -= (uint32_t)rec->imm;
-    if (!seg_linear(vcpu, SEG_SS, sp_wrap(vcpu, STACK_ANY, sp), size, ACCESS_WRITE, &la) ||
-        !mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, size, ACCESS_WRITE, &vcpu->run.fault))
+    if (!seg_linear(vcpu, SEG_SS, sp_wrap(vcpu, STACK_ANY, sp), size, ACCESS_WRITE, &la))
+        return false;
+    if ((vcpu->run.mode & MODE_ALIGN) && (la & (size - 1)))
+        return raise_fault_code(vcpu, EXC_AC, 0);
+    if (!mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, size, ACCESS_WRITE, &vcpu->run.fault))
         return false;
     gpr_write(vcpu, size * 8, REG_RBP, frame);
     sp_set(vcpu, STACK_ANY, sp);

@@ -219,11 +219,24 @@ static bool write_operand(struct vcpu *vcpu, const struct rec *rec, struct store
     return mem_write_bytes(vcpu, rec, at.la, b, 10);
 }
 
+/*
+ * An unmasked exception keeps the number from being stored; the operand is translated all the same,
+ * and its faults come first, as on silicon. False: run.fault.
+ */
+static bool probe_operand(struct vcpu *vcpu, const struct rec *rec)
+{
+    unsigned size = x87_bytes(x87_format(rec));
+    struct linear at = x87_la(vcpu, rec, size, ACCESS_WRITE);
+    return at.ok && mem_probe_write(vcpu, rec, at.la, size);
+}
+
 static bool store_empty(struct vcpu *vcpu, const struct rec *rec, uint8_t rc)
 {
     struct fp_env env = x87_env(vcpu);
-    if (x87_masks_invalid(vcpu) &&
-        !write_operand(vcpu, rec, convert(&env, x87_format(rec), f80_indefinite(), rc)))
+    bool ok = x87_masks_invalid(vcpu)
+                  ? write_operand(vcpu, rec, convert(&env, x87_format(rec), f80_indefinite(), rc))
+                  : probe_operand(vcpu, rec);
+    if (!ok)
         return false;
     x87_point_mem(vcpu, rec);
     if (x87_underflow(vcpu))
@@ -243,7 +256,7 @@ static NOINLINE bool store_number(struct vcpu *vcpu, const struct rec *rec)
         return store_empty(vcpu, rec, rc);
     struct stored v = convert(&env, x87_format(rec), st_get(vcpu, 0), rc);
     bool stores = fp_x87_stores(&env);
-    if (stores && !write_operand(vcpu, rec, v))
+    if (!(stores ? write_operand(vcpu, rec, v) : probe_operand(vcpu, rec)))
         return false;
     x87_point_mem(vcpu, rec);
     x87_settle(vcpu, &env);
