@@ -7,13 +7,13 @@
 #include "tests/vectors/generate_state.h"
 
 struct shape {
-    bool has_modrm;    /* a ModRM byte follows the opcode */
+    bool has_modrm;     /* a ModRM byte follows the opcode */
     bool register_only; /* ModRM.mod is 3 */
-    bool memory_only;  /* ModRM.mod is not 3 */
-    bool names_memory; /* some memory operand is possible */
-    bool is_string;    /* REP has a meaning */
-    bool has_opsize;   /* 66 changes the operand size */
-    bool is_branch;    /* near branch: 66 in 64-bit mode is where Intel and AMD differ */
+    bool memory_only;   /* ModRM.mod is not 3 */
+    bool names_memory;  /* some memory operand is possible */
+    bool is_string;     /* REP has a meaning */
+    bool has_opsize;    /* 66 changes the operand size */
+    bool is_branch;     /* near branch or MOVSXD: with 66 in 64-bit mode Intel and AMD differ */
 };
 
 static unsigned pick(struct generator *g, unsigned n)
@@ -76,9 +76,10 @@ static struct shape shape_of(unsigned row)
     for (unsigned i = 1; i < ARRAY_SIZE(f->operands) && f->operands[i] != 0; i++)
         shape_operand(&s, f->operands[i]);
     s.register_only |= e->mod == MOD_IS_REG || e->rm != 0;
-    s.is_branch |= (f->attributes & A_F64) && (f->attributes & A_END);
-    s.has_opsize |= (f->attributes & A_D64) != 0 || op == OP_PUSHA || op == OP_POPA || op == OP_FLDENV ||
-                    op == OP_FNSTENV || op == OP_FRSTOR || op == OP_FNSAVE || op == OP_CBW || op == OP_CWD;
+    s.is_branch |= ((f->attributes & A_F64) && (f->attributes & A_END)) || op == OP_MOVSXD;
+    s.has_opsize |= (f->attributes & A_D64) != 0 || op == OP_PUSHA || op == OP_POPA ||
+                    op == OP_FLDENV || op == OP_FNSTENV || op == OP_FRSTOR || op == OP_FNSAVE ||
+                    op == OP_CBW || op == OP_CWD;
     s.names_memory |= op == OP_XLAT || op == OP_MASKMOVQ || op == OP_MASKMOVDQU;
     return s;
 }
@@ -88,7 +89,8 @@ static void put(struct vector *v, unsigned byte)
     v->bytes[v->len++] = (uint8_t)byte;
 }
 
-static void put_prefixes(struct generator *g, struct vector *v, const struct form *f, const struct shape *s)
+static void put_prefixes(struct generator *g, struct vector *v, const struct form *f,
+                         const struct shape *s)
 {
     static const uint8_t segments_64[] = {0x64, 0x65, 0x64, 0x65, 0x2e, 0x3e};
     static const uint8_t segments_32[] = {0x26, 0x2e, 0x36, 0x3e};
@@ -98,7 +100,8 @@ static void put_prefixes(struct generator *g, struct vector *v, const struct for
         put(v, is_64 ? segments_64[pick(g, 6)] : segments_32[pick(g, 4)]);
     if ((s->names_memory && chance(g, 7)) || (s->is_branch && chance(g, 5)))
         put(v, 0x67);
-    bool may_66 = prefix == SEL_ANY || prefix == SEL_NFX || ((prefix == SEL_F3 || prefix == SEL_F2) && s->has_opsize);
+    bool may_66 = prefix == SEL_ANY || prefix == SEL_NFX ||
+                  ((prefix == SEL_F3 || prefix == SEL_F2) && s->has_opsize);
     if (prefix == SEL_66 || (may_66 && s->has_opsize && !(s->is_branch && is_64) && chance(g, 30)))
         put(v, 0x66);
     if ((f->attributes & A_LOCK) && chance(g, 15))
@@ -133,7 +136,8 @@ static void put_opcode(struct generator *g, struct vector *v, const struct encod
     put(v, e->opcode + pick(g, e->span + 1u));
 }
 
-static void put_modrm(struct generator *g, struct vector *v, const struct encoding *e, const struct shape *s)
+static void put_modrm(struct generator *g, struct vector *v, const struct encoding *e,
+                      const struct shape *s)
 {
     unsigned mod = s->register_only ? 3 : s->memory_only || chance(g, 55) ? pick(g, 3) : 3;
     unsigned reg = e->reg ? e->reg - 1u : pick(g, 8), rm = e->rm ? e->rm - 1u : pick(g, 8);
@@ -151,7 +155,8 @@ static void put_tail(struct generator *g, struct vector *v)
         v->bytes[i] = (uint8_t)(kind == 0 ? 0xff : kind == 1 ? 0 : r);
     }
     if (kind == 2)
-        memset(v->bytes + v->len + 2, v->bytes[v->len + 1] & 0x80 ? 0xff : 0, INSN_MAX_LEN - v->len - 2u);
+        memset(v->bytes + v->len + 2, v->bytes[v->len + 1] & 0x80 ? 0xff : 0,
+               INSN_MAX_LEN - v->len - 2u);
 }
 
 static char guess_profile(struct generator *g, unsigned row)
@@ -163,7 +168,9 @@ static char guess_profile(struct generator *g, unsigned row)
     if (d->feature == FEAT_FPU || name[0] == 'F') {
         if (strncmp(name, "FI", 2) == 0)
             return PROFILE_INTEGER;
-        return strstr(d->operands, "Md") ? PROFILE_SINGLE : strstr(d->operands, "Mq") ? PROFILE_DOUBLE : PROFILE_EXTENDED;
+        return strstr(d->operands, "Md")   ? PROFILE_SINGLE
+               : strstr(d->operands, "Mq") ? PROFILE_DOUBLE
+                                           : PROFILE_EXTENDED;
     }
     if (strncmp(name, "CVT", 3) == 0)
         return "isd"[pick(g, 3)];
@@ -176,7 +183,8 @@ static char guess_profile(struct generator *g, unsigned row)
     return PROFILE_INTEGER;
 }
 
-bool generate_vector(struct generator *g, unsigned row, struct vector *v, struct vector_state *expanded, struct insn *in)
+bool generate_vector(struct generator *g, unsigned row, struct vector *v,
+                     struct vector_state *expanded, struct insn *in)
 {
     const struct form *f = insn_form(row);
     struct shape s = shape_of(row);
@@ -189,7 +197,8 @@ bool generate_vector(struct generator *g, unsigned row, struct vector *v, struct
     if (s.has_modrm)
         put_modrm(g, v, &f->encoding, &s);
     put_tail(g, v);
-    if (decoder_decode(g->decoder, v->mode, v->bytes, INSN_MAX_LEN, in) != DECODE_OK || in->row != row)
+    if (decoder_decode(g->decoder, v->mode, v->bytes, INSN_MAX_LEN, in) != DECODE_OK ||
+        in->row != row)
         return false;
     v->len = in->len;
     vector_expand(v);

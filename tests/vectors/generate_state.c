@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses that are mapped (or are not, on purpose), counts, divisors, images that can be loaded. */
+/* Addresses that are mapped (or are not, on purpose), counts, divisors, images that can be loaded.
+ */
 #include "tests/vectors/generate_state.h"
 
 #include <string.h>
@@ -139,7 +140,8 @@ static bool place(struct pins *p, struct insn *in, uint64_t offset)
         return place_without_registers(v, in, offset);
     offset -= (uint64_t)(int64_t)in->disp;
     if (in->base == REG_NONE) {
-        return pin(p, in->index, (v->before.gpr[in->index] & ~mask) | ((offset & mask) >> in->scale));
+        return pin(p, in->index,
+                   (v->before.gpr[in->index] & ~mask) | ((offset & mask) >> in->scale));
     }
     if (in->index != REG_NONE) {
         if (in->index == in->base || (in->index == REG_RSP))
@@ -178,12 +180,14 @@ static bool place_memory(struct pins *p, struct insn *in)
     struct vector *v = p->v;
     unsigned size = image_size(in->op);
     for (unsigned i = 0; i < in->operand_count; i++)
-        if ((in->operands[i].kind == OPND_MEM || in->operands[i].kind == OPND_MOFFS) && in->operands[i].size > size)
+        if ((in->operands[i].kind == OPND_MEM || in->operands[i].kind == OPND_MOFFS) &&
+            in->operands[i].size > size)
             size = in->operands[i].size;
     uint64_t at = target(p->g, v, size, alignment(p->g, in, size));
     if (is_bit_string(in)) {
         uint64_t bit = (uint64_t)((int64_t)pick(p->g, 1400) - 700);
-        if (!pin(p, in->operands[1].reg, chance(p->g, 90) ? bit : v->before.gpr[in->operands[1].reg]))
+        if (!pin(p, in->operands[1].reg,
+                 chance(p->g, 90) ? bit : v->before.gpr[in->operands[1].reg]))
             return false;
         if (at > VECTOR_DATA && at < VECTOR_DATA_END)
             at = VECTOR_DATA + 256 + (at & 0xfff);
@@ -230,7 +234,8 @@ static bool place_stack(struct pins *p)
 
 static uint64_t some_target(struct pins *p)
 {
-    return chance(p->g, 50) ? VECTOR_CODE + pick(p->g, 4096) : vector_random(&p->g->seed) >> (p->v->mode == DECODE_64 ? 18 : 33);
+    return chance(p->g, 50) ? VECTOR_CODE + pick(p->g, 4096)
+                            : vector_random(&p->g->seed) >> (p->v->mode == DECODE_64 ? 18 : 33);
 }
 
 static bool place_return(struct pins *p)
@@ -317,19 +322,22 @@ static bool is_out_of_range(const struct vector *v, const struct insn *in)
     unsigned exponent = v->before.fp_se[st0] & 0x7fff;
     if (exponent == 0x7fff)
         return false;
-    return (in->op == OP_F2XM1 && exponent >= 0x3fff) || (in->op == OP_FYL2XP1 && exponent >= 0x3ffd);
+    return (in->op == OP_F2XM1 && exponent >= 0x3fff) ||
+           (in->op == OP_FYL2XP1 && exponent >= 0x3ffd);
 }
 
 static bool place_special(struct pins *p, struct insn *in)
 {
     switch (in->op) {
     case OP_XLAT:
-        return pin(p, REG_RBX, with_low(p->v->before.gpr[REG_RBX],
-                                        VECTOR_DATA + pick(p->g, 4096) - segment_base(p->v, in), in->addrsize));
+        return pin(p, REG_RBX,
+                   with_low(p->v->before.gpr[REG_RBX],
+                            VECTOR_DATA + pick(p->g, 4096) - segment_base(p->v, in), in->addrsize));
     case OP_MASKMOVQ:
     case OP_MASKMOVDQU:
-        return pin(p, REG_RDI, with_low(p->v->before.gpr[REG_RDI],
-                                        target(p->g, p->v, 16, 1) - segment_base(p->v, in), in->addrsize));
+        return pin(p, REG_RDI,
+                   with_low(p->v->before.gpr[REG_RDI],
+                            target(p->g, p->v, 16, 1) - segment_base(p->v, in), in->addrsize));
     case OP_DIV:
     case OP_IDIV:
         return place_dividend(p, in);
@@ -365,7 +373,8 @@ static bool place_special(struct pins *p, struct insn *in)
     case OP_LOOPE:
     case OP_LOOPNE:
     case OP_JRCXZ:
-        return chance(p->g, 40) || pin(p, REG_RCX, with_low(p->v->before.gpr[REG_RCX], pick(p->g, 2), in->addrsize));
+        return chance(p->g, 40) ||
+               pin(p, REG_RCX, with_low(p->v->before.gpr[REG_RCX], pick(p->g, 2), in->addrsize));
     case OP_F2XM1:
     case OP_FYL2XP1:
         return !is_out_of_range(p->v, in);
@@ -403,7 +412,8 @@ bool generate_state(struct generator *g, struct vector *v, struct insn *in)
         v->bytes[v->len - 2] &= 7;
         v->bytes[v->len - 1] &= 0x0f;
     }
-    if ((in->has_mem || in->is_moffs) && !(in->op == OP_LEA && chance(g, 50)) && !place_memory(&p, in))
+    if ((in->has_mem || in->is_moffs) && !(in->op == OP_LEA && chance(g, 50)) &&
+        !place_memory(&p, in))
         return false;
     return place_strings(&p, in) && place_special(&p, in);
 }

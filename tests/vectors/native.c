@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sigreturn as the loader of a whole CPU state. Signal handlers have no argument of ours, so this file has mutable
- * file-scope state; it is a host tool, not part of the library.
+ * sigreturn as the loader of a whole CPU state. Signal handlers have no argument of ours, so this
+ * file has mutable file-scope state; it is a host tool, not part of the library.
  */
 #include "tests/vectors/native.h"
 
@@ -25,17 +25,17 @@ enum {
 enum { FX_ST = 32, FX_XMM = 160, FX_SW = 464, FX_HEADER = 512, FRAME_MAX = 16384, REP_MAX = 4000 };
 
 static struct {
-    uint8_t *mem;                 /* writable alias of VECTOR_MEM */
-    uint8_t *code;                /* writable alias of VECTOR_CODE */
-    struct vector *v;             /* being run */
-    bool is_rep;                  /* step while RIP stays */
-    unsigned steps;               /* taken */
-    volatile bool running;        /* the instruction is, not the recorder */
-    bool ok;                      /* after is filled */
-    uint64_t fs_base, gs_base;    /* the recorder's own */
-    gregset_t gregs;              /* the recorder's own */
-    uint32_t frame_size;          /* of its floating-point frame */
-    uint8_t frame[FRAME_MAX];     /* the recorder's own */
+    uint8_t *mem;              /* writable alias of VECTOR_MEM */
+    uint8_t *code;             /* writable alias of VECTOR_CODE */
+    struct vector *v;          /* being run */
+    bool is_rep;               /* step while RIP stays */
+    unsigned steps;            /* taken */
+    volatile bool running;     /* the instruction is, not the recorder */
+    bool ok;                   /* after is filled */
+    uint64_t fs_base, gs_base; /* the recorder's own */
+    gregset_t gregs;           /* the recorder's own */
+    uint32_t frame_size;       /* of its floating-point frame */
+    uint8_t frame[FRAME_MAX];  /* the recorder's own */
 } native;
 
 static uint64_t read_base(bool gs)
@@ -167,7 +167,10 @@ static void land(int signal_number, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     greg_t *g = uc->uc_mcontext.gregs;
-    __asm__ volatile("pushfq\n\tandl $0xfffbffff, (%%rsp)\n\tpopfq" : : : "memory", "cc"); /* AC off for our own code */
+    __asm__ volatile("pushfq\n\tandl $0xfffbffff, (%%rsp)\n\tpopfq"
+                     :
+                     :
+                     : "memory", "cc"); /* AC off for our own code */
     uint64_t fs = read_base(false), gs = read_base(true);
     (void)info;
     if (!native.running)
@@ -191,24 +194,28 @@ static bool map_pages(void)
     if (fd < 0 || ftruncate(fd, (off_t)total) != 0)
         return false;
     uint8_t *alias = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    const int flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
+    const int flags = MAP_SHARED | MAP_FIXED_NOREPLACE |
+                      MAP_POPULATE; /* else a write to the first page finds it absent */
     void *ro = mmap((void *)VECTOR_MEM, 4096, PROT_READ, flags, fd, 0);
     void *rw = mmap((void *)VECTOR_DATA, 8192, PROT_READ | PROT_WRITE, flags, fd, 4096);
     void *code = mmap((void *)VECTOR_CODE, 4096, PROT_READ | PROT_EXEC, flags, fd, VECTOR_MEM_SIZE);
     native.mem = alias;
     native.code = alias + VECTOR_MEM_SIZE;
     close(fd);
-    return alias != MAP_FAILED && ro == (void *)VECTOR_MEM && rw == (void *)VECTOR_DATA && code == (void *)VECTOR_CODE;
+    return alias != MAP_FAILED && ro == (void *)VECTOR_MEM && rw == (void *)VECTOR_DATA &&
+           code == (void *)VECTOR_CODE;
 }
 
 bool native_init(void)
 {
     static const int signals[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
-    stack_t stack = {.ss_sp = mmap(NULL, 262144, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-                     .ss_size = 262144};
+    stack_t stack = {
+        .ss_sp = mmap(NULL, 262144, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+        .ss_size = 262144};
     struct sigaction action = {.sa_sigaction = land, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     if (!map_pages()) {
-        perror("cannot map the pages at 3000h to 9fffh (run as root, or set vm.mmap_min_addr to 0)");
+        perror(
+            "cannot map the pages at 3000h to 9fffh (run as root, or set vm.mmap_min_addr to 0)");
         return false;
     }
     sigfillset(&action.sa_mask);

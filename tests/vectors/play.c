@@ -4,8 +4,8 @@
  *
  *     play [-a] [-v] FILE...
  *
- * -a shows every difference (first 40 else), -v also how many vectors each row has. Exit status 1: something differs, or a row
- * has no vector.
+ * -a shows every difference (first 40 else), -v also how many vectors each row has. Exit status 1:
+ * something differs, or a row has no vector.
  */
 #include "tests/vectors/player.h"
 
@@ -41,8 +41,8 @@ static void disassemble(const struct vector *v, char *text, size_t size)
     cs_close(&handle);
 }
 
-static void show_difference(struct totals *t, const char *where, unsigned line, const struct vector *v,
-                            const struct insn *in, const char *text)
+static void show_difference(struct totals *t, const char *where, unsigned line,
+                            const struct vector *v, const struct insn *in, const char *text)
 {
     const struct insn_desc *d = insn_row(in->row);
     char asm_text[256];
@@ -117,7 +117,8 @@ static unsigned rows_without(const struct totals *t)
         if (d->sensitivity != SENS_NONE || t->per_row[row] != 0)
             continue;
         const char *reason = allowed_without_vector(row);
-        printf("%s %s %s has no vector%s%s\n", d->name, d->encoding, d->operands, reason ? ": " : "", reason ? reason : "");
+        printf("%s %s %s has no vector%s%s\n", d->name, d->encoding, d->operands,
+               reason ? ": " : "", reason ? reason : "");
         missing += reason == NULL;
     }
     return missing;
@@ -128,7 +129,8 @@ static void show_rows(const struct totals *t, bool all)
     for (unsigned row = 0; row < insn_row_count(); row++) {
         const struct insn_desc *d = insn_row(row);
         if (t->bad_rows[row] != 0 || (all && t->per_row[row] != 0))
-            printf("%3u of %3u differ: %s %s %s\n", t->bad_rows[row], t->per_row[row], d->name, d->encoding, d->operands);
+            printf("%3u of %3u differ: %s %s %s\n", t->bad_rows[row], t->per_row[row], d->name,
+                   d->encoding, d->operands);
     }
 }
 
@@ -152,7 +154,8 @@ int main(int argc, char **argv)
         ok &= play_file(&t, argv[i]);
     show_rows(&t, verbose);
     unsigned missing = rows_without(&t);
-    printf("%u vectors, %u differ, %u malformed lines, %u rows without a vector\n", t.vectors, t.differ, t.malformed, missing);
+    printf("%u vectors, %u differ, %u malformed lines, %u rows without a vector\n", t.vectors,
+           t.differ, t.malformed, missing);
     player_destroy(t.player);
     free(t.per_row);
     free(t.bad_rows);

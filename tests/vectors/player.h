@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a vector on a bare vCPU and says what differs from the recorded result. Called by play.c; allowed.c holds what may
- * differ. Owns the vCPU.
+ * Runs a vector on a bare vCPU and says what differs from the recorded result. Called by play.c;
+ * allowed.c holds what may differ. Owns the vCPU.
  */
 #pragma once
 
@@ -15,13 +15,14 @@ void player_destroy(struct player *p);
 /* The bytes of v as an instruction; false if they are none. */
 bool player_decode(const struct player *p, const struct vector *v, struct insn *in);
 
-/* Run v from v->before; *got is the state after. Tells the vCPU whether it has the row's feature. */
+/* Run v from v->before; *got is the state after. Tells the vCPU whether it has the row's feature.
+ */
 void player_run(struct player *p, const struct vector *v, const struct insn *in, bool has_feature,
                 struct vector_state *got);
 
 /*
- * Compare, but for what allowed.c allows. Writes "field want got" lines into text (at most size bytes with the final zero).
- * True when equal.
+ * Compare, but for what allowed.c allows. Writes "field want got" lines into text (at most size
+ * bytes with the final zero). True when equal.
  */
-bool player_compare(const struct vector *v, const struct insn *in, const struct vector_state *got, char *text,
-                    size_t size);
+bool player_compare(const struct vector *v, const struct insn *in, const struct vector_state *got,
+                    char *text, size_t size);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records the instruction vectors on the CPU it runs on: for every innocuous row of insn.def a few instructions, run natively.
+ * Records the instruction vectors on the CPU it runs on: for every innocuous row of insn.def a few
+ * instructions, run natively.
  *
  *     record [-n COUNT] [-s SEED] DIRECTORY
+ *     record -r <OLD >NEW
  *
- * writes general.vec, x87.vec and simd.vec there. COUNT is of vectors in 64-bit code per row; half as many are made in 32-bit
- * code, as many for rows that exist only there. See docs/testing.md.
+ * The first writes general.vec, x87.vec and simd.vec there; the second runs the vectors of OLD
+ * again, results ignored, for vectors made by hand and for other CPUs. COUNT is of vectors in
+ * 64-bit code per row; half as many are made in 32-bit code, as many for rows that exist only
+ * there. See docs/testing.md.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -56,9 +60,34 @@ static bool is_rep_string(const struct insn *in)
     return is_string && (in->prefixes & (PFX_REP | PFX_REPNE));
 }
 
+static bool is_transcendental(unsigned op)
+{
+    return op == OP_F2XM1 || op == OP_FYL2X || op == OP_FYL2XP1 || op == OP_FPTAN ||
+           op == OP_FPATAN || op == OP_FSIN || op == OP_FCOS || op == OP_FSINCOS;
+}
+
+/* Cases in which Intel and AMD parts do different, documented things: docs/disagreements.md. */
+static bool differs_by_vendor(const struct vector *v, const struct insn *in)
+{
+    const struct vector_state *t = &v->after;
+    bool is_image = in->op == OP_FXSAVE || in->op == OP_FXRSTOR || in->op == OP_LDMXCSR;
+    if (t->mxcsr & ~0xffffu)
+        return true; /* MXCSR.MM */
+    if (is_image && t->fault == 17)
+        return true; /* #AC or #GP */
+    if (in->op == OP_CVTPI2PS && in->has_mem && (v->before.fsw & 0x80))
+        return true; /* #MF or not */
+    if (in->op == OP_CALL_NEAR_IND && (t->fault == 12 || t->fault == 14 || t->fault == 17))
+        return true; /* the stack or the target first */
+    return is_transcendental(in->op) &&
+           !(v->before.fcw & 0x20); /* #MF for an exact result or not */
+}
+
 static bool is_worth_keeping(const struct vector *v, const struct insn *in, bool want_fault)
 {
     const struct vector_state *t = &v->after;
+    if (differs_by_vendor(v, in))
+        return false;
     bool means_ud = in->op == OP_UD0 || in->op == OP_UD1 || in->op == OP_UD2;
     if (t->fault == VECTOR_NO_FAULT)
         return true;
@@ -81,8 +110,10 @@ static void write_vector(FILE *f, const struct vector *v, const struct vector_st
     fprintf(f, "\n");
 }
 
-/* How many of `want` could be made. At most a quarter are faults, unless the row gives nothing else. */
-static unsigned record_mode(struct recorder *r, unsigned row, enum decode_mode mode, unsigned want, FILE *f)
+/* How many of `want` could be made. At most a quarter are faults, unless the row gives nothing
+ * else. */
+static unsigned record_mode(struct recorder *r, unsigned row, enum decode_mode mode, unsigned want,
+                            FILE *f)
 {
     static struct vector v;
     static struct vector_state expanded;
@@ -150,30 +181,71 @@ static bool open_files(struct recorder *r, const char *directory, unsigned count
             perror(path);
             return false;
         }
-        fprintf(r->out[i], "# Made by tests/vectors/record -n %u -s %" PRIu64 "; the format is in docs/testing.md.\n", count, seed);
+        fprintf(r->out[i],
+                "# Made by tests/vectors/record -n %u -s %" PRIu64
+                "; the format is in docs/testing.md.\n",
+                count, seed);
     }
     return true;
 }
 
+/* Vectors of standard input, run here. */
+static int record_again(const struct decoder *d)
+{
+    static struct vector v, plain;
+    static char line[VECTOR_LINE_MAX], copy[VECTOR_LINE_MAX];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        struct insn in;
+        const char *why;
+        char *result = strstr(line, " :");
+        snprintf(copy, sizeof copy,
+                 "%.*s :", (int)(result ? result - line : (long)strcspn(line, "\n")), line);
+        if (line[0] == '#' || line[0] == '\n') {
+            fputs(line, stdout);
+            continue;
+        }
+        if (!vector_parse(copy, &v, &why) ||
+            decoder_decode(d, v.mode, v.bytes, v.len, &in) != DECODE_OK) {
+            fprintf(stderr, "not a vector: %s", line);
+            return 1;
+        }
+        plain.mode = v.mode;
+        plain.profile = v.profile;
+        plain.seed = v.seed;
+        vector_expand(&plain);
+        if (!native_run(&v, is_rep_string(&in)))
+            return 1;
+        write_vector(stdout, &v, &plain.before);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    bool again = false;
     struct recorder r = {.generator.seed = 0};
     unsigned count = 6;
     uint64_t seed = 1;
-    for (int c; (c = getopt(argc, argv, "n:s:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "n:s:r")) != -1;) {
         if (c == 'n')
             count = (unsigned)strtoul(optarg, NULL, 0);
         else if (c == 's')
             seed = strtoull(optarg, NULL, 0);
+        else if (c == 'r')
+            again = true;
         else
             return 2;
     }
-    if (optind >= argc) {
-        fprintf(stderr, "usage: record [-n COUNT] [-s SEED] DIRECTORY\n");
+    if (optind >= argc && !again) {
+        fprintf(stderr, "usage: record [-n COUNT] [-s SEED] DIRECTORY | record -r <OLD >NEW\n");
         return 2;
     }
     struct decoder *d = decoder_create();
-    if (d == NULL || !native_init() || !open_files(&r, argv[optind], count, seed))
+    if (d == NULL || !native_init())
+        return 1;
+    if (again)
+        return record_again(d);
+    if (!open_files(&r, argv[optind], count, seed))
         return 1;
     r.generator.decoder = d;
     for (unsigned row = 0; row < insn_row_count(); row++) {

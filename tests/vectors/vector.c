@@ -55,10 +55,11 @@ static uint64_t random_integer(uint64_t *s)
 
 static uint32_t random_single(uint64_t *s)
 {
-    static const uint32_t specials[] = {
-        0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000,
-        0x7f800001, 0xffa00000, 0x00000001, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0xcf000000,
-        0x5f000000, 0xdf000000, 0x3f000000, 0x40490fdb, 0x4effffff, 0x7fffffff, 0x00400000, 0xbf000000};
+    static const uint32_t specials[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000,
+                                        0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001, 0xffa00000,
+                                        0x00000001, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000,
+                                        0xcf000000, 0x5f000000, 0xdf000000, 0x3f000000, 0x40490fdb,
+                                        0x4effffff, 0x7fffffff, 0x00400000, 0xbf000000};
     uint64_t kind = vector_random(s), r = vector_random(s);
     uint32_t mantissa = (uint32_t)r & 0x807fffff;
     switch (kind & 7) {
@@ -287,7 +288,8 @@ static void write_memory(FILE *f, const uint8_t *from, const uint8_t *to)
     }
 }
 
-void vector_write_difference(FILE *f, const struct vector_state *from, const struct vector_state *to, uint64_t rip)
+void vector_write_difference(FILE *f, const struct vector_state *from,
+                             const struct vector_state *to, uint64_t rip)
 {
     for (unsigned i = 0; i < 16; i++)
         if (from->gpr[i] != to->gpr[i])
@@ -298,7 +300,7 @@ void vector_write_difference(FILE *f, const struct vector_state *from, const str
         fprintf(f, " fl=%" PRIx64, to->rflags);
     for (unsigned i = 0; i < 2; i++)
         if (from->seg_base[i] != to->seg_base[i])
-            fprintf(f, " %cs=%" PRIx64, "fg"[i], to->seg_base[i]);
+            fprintf(f, " %cs=%" PRIx64, "fg"[i], to -> seg_base[i]);
     if (from->fcw != to->fcw)
         fprintf(f, " fcw=%x", to->fcw);
     if (from->fsw != to->fsw)
@@ -435,7 +437,8 @@ bool vector_parse(char *line, struct vector *v, const char **why)
     vector_expand(v);
     struct vector_state *t = &v->before;
     *why = "bad field";
-    for (char *token = strtok_r(NULL, " \n", &save); token != NULL; token = strtok_r(NULL, " \n", &save)) {
+    for (char *token = strtok_r(NULL, " \n", &save); token != NULL;
+         token = strtok_r(NULL, " \n", &save)) {
         if (strcmp(token, ":") == 0) {
             v->after = v->before;
             v->after.rip += faults ? 0 : v->len;

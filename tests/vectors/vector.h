@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A test vector: one instruction, the machine before it, the machine after it as a real CPU left it. Written by
- * the recorder, read by the player; the text format is in docs/testing.md, "Instruction vectors". Owns nothing,
- * knows no CPU.
+ * A test vector: one instruction, the machine before it, the machine after it as a real CPU left
+ * it. Written by the recorder, read by the player; the text format is in docs/testing.md,
+ * "Instruction vectors". Owns nothing, knows no CPU.
  *
- * The state before is expanded from a seed by vector_expand, which is therefore part of the format: change it and every
- * recorded vector must be recorded again.
+ * The state before is expanded from a seed by vector_expand, which is therefore part of the format:
+ * change it and every recorded vector must be recorded again.
  */
 #pragma once
 
@@ -14,14 +14,15 @@
 #include "base/types.h"
 #include "decoder/insn.h"
 
-/* Where things are: linear addresses, the same on the real CPU and in the emulator. All else is not present. */
+/* Where things are: linear addresses, the same on the real CPU and in the emulator. All else is not
+ * present. */
 enum {
     VECTOR_MEM = 0x3000,      /* first page: read-only */
     VECTOR_DATA = 0x4000,     /* two pages: read-write, not executable */
     VECTOR_DATA_END = 0x6000, /* not present from here */
     VECTOR_MEM_SIZE = VECTOR_DATA_END - VECTOR_MEM,
-    VECTOR_CODE = 0x9000,     /* one page: read-only, executable */
-    VECTOR_INSN = 0x9100,     /* the instruction */
+    VECTOR_CODE = 0x9000, /* one page: read-only, executable */
+    VECTOR_INSN = 0x9100, /* the instruction */
 };
 
 #define VECTOR_NO_FAULT 0xff
@@ -48,13 +49,13 @@ struct vector_state {
 
 /* One line of a vector file. */
 struct vector {
-    enum decode_mode mode;         /* DECODE_32 (compatibility mode) or DECODE_64 */
-    char profile;                  /* what XMM registers and memory are filled with: PROFILE_* */
-    uint32_t seed;                 /* of the state before */
-    uint8_t bytes[INSN_MAX_LEN];   /* the instruction */
-    uint8_t len;                   /* of it */
-    struct vector_state before;    /* expanded, overrides applied */
-    struct vector_state after;     /* as recorded */
+    enum decode_mode mode;       /* DECODE_32 (compatibility mode) or DECODE_64 */
+    char profile;                /* what XMM registers and memory are filled with: PROFILE_* */
+    uint32_t seed;               /* of the state before */
+    uint8_t bytes[INSN_MAX_LEN]; /* the instruction */
+    uint8_t len;                 /* of it */
+    struct vector_state before;  /* expanded, overrides applied */
+    struct vector_state after;   /* as recorded */
 };
 
 /* Values that memory and XMM registers hold. */
@@ -70,10 +71,13 @@ uint64_t vector_random(uint64_t *state);
 /* The state before from mode, profile and seed. */
 void vector_expand(struct vector *v);
 
-/* Fields of *to that differ from *from, as tokens with a space before each. rip is written when it differs from `rip`. */
-void vector_write_difference(FILE *f, const struct vector_state *from, const struct vector_state *to, uint64_t rip);
+/* Fields of *to that differ from *from, as tokens with a space before each. rip is written when it
+ * differs from `rip`. */
+void vector_write_difference(FILE *f, const struct vector_state *from,
+                             const struct vector_state *to, uint64_t rip);
 
-/* Parse a line (changed in the process) into *v, expanding the state. False: not a vector line, *why says why. */
+/* Parse a line (changed in the process) into *v, expanding the state. False: not a vector line,
+ * *why says why. */
 bool vector_parse(char *line, struct vector *v, const char **why);
 
 /* ST(i) is physical register (TOP + i) mod 8. */
