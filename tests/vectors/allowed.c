@@ -198,6 +198,9 @@ const char *allowed_without_vector(unsigned row)
     } rows[] = {
         {OP_SERIALIZE, "the AMD part that vectors are recorded on has no SERIALIZE; it changes "
                        "nothing that a vector sees"},
+        {OP_UD0, "all it does is to fault, which its vectors show"},
+        {OP_UD1, "all it does is to fault, which its vectors show"},
+        {OP_UD2, "all it does is to fault, which its vectors show"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         if (insn_row(row)->op == rows[i].op)
