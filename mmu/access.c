@@ -79,7 +79,7 @@ static bool translate(struct mmu_private *p, unsigned class, laddr la, enum acce
     struct space *s = p->current;
     struct walk w;
     if (s->ctx.guest.format == MMU_OFF) {
-        *pa = la;
+        *pa = mmu_gate(p, la);
         return true;
     }
     if (!walk_tables(s, class, la, access, table_resume(s, la), &w, fault))
@@ -98,7 +98,7 @@ static bool translate_for_fill(struct mmu_private *p, unsigned class, laddr la, 
     *e = NULL;
     if (is_off) {
         s->filled = true;
-        *pa = la;
+        *pa = mmu_gate(p, la);
     } else {
         struct table_user *from = table_resume(s, la);
         if (!walk_tables(s, class, la, access, from, &w, fault))
@@ -350,7 +350,7 @@ bool mmu_peek(struct mmu *mmu, laddr la, paddr *pa)
     const struct space *s = mmu->p->current;
     struct walk w;
     if (s->ctx.guest.format == MMU_OFF) {
-        *pa = la;
+        *pa = mmu_gate(s->owner, la);
         return true;
     }
     if (!walk_peek(s, la, &w))

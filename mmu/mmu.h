@@ -102,6 +102,14 @@ void mmu_vm_drop_page(struct mmu_vm *mv, paddr page); /* all translations to one
 void mmu_vm_drop_all(struct mmu_vm *mv);
 
 /*
+ * The A20 gate of the PC/AT: while it is closed, bit 20 of every physical address that a processor puts out is 0, those of
+ * page walks included (SDM Vol. 1, "A20M#"). Open at creation; one wire for all vCPUs. DMA does not pass it. Not saved: the
+ * board drives it again after a load.
+ */
+void mmu_vm_set_a20(struct mmu_vm *mv, bool is_open);
+paddr mmu_a20(const struct mmu *mmu, paddr pa); /* pa as it comes out of the gate */
+
+/*
  * Translate the linear address of one access that lies within a page.
  *   ctx     stages and the control bits that change a walk
  *   as      effective privilege of this access

@@ -114,7 +114,14 @@ struct mmu_vm {
     void (*mapping_changed)(void *opaque); /* up-call, may be NULL */
     void *mapping_opaque;                  /* of mapping_changed */
     unsigned ad_size; /* not 0: a walk is setting A or D in an entry of this size */
+    paddr a20_off;    /* bits that the A20 gate holds at 0: bit 20 or none */
 };
+
+/* A physical address on its way out. */
+ALWAYS_INLINE paddr mmu_gate(const struct mmu_private *p, paddr pa)
+{
+    return pa & ~p->mv->a20_off;
+}
 
 /* Something that was in use goes: code may be running through it. Before the first drop; once too
  * often is harmless. */

@@ -145,6 +145,21 @@ void mmu_vm_drop_all(struct mmu_vm *mv)
             vtlb_reset_space(&p->space[i]);
 }
 
+void mmu_vm_set_a20(struct mmu_vm *mv, bool is_open)
+{
+    paddr off = is_open ? 0 : BIT(20);
+    if (mv->a20_off == off)
+        return;
+    mv->a20_off = off;
+    mmu_mapping_changed(mv);
+    mmu_vm_drop_all(mv);
+}
+
+paddr mmu_a20(const struct mmu *mmu, paddr pa)
+{
+    return mmu_gate(mmu->p, pa);
+}
+
 /* ---- a vCPU's side ---- */
 
 static bool config_is_valid(unsigned entries, unsigned spaces)

@@ -166,16 +166,17 @@ static void set_accessed_dirty(const struct space *s, const struct walk *w, enum
 enum outcome { WALK_DONE, WALK_ABSENT, WALK_RESERVED };
 
 /* Where the walk begins, from the root. False: a PDPTE register is not present. */
-static bool first_step(const struct mmu_ctx *ctx, laddr la, struct walk_step *step)
+static bool first_step(const struct space *s, laddr la, struct walk_step *step)
 {
+    const struct mmu_ctx *ctx = &s->ctx;
     *step = (struct walk_step){.rights = RIGHTS_ALL};
     if (ctx->guest.format == MMU_PAE) {
         uint64_t pdpte = ctx->guest.pdpte[la >> 30 & 3];
-        step->table = pdpte & bits(51, 12);
+        step->table = mmu_gate(s->owner, pdpte & bits(51, 12));
         step->level = 2;
         return pdpte & PTE_P;
     }
-    step->table = ctx->guest.root & PAGE_MASK;
+    step->table = mmu_gate(s->owner, ctx->guest.root & PAGE_MASK);
     step->level = is_legacy(ctx) ? 2 : 4;
     return true;
 }
@@ -199,11 +200,11 @@ static enum outcome descend(const struct space *s, laddr la, struct walk_step st
         step.rights = narrow(step.rights, step.entry);
         if (is_leaf(ctx, step.level, step.entry))
             break;
-        step.table = step.entry & bits(51, 12);
+        step.table = mmu_gate(s->owner, step.entry & bits(51, 12));
         step.level--;
     }
     *rights = step.rights;
-    w->pa = leaf_pa(ctx, step.level, step.entry, la);
+    w->pa = mmu_gate(s->owner, leaf_pa(ctx, step.level, step.entry, la));
     return WALK_DONE;
 }
 
@@ -228,7 +229,7 @@ bool walk_tables(struct space *s, unsigned class, laddr la, enum access access,
     if (from)
         step = (struct walk_step){
             .table = from->table->page, .level = from->level, .rights = from->rights};
-    else if (!first_step(ctx, la, &step))
+    else if (!first_step(s, la, &step))
         return page_fault(ctx, class, la, access, 0, fault);
     enum outcome outcome = descend(s, la, step, w, &rights);
     counters->walk_refs += w->steps;
@@ -246,7 +247,7 @@ bool walk_peek(const struct space *s, laddr la, struct walk *w)
     struct walk_step step;
     uint8_t rights;
     w->cacheable = true;
-    return is_canonical(&s->ctx, la) && first_step(&s->ctx, la, &step) &&
+    return is_canonical(&s->ctx, la) && first_step(s, la, &step) &&
            descend(s, la, step, w, &rights) == WALK_DONE;
 }
 

@@ -125,6 +125,13 @@ static void hpet_msi(void *opaque, paddr addr, uint32_t data)
     msi(opaque, 0, addr, data);
 }
 
+static void a20_changed(void *opaque, unsigned n, bool level)
+{
+    struct vm *vm = opaque;
+    (void)n;
+    mmu_vm_set_a20(vm->mmu, level);
+}
+
 static void flush_page(void *opaque, paddr page)
 {
     struct vm *vm = opaque;
@@ -365,6 +372,7 @@ static void add_small_chips(struct pc *pc, const struct pc_config *config)
     pc->i8042.aux_irq = isa_line(pc, SOURCE_CHIP, 12);
     pc->i8042.reset_cpu = request_reset;
     pc->i8042.reset_opaque = vm->machine;
+    pc->i8042.a20 = (struct irq_line){.set = a20_changed, .opaque = vm};
     io_space_add(&vm->pio, &pc->i8042.data);
     io_space_add(&vm->pio, &pc->i8042.control);
     io_space_add(&vm->pio, &pc->i8042.port_a);

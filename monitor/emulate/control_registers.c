@@ -14,7 +14,7 @@ static bool uses_pdptes(uint64_t cr0, uint64_t cr4, uint64_t efer)
 
 static bool load_pdptes(struct vcpu *vcpu, uint64_t cr3, uint64_t pdpte[4])
 {
-    if (mmu_load_pdptes(vcpu->run.pm, cr3, CPU_MAXPHYADDR, pdpte))
+    if (mmu_load_pdptes(vcpu->run.pm, mmu_a20(&vcpu->run.mmu, cr3), CPU_MAXPHYADDR, pdpte))
         return true;
     return raise_fault_code(vcpu, EXC_GP, 0);
 }
