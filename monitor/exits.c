@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "monitor/policy.h"
+
 void exits_fold(void *opaque, const struct site *site, uint32_t mode)
 {
     struct exit_totals *t = opaque;
@@ -31,36 +33,57 @@ static const char *exception_name(unsigned vector)
     return vector < 32 && names[vector] ? names[vector] : "reserved";
 }
 
-static void print_rows(struct row *rows, unsigned n, uint64_t total, FILE *out)
+static void print_rows(const char *title, struct row *rows, unsigned n, uint64_t total, FILE *out)
 {
     qsort(rows, n, sizeof(*rows), by_count);
-    for (unsigned i = 0; i < n; i++)
-        fprintf(out, "%-24s %14" PRIu64 " %7.2f%%\n", rows[i].name, rows[i].count,
+    fprintf(out, "%-48s %14s %9s\n", title, "Samples", "Samples%");
+    for (unsigned i = 0; i < n && rows[i].count; i++)
+        fprintf(out, "%-48s %14" PRIu64 " %8.2f%%\n", rows[i].name, rows[i].count,
                 total ? 100.0 * (double)rows[i].count / (double)total : 0.0);
+    fputc('\n', out);
+}
+
+static uint64_t all_exceptions(const struct exit_totals *t)
+{
+    uint64_t n = 0;
+    for (unsigned v = 0; v < 32; v++)
+        n += t->exceptions[v];
+    return n;
+}
+
+/* By reason, under the SDM's names ("VMX Basic Exit Reasons"); accesses to devices by memory have none there. */
+static uint64_t print_reasons(const struct exit_totals *t, FILE *out)
+{
+    struct row rows[EXIT_REASON_COUNT + 2] = {{NULL, 0}};
+    uint64_t total = 0;
+    for (unsigned r = 0; r < EXIT_REASON_COUNT; r++)
+        rows[r].name = exit_reason_name(r);
+    for (unsigned op = 0; op < OP_COUNT; op++)
+        rows[policy_exit_reason(op, NULL)].count += t->by_op[op];
+    rows[REASON_EXCEPTION_NMI].count += all_exceptions(t) + t->nmis;
+    rows[REASON_EXTERNAL_INTERRUPT].count += t->interrupts;
+    rows[EXIT_REASON_COUNT] = (struct row){"memory-mapped I/O read", t->mmio_reads};
+    rows[EXIT_REASON_COUNT + 1] = (struct row){"memory-mapped I/O write", t->mmio_writes};
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        total += rows[i].count;
+    print_rows("EXIT", rows, ARRAY_SIZE(rows), total, out);
+    return total;
+}
+
+/* Instructions and exceptions behind the reasons. */
+static void print_details(const struct exit_totals *t, uint64_t total, FILE *out)
+{
+    struct row rows[OP_COUNT + 32] = {{NULL, 0}};
+    for (unsigned op = 0; op < OP_COUNT; op++)
+        rows[op] = (struct row){op_name(op), t->by_op[op]};
+    for (unsigned v = 0; v < 32; v++)
+        rows[OP_COUNT + v] = (struct row){exception_name(v), t->exceptions[v]};
+    print_rows("INSTRUCTION", rows, ARRAY_SIZE(rows), total, out);
 }
 
 void exits_print(const struct exit_totals *t, uint64_t ticks, FILE *out)
 {
-    struct row rows[OP_COUNT + 40];
-    unsigned n = 0;
-    uint64_t total = 0;
-    for (unsigned op = 0; op < OP_COUNT; op++)
-        if (t->by_op[op])
-            rows[n++] = (struct row){op_name(op), t->by_op[op]};
-    for (unsigned v = 0; v < 32; v++)
-        if (t->exceptions[v])
-            rows[n++] = (struct row){exception_name(v), t->exceptions[v]};
-    const struct row others[] = {{"EXTERNAL_INTERRUPT", t->interrupts},
-                                 {"NMI", t->nmis},
-                                 {"MMIO_READ", t->mmio_reads},
-                                 {"MMIO_WRITE", t->mmio_writes},
-                                 {"IDLE", t->halts}};
-    for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
-        if (others[i].count)
-            rows[n++] = others[i];
-    for (unsigned i = 0; i < n; i++)
-        total += rows[i].count;
-    fprintf(out, "%-24s %14s %8s\n", "EXIT", "Samples", "Samples%");
-    print_rows(rows, n, total, out);
-    fprintf(out, "\nTotal samples: %" PRIu64 "\nticks: %" PRIu64 "\n", total, ticks);
+    uint64_t total = print_reasons(t, out);
+    print_details(t, total, out);
+    fprintf(out, "exits: %" PRIu64 "\nidle: %" PRIu64 "\nticks: %" PRIu64 "\n", total, t->halts, ticks);
 }

@@ -22,5 +22,5 @@ struct exit_totals {
 /* The fold hook of the block cache; opaque is the struct exit_totals. */
 void exits_fold(void *opaque, const struct site *site, uint32_t mode);
 
-/* The table at the end of a run, most frequent first, in the shape of `perf kvm stat`. */
+/* The tables at the end of a run, by reason and by instruction, most frequent first, in the shape of `perf kvm stat`. */
 void exits_print(const struct exit_totals *t, uint64_t ticks, FILE *out);
