@@ -217,7 +217,6 @@ const char *allowed_unimplemented(unsigned feature)
         {FEAT_SHA, "no CPU model has SHA"},
         {FEAT_GFNI, "no CPU model has GFNI"},
         {FEAT_SSE4A, "AMD only; no CPU model has SSE4A"},
-        {FEAT_ADX, "no CPU model has ADX"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(features); i++)
         if (features[i].feature == feature)
