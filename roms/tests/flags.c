@@ -65,11 +65,13 @@ static void single_step(void)
                      :
                      : "r"(SEL_DS0)
                      : "memory", "cc");
-    check("no single step between MOV SS and the next instruction", hits > 0 && byte_at(where[0]) == STC);
+    check("no single step between MOV SS and the next instruction",
+          hits > 0 && byte_at(where[0]) == STC);
     check_equal("CLC, STC, PUSHF, AND, POPF trap", 5, hits);
     hits = 0;
     static uint8_t bytes[4];
-    __asm__ volatile("mov $3, %%ecx\n\tpushf\n\torl $0x100, (%%" SP ")\n\tpopf\n\trep stosb\n\tclc\n\t"
+    __asm__ volatile("mov $3, %%ecx\n\tpushf\n\torl $0x100, (%%" SP
+                     ")\n\tpopf\n\trep stosb\n\tclc\n\t"
                      "pushf\n\tandl $~0x100, (%%" SP ")\n\tpopf"
                      :
                      : "D"(bytes)
@@ -103,7 +105,10 @@ static void breakpoints(void)
     check_equal("an instruction breakpoint, once: IRET restores RF", 1, hits);
     check("is a fault", where[0] == (reg_t)flags_break_here);
     write_dr7(1u << 13); /* GD */
-    __asm__ volatile(TRY "mov %%dr6, %%" IF_64("rax", "eax") END_TRY : : : IF_64("rax", "eax"), "memory");
+    __asm__ volatile(TRY "mov %%dr6, %%" IF_64("rax", "eax") END_TRY
+                     :
+                     :
+                     : IF_64("rax", "eax"), "memory");
     check_fault("DR7.GD guards the debug registers", EXC_DB, 0);
     check("DR6.BD", caught.dr6 & 1u << 13);
     check("delivery cleared GD", !(read_dr7() & 1u << 13));
@@ -112,7 +117,10 @@ static void breakpoints(void)
 
 static reg_t popf_all(reg_t v)
 {
-    __asm__ volatile("push %0\n\tpopf\n\tpushf\n\tpop %0\n\tpush $2\n\tpopf" : "+r"(v) : : "memory", "cc");
+    __asm__ volatile("push %0\n\tpopf\n\tpushf\n\tpop %0\n\tpush $2\n\tpopf"
+                     : "+r"(v)
+                     :
+                     : "memory", "cc");
     return v;
 }
 
@@ -157,7 +165,8 @@ static void gates(void)
     trap_set(0x50, keep_flags);
     write_flags(read_flags() | FLAG_IF | FLAG_AC);
     __asm__ volatile("int $0x50" : : : "memory");
-    check("an interrupt gate clears IF, keeps AC", !(frame_flags & FLAG_IF) && frame_flags & FLAG_AC);
+    check("an interrupt gate clears IF, keeps AC",
+          !(frame_flags & FLAG_IF) && frame_flags & FLAG_AC);
     idt_restore(0x50, 0x8F);
     __asm__ volatile("int $0x50" : : : "memory");
     check("a trap gate keeps IF", frame_flags & FLAG_IF);

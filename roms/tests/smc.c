@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Code that changes under the processor's feet. SDM Vol. 3A, "Self-Modifying Code": a store to code is
- * seen by the next instruction if both use the same linear address; else a jump or a serializing
+/* Code that changes under the processor's feet. SDM Vol. 3A, "Self-Modifying Code": a store to code
+ * is seen by the next instruction if both use the same linear address; else a jump or a serializing
  * instruction is due. */
 #include "roms/lib/traps.h"
 
@@ -31,7 +31,10 @@ static void next_instruction(void)
 {
     uint32_t v;
     bool is_right = true;
-    __asm__ volatile("movb $42, 1f + 1\n1:\tmovb $1, %%al\n\tmovzbl %%al, %0" : "=a"(v) : : "memory");
+    __asm__ volatile("movb $42, 1f + 1\n1:\tmovb $1, %%al\n\tmovzbl %%al, %0"
+                     : "=a"(v)
+                     :
+                     : "memory");
     check_equal("a store into the next instruction", 42, v);
     for (unsigned i = 0; i < 100; i++) {
         __asm__ volatile("movb %b1, 1f + 1\n\tnop\n\tnop\n1:\tmovb $1, %%al\n\tmovzbl %%al, %0"
@@ -41,12 +44,13 @@ static void next_instruction(void)
         is_right = is_right && v == i;
     }
     check("a store three instructions ahead, a hundred times", is_right);
-    __asm__ volatile("mov $3, %%ecx\n\txor %%eax, %%eax\n"
-                     "1:\tinc %%eax\n\tmovb $0x90, 2f\n\tmovb $0x90, 2f + 1\n2:\tjmp 3f\n\tadd $100, %%eax\n"
-                     "3:\tdec %%ecx\n\tjnz 1b"
-                     : "=a"(v)
-                     :
-                     : "ecx", "memory", "cc");
+    __asm__ volatile(
+        "mov $3, %%ecx\n\txor %%eax, %%eax\n"
+        "1:\tinc %%eax\n\tmovb $0x90, 2f\n\tmovb $0x90, 2f + 1\n2:\tjmp 3f\n\tadd $100, %%eax\n"
+        "3:\tdec %%ecx\n\tjnz 1b"
+        : "=a"(v)
+        :
+        : "ecx", "memory", "cc");
     check_equal("a jump overwritten before it is reached", 303, v);
 }
 
@@ -68,7 +72,10 @@ static void own_bytes(void)
         memcpy(code + 2 + 2 * i, "\xFF\xC0", 2); /* INC EAX */
 #endif
     code[10] = 0xC3;
-    __asm__ volatile("call *%3" : "=a"(v) : "a"(0x90), "D"(code + 2), "r"(code), "c"(4) : "memory", "cc");
+    __asm__ volatile("call *%3"
+                     : "=a"(v)
+                     : "a"(0x90), "D"(code + 2), "r"(code), "c"(4)
+                     : "memory", "cc");
     check_equal("REP STOSB over the instructions behind it", 0x90 + (IS_64 ? 2 : 4), v);
 }
 

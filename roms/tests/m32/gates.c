@@ -112,7 +112,7 @@ static void make_task(uint16_t sel, void (*entry)(void))
     task[8] = (uint32_t)entry;
     task[9] = 2;
     task[14] = (uint32_t)task_stack + sizeof(task_stack); /* ESP */
-    task[18] = SEL_DS0;                                  /* ES, CS, SS, DS, FS, GS */
+    task[18] = SEL_DS0;                                   /* ES, CS, SS, DS, FS, GS */
     task[19] = SEL_CS0;
     task[20] = SEL_DS0;
     task[21] = SEL_DS0;

@@ -68,7 +68,8 @@ static void legacy(void)
     check_equal("a 4 MiB page", 0xBBBB, try_read((0x200u << 22) + ((uint32_t)page_b - far_page)));
     try_write((0x200u << 22) + ((uint32_t)page_b - far_page));
     check("A and D in its PDE", (directory[0x200] & (A | D)) == (A | D));
-    /* PSE-36: bits 20:13 of the PDE are address bits 39:32, as MAXPHYADDR allows; 21 is reserved. */
+    /* PSE-36: bits 20:13 of the PDE are address bits 39:32, as MAXPHYADDR allows; 21 is reserved.
+     */
     directory[0x200] = far_page | P | W | U | PS | 1u << 21;
     invlpg(at(0x200u << 22));
     try_read(0x200u << 22);
@@ -125,7 +126,8 @@ static void pae(void)
     pd[1][1] = ((uint32_t)page_b & ~0x1FFFFFu) | P | W | U | PS;
     invlpg(at(WINDOW + 0x200000));
     *(volatile uint32_t *)(void *)page_b = 0xDDDD;
-    check_equal("PAE: a 2 MiB page", 0xDDDD, try_read(WINDOW + 0x200000 + ((uint32_t)page_b & 0x1FFFFF)));
+    check_equal("PAE: a 2 MiB page", 0xDDDD,
+                try_read(WINDOW + 0x200000 + ((uint32_t)page_b & 0x1FFFFF)));
     if (has_nx)
         no_execute();
     else

@@ -63,7 +63,8 @@ static void limits(void)
     check_fault("expand-down with B = 0 ends at FFFFh", EXC_GP, 0);
     define(A, make_segment(0xFFFFFFF0u, 0xFFFFF, SEG_DATA, SEG_G | SEG_D));
     load_fs(A);
-    check_equal("base + offset wraps at 4 GiB", *(uint32_t *)(void *)block, fs_read((uint32_t)block + 0x10));
+    check_equal("base + offset wraps at 4 GiB", *(uint32_t *)(void *)block,
+                fs_read((uint32_t)block + 0x10));
 }
 
 static void stack_segment(void)
@@ -76,8 +77,10 @@ static void stack_segment(void)
                      : "r"(A), "r"(top - 4), "r"(SEL_DS0)
                      : "eax", "ebx", "memory");
     check_no_fault("POP at the end of the stack segment");
-    /* The fault is delivered on the same stack: so it must lie inside, and only the operand outside. */
-    __asm__ volatile("mov %%esp, %%ebx\n\t" TRY "mov %0, %%ss\n\tmov %1, %%esp\n\tmov %%ss:(%3), %%eax" END_TRY
+    /* The fault is delivered on the same stack: so it must lie inside, and only the operand
+     * outside. */
+    __asm__ volatile("mov %%esp, %%ebx\n\t" TRY
+                     "mov %0, %%ss\n\tmov %1, %%esp\n\tmov %%ss:(%3), %%eax" END_TRY
                      "mov %2, %%ss\n\tmov %%ebx, %%esp"
                      :
                      : "r"(A), "r"(top - 4), "r"(SEL_DS0), "r"(top)
@@ -216,7 +219,7 @@ static void far_transfers(void)
     } __attribute__((packed)) far = {0, 0};
     uint32_t v;
     define(B, make_segment((uint32_t)block, 0xFFF, SEG_CODE, 0)); /* 16-bit */
-    memcpy(block, "\xB8\x34\x12\x66\xCB", 5);                    /* MOV AX, 1234h; 66 RETF */
+    memcpy(block, "\xB8\x34\x12\x66\xCB", 5);                     /* MOV AX, 1234h; 66 RETF */
     far.sel = B;
     __asm__ volatile("mov $-1, %%eax\n\tlcall *%1" : "=&a"(v) : "m"(far) : "memory");
     check_equal("a far call into 16-bit code", 0xFFFF1234, v);
@@ -243,7 +246,10 @@ static void far_transfers(void)
     check_equal("LFS: the offset", 0x77, v);
     __asm__ volatile("mov %%fs, %0" : "=r"(v));
     check_equal("LFS: the selector", SEL_DS3, v & 0xFFFF);
-    __asm__ volatile(TRY "push %1\n\tpush $0\n\tlret" END_TRY "add $8, %%esp" : "=m"(far) : "r"(B | 1) : "memory");
+    __asm__ volatile(TRY "push %1\n\tpush $0\n\tlret" END_TRY "add $8, %%esp"
+                     : "=m"(far)
+                     : "r"(B | 1)
+                     : "memory");
     check_fault("a far return to RPL 1 of DPL 0 code", EXC_GP, B);
 }
 

@@ -27,7 +27,8 @@ static void frames(void)
                          : "r"(i)
                          : "rbx", "memory");
         check_equal("the pushed RSP is the old one", sp, frame_sp);
-        check("the frame is aligned to 16 bytes", !(frame_at & 15) && frame_at <= sp && sp - frame_at < 16);
+        check("the frame is aligned to 16 bytes",
+              !(frame_at & 15) && frame_at <= sp && sp - frame_at < 16);
     }
     check_equal("SS is pushed without a change of CPL", SEL_DS0, frame_ss);
     trap_set(0x50, NULL);
@@ -69,7 +70,8 @@ static void double_fault_stack(void)
 
 static uint64_t gate_low(uint16_t sel, reg_t entry, unsigned type)
 {
-    return (entry & 0xFFFF) | (uint64_t)sel << 16 | (uint64_t)type << 40 | (uint64_t)(entry >> 16 & 0xFFFF) << 48;
+    return (entry & 0xFFFF) | (uint64_t)sel << 16 | (uint64_t)type << 40 |
+           (uint64_t)(entry >> 16 & 0xFFFF) << 48;
 }
 
 void gate64_target(void);
@@ -105,7 +107,8 @@ static void call_gates(void)
 
 static void compatibility_mode(void)
 {
-    static const uint8_t text[] = {0x40, 0x41, 0xCB}; /* INC EAX; INC ECX; RETF: REX in 64-bit code */
+    static const uint8_t text[] = {0x40, 0x41,
+                                   0xCB}; /* INC EAX; INC ECX; RETF: REX in 64-bit code */
     struct {
         uint32_t offset;
         uint16_t sel;
@@ -121,20 +124,23 @@ static void compatibility_mode(void)
 
 static void iret_checks(void)
 {
-    __asm__ volatile("mov %%rsp, %%rbx\n\t" TRY "push %0\n\tpush %%rbx\n\tpush $2\n\tpush %1\n\tpush %2\n\tiretq" END_TRY
+    __asm__ volatile("mov %%rsp, %%rbx\n\t" TRY
+                     "push %0\n\tpush %%rbx\n\tpush $2\n\tpush %1\n\tpush %2\n\tiretq" END_TRY
                      "mov %%rbx, %%rsp"
                      :
                      : "r"((reg_t)SEL_DS0), "r"((reg_t)SEL_CS0), "r"((reg_t)1 << 62)
                      : "rbx", "memory");
     check_fault("IRETQ to a non-canonical RIP", EXC_GP, 0);
-    __asm__ volatile("mov %%rsp, %%rbx\n\t" TRY "push %0\n\tpush %%rbx\n\tpush $2\n\tpush %1\n\tpush $1f\n\tiretq\n1:" END_TRY
+    __asm__ volatile("mov %%rsp, %%rbx\n\t" TRY
+                     "push %0\n\tpush %%rbx\n\tpush $2\n\tpush %1\n\tpush $1f\n\tiretq\n1:" END_TRY
                      "mov %%rbx, %%rsp"
                      :
                      : "r"((reg_t)0), "r"((reg_t)SEL_CS0)
                      : "rbx", "memory");
     check_no_fault("IRETQ to ring 0 with a null SS");
     __asm__ volatile("mov %0, %%ss" : : "r"(SEL_DS0));
-    __asm__ volatile("mov %%rsp, %%rbx\n\t" TRY "push %0\n\tpush %%rbx\n\tpush $0x4002\n\tpopf\n\tiretq" END_TRY
+    __asm__ volatile("mov %%rsp, %%rbx\n\t" TRY
+                     "push %0\n\tpush %%rbx\n\tpush $0x4002\n\tpopf\n\tiretq" END_TRY
                      "mov %%rbx, %%rsp\n\tpush $2\n\tpopf"
                      :
                      : "r"((reg_t)SEL_DS0)
@@ -157,7 +163,10 @@ static void fs_and_gs(bool has_fsgsbase)
     gdt_set(DATA, make_segment(0x1000, 0xFFFFF, SEG_DATA, SEG_G | SEG_D));
     __asm__ volatile("mov %0, %%fs" : : "r"(DATA));
     check_equal("loading FS takes the base of the descriptor", 0x1000, read_msr(MSR_FS_BASE));
-    __asm__ volatile("mov %0, %%ds\n\tmov %1, %%eax\n\tmov %2, %%ds" : : "r"(DATA), "m"(words), "r"(SEL_DS0) : "eax");
+    __asm__ volatile("mov %0, %%ds\n\tmov %1, %%eax\n\tmov %2, %%ds"
+                     :
+                     : "r"(DATA), "m"(words), "r"(SEL_DS0)
+                     : "eax");
     check("the base of DS is not used", true);
     if (!has_fsgsbase) {
         skip("WRFSBASE", "the CPU has none");

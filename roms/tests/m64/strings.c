@@ -69,7 +69,8 @@ static void crossing_element(void)
     check_fault("REP STOSQ whose second element crosses", EXC_PF, PF_W);
     check_equal("CR2 is the first byte that is missing", SECOND, caught.cr2);
     check_equal("three elements left", 3, caught.cx);
-    check_equal("the crossing element wrote nothing", 0x11111111, *(volatile uint32_t *)(SECOND - 4));
+    check_equal("the crossing element wrote nothing", 0x11111111,
+                *(volatile uint32_t *)(SECOND - 4));
     check_equal("the first element is written", (reg_t)-1, *(volatile uint64_t *)(SECOND - 12));
 }
 
@@ -109,9 +110,15 @@ static void counts(void)
 {
     reg_t c, d, s;
     set_window(false);
-    __asm__ volatile(TRY "rep movsb" END_TRY : : "S"(SECOND), "D"(SECOND), "c"((reg_t)0) : "memory");
+    __asm__ volatile(TRY "rep movsb" END_TRY
+                     :
+                     : "S"(SECOND), "D"(SECOND), "c"((reg_t)0)
+                     : "memory");
     check_no_fault("RCX = 0 touches no memory");
-    __asm__ volatile("xor %%ecx, %%ecx\n\tstc\n\trepe cmpsb\n\tsetc %%cl" : "=c"(c) : : "memory", "cc");
+    __asm__ volatile("xor %%ecx, %%ecx\n\tstc\n\trepe cmpsb\n\tsetc %%cl"
+                     : "=c"(c)
+                     :
+                     : "memory", "cc");
     check_equal("and no flag", 1, c & 0xFF);
     memset(page_a, 0, 64);
     page_a[0] = 0x5A;

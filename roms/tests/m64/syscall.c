@@ -19,10 +19,11 @@ static reg_t segments_after(reg_t v)
 {
     reg_t cs, ss;
     v = try_syscall(v);
-    __asm__ volatile("xor %%eax, %%eax\n\tmov %%cs, %%eax\n\tmov %%rax, %0\n\tmov %%ss, %%eax\n\tmov %%rax, %1"
-                     : "=r"(cs), "=r"(ss)
-                     :
-                     : "rax");
+    __asm__ volatile(
+        "xor %%eax, %%eax\n\tmov %%cs, %%eax\n\tmov %%rax, %0\n\tmov %%ss, %%eax\n\tmov %%rax, %1"
+        : "=r"(cs), "=r"(ss)
+        :
+        : "rax");
     return cs << 16 | ss;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Translations and the tables they come from, edited in every way that software edits them. Each edit
- * is followed by the flush that SDM Vol. 3A, "Operations that Invalidate TLBs and Paging-Structure
- * Caches" asks for; where it allows the old or the new translation, nothing is checked. */
+/* Translations and the tables they come from, edited in every way that software edits them. Each
+ * edit is followed by the flush that SDM Vol. 3A, "Operations that Invalidate TLBs and
+ * Paging-Structure Caches" asks for; where it allows the old or the new translation, nothing is
+ * checked. */
 #include "roms/lib/paging.h"
 
 #define WINDOW ((reg_t)0x40000000)
@@ -28,7 +29,7 @@ static void set_pages(void)
 
 static uint32_t call(reg_t la)
 {
-    return ((uint32_t (*)(void))la)();
+    return ((uint32_t(*)(void))la)();
 }
 
 static void one_entry(void)
@@ -39,7 +40,8 @@ static void one_entry(void)
         uint8_t *page = i & 1 ? b : a;
         *pte = (reg_t)page | RWU;
         invlpg(at(WINDOW));
-        is_right = is_right && *at(WINDOW) == *(uint32_t *)(void *)page && call(WINDOW + 16) == 1 + (i & 1);
+        is_right = is_right && *at(WINDOW) == *(uint32_t *)(void *)page &&
+                   call(WINDOW + 16) == 1 + (i & 1);
         *at(WINDOW + 64) = i;
         is_right = is_right && *(volatile uint32_t *)(void *)(page + 64) == i;
     }
