@@ -346,6 +346,7 @@ void channels_connect(struct channels *c, struct trapline_config *config)
         s->put = p->out ? serial_put : NULL;
         s->put_opaque = p;
         s->fd = p->fd;
+        s->stays_open = p->listener >= 0;
         s->filter = p->has_keys ? filter_keys : NULL;
         s->filter_opaque = p;
     }

@@ -249,7 +249,7 @@ static void idle(struct machine *m)
 {
     vtime now = machine_now(m), until = m->events.next;
     m->vm->exits.halts++;
-    if (until == VTIME_NEVER && !(m->door.is_interactive && door_is_open(&m->door))) {
+    if (until == VTIME_NEVER && !door_is_open(&m->door)) {
         machine_stop(m, STOP_DEAD_HALT, 0);
         return;
     }

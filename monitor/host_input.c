@@ -23,10 +23,22 @@ int door_add(struct host_input *d, const struct door_source *source)
     return (int)d->count++;
 }
 
+/* More can be read now, or this may become so. */
+static bool has_peer(const struct door_source *s)
+{
+    return !s->is_wake && (!s->at_eof || s->stays_open);
+}
+
+/* A full buffer that finds no room will find none while every vCPU is halted. */
+static bool can_bring_input(const struct door_source *s)
+{
+    return (s->used > 0 && s->room(s->opaque) > 0) || (has_peer(s) && s->used < sizeof(s->buffer));
+}
+
 bool door_is_open(const struct host_input *d)
 {
     for (unsigned i = 0; i < d->count; i++)
-        if (d->sources[i].used > 0 || !d->sources[i].at_eof)
+        if (can_bring_input(&d->sources[i]))
             return true;
     return false;
 }
@@ -118,17 +130,35 @@ static vtime reached(const struct host_input *d, vtime now, vtime until)
     return v < now ? now : v > until ? until : v;
 }
 
+static bool is_connected(const struct host_input *d)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        if (has_peer(&d->sources[i]))
+            return true;
+    return false;
+}
+
+/* Nothing else can happen: for input, however long it takes. */
+static vtime wait_for_input(struct host_input *d, vtime now)
+{
+    while (!admit_all(d) && door_is_open(d) && !(d->interrupted && *d->interrupted))
+        wait_for_sources(d, NULL);
+    return now;
+}
+
 vtime door_wait(struct host_input *d, vtime now, vtime until)
 {
     flush(d);
-    if (!d->is_interactive || !door_is_open(d))
+    if (!d->is_interactive && until == VTIME_NEVER)
+        return wait_for_input(d, now);
+    if (!d->is_interactive || !is_connected(d))
         return until;
     anchor(d, now);
     for (;;) {
         if (admit_all(d) || (d->interrupted && *d->interrupted))
             return reached(d, now, until);
         vtime v = reached(d, now, until);
-        if (v >= until || !door_is_open(d))
+        if (v >= until || !is_connected(d) || (until == VTIME_NEVER && !door_is_open(d)))
             return v;
         uint64_t left = until - v;
         struct timespec t = {(time_t)(left / NS_PER_SECOND), (long)(left % NS_PER_SECOND)};

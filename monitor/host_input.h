@@ -22,6 +22,8 @@ struct door_source {
     uint8_t buffer[DOOR_BUFFER];                        /* read and not yet admitted */
     size_t used;                                        /* bytes in buffer */
     bool at_eof;                                        /* the peer is gone */
+    bool stays_open;                                    /* and another may come: fd and at_eof will change */
+    bool is_wake;                                       /* only ends a wait: no input ever comes from here */
 };
 
 struct host_input {
@@ -44,7 +46,8 @@ bool door_poll(struct host_input *d);
 
 /*
  * While idle: sleep until the wall clock reaches the vtime `until` (VTIME_NEVER: for ever) or a source has something. now is the
- * current vtime. Returns the vtime that the wait reached (<= until) and admits input; without is_interactive it returns `until` at once.
+ * current vtime. Returns the vtime that the wait reached (<= until) and admits input. Without is_interactive it returns `until` at once,
+ * but for VTIME_NEVER, when it waits for input and no time passes.
  */
 vtime door_wait(struct host_input *d, vtime now, vtime until);
 

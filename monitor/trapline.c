@@ -76,6 +76,7 @@ static int connect_serial(struct trapline_machine *t, unsigned n, struct err *er
         .filter = s->filter,
         .filter_opaque = s->filter_opaque,
         .at_eof = s->fd < 0,
+        .stays_open = s->stays_open,
     };
     t->source[n] = door_add(&t->m->door, &source);
     return t->source[n] < 0 ? err_set(err, ENOSPC, "too many sources of input") : 0;
@@ -120,9 +121,9 @@ static int connect_door(struct trapline_machine *t, struct err *err)
         if (rc == 0 && t->m->vm->board)
             rc = connect_serial(t, n, err);
     }
-    if (rc == 0 && config->is_interactive && config->wake_fd >= 0) {
+    if (rc == 0 && config->wake_fd >= 0) {
         const struct door_source source = {
-            .fd = config->wake_fd, .room = no_room, .filter = swallow};
+            .fd = config->wake_fd, .room = no_room, .filter = swallow, .is_wake = true};
         rc = door_add(door, &source) < 0 ? err_set(err, ENOSPC, "too many sources of input") : 0;
     }
     return rc;

@@ -60,6 +60,8 @@ struct trapline_serial {
                 uint8_t byte); /* the guest sent a byte; false: it is lost. NULL: nobody listens */
     void *put_opaque;          /* of put */
     int fd;                    /* bytes for the guest are read here, when there are any; -1: none */
+    bool stays_open; /* fd may be replaced by trapline_serial_connect: the guest can still hope for
+                        input */
     /* Looks at bytes before the guest gets them (escape keys); returns how many to keep, compacted
      * in p. May be NULL. */
     size_t (*filter)(void *opaque, uint8_t *p, size_t n);
@@ -108,7 +110,7 @@ struct trapline_config {
     void *flush_opaque;          /* of flush */
     const volatile int
         *interrupted; /* not 0: the run stops soon. Set it from a signal handler. May be NULL */
-    int wake_fd; /* is_interactive: a byte here ends a sleep, after interrupted was set; -1: none */
+    int wake_fd;      /* a byte here, after interrupted was set, ends a sleep; -1: none */
     void (*trace)(void *opaque,
                   const struct trapline_event *event); /* where trace points go; NULL: nowhere */
     void *trace_opaque;                                /* of trace */

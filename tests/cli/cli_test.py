@@ -196,6 +196,18 @@ class Ends(Case):
 
     def test_dead_halt_is_70(self):
         self.fails(self.boot(g.HALT), "halted", status=70)
+        self.fails(self.boot(g.HALT, stdin=b"more than a receiver takes" * 1000), "halted", status=70)
+
+    def test_halt_waits_while_input_can_come(self):
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel", self.guest(g.say("up") + g.HALT)],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(p.stdout.read(2), b"up")
+        self.assertIsNone(p.poll())
+        p.stdin.write(b"x")
+        p.stdin.flush()
+        self.assertIsNone(p.poll())
+        p.communicate(timeout=SECONDS)              # closes its input
+        self.assertEqual(p.returncode, 70)
 
     def test_tick_limit_is_68(self):
         self.fails(self.boot(g.SPIN, "-max-ticks", "100000"), "limit", "100000", status=68)
@@ -239,9 +251,9 @@ class Ports(Case):
 
     def test_output_survives_a_slow_reader(self):
         line = "0123456789" * 10
-        text = line * 700
-        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel",
-                              self.guest(g.repeat(700, g.say(line)) + g.POWER_OFF + g.SPIN)],
+        text = line * 3000                                  # more than a pipe holds
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-serial", "null", "-debugcon", "stdio", "-kernel",
+                              self.guest(g.repeat(3000, g.debug(line)) + g.POWER_OFF + g.SPIN)],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         time.sleep(0.3)
         out = p.stdout.read()
@@ -249,14 +261,14 @@ class Ports(Case):
         self.assertEqual((p.wait(SECONDS), out.decode()), (0, text))
 
     def test_serial_and_debug_console_to_files(self):
-        p = self.run_it("run", "-m", "16", "-kernel", self.guest(g.say("one\n") + g.DEBUG_CONSOLE + g.POWER_OFF + g.SPIN),
+        p = self.run_it("run", "-m", "16", "-kernel", self.guest(g.say("one\n") + g.debug("debug\n") + g.POWER_OFF + g.SPIN),
                         "-serial", "file:" + self.path("com1"), "-debugcon", "file:" + self.path("debug"))
         self.ends(p, 0, "")
         self.assertEqual((self.text("com1"), self.text("debug")), ("one\n", "debug\n"))
 
     def test_serial_null_and_none_are_silent(self):
         for where in ("null", "none"):
-            code = g.DEBUG_CONSOLE + (g.say("x") if where == "null" else b"") + dx_power_off()
+            code = g.debug("debug\n") + (g.say("x") if where == "null" else b"") + dx_power_off()
             p = self.run_it("run", "-m", "16", "-kernel", self.guest(code), "-serial", where, "-debugcon", "stdio")
             self.ends(p, 0, "debug\n")
 

@@ -38,6 +38,11 @@ def say(text):
     return b"".join(b"\xb0" + bytes([c]) + send_al() for c in text.encode())
 
 
+def debug(text):
+    """To the debug console, which is always ready."""
+    return b"".join(b"\xb0" + bytes([c]) + b"\xe6\xe9" for c in text.encode())  # mov al, c; out 0e9h, al
+
+
 def drain():
     return wait_for(0x40)                                   # until the transmitter is empty
 
@@ -47,7 +52,6 @@ RESET = drain() + b"\xb0\xfe\xe6\x64"                       # the keyboard contr
 HALT = b"\xfa\xf4"                                          # cli; hlt
 SPIN = b"\xeb\xfe"                                          # jmp .
 TRIPLE_FAULT = b"\x0f\x01\x1d\x00\x00\x10\x00\x0f\x0b"      # lidt [a limit of B002h with a base of no gates]; ud2
-DEBUG_CONSOLE = b"".join(b"\xb0" + bytes([c]) + b"\xe6\xe9" for c in b"debug\n")
 
 
 def debug_exit(code):
