@@ -6,18 +6,6 @@
 
 /* ---- MXCSR ---- */
 
-/* SDM Vol. 1, "MXCSR Control and Status Register". */
-enum { MXCSR_DAZ = 1 << 6, MXCSR_MASKS_SHIFT = 7, MXCSR_RC_SHIFT = 13, MXCSR_FTZ = 1 << 15 };
-
-struct fp_env sse_env(const struct vcpu *vcpu)
-{
-    uint32_t mxcsr = vcpu->arch.mxcsr;
-    return (struct fp_env){.rc = mxcsr >> MXCSR_RC_SHIFT & 3,
-                           .daz = mxcsr & MXCSR_DAZ,
-                           .ftz = mxcsr & MXCSR_FTZ,
-                           .masks = mxcsr >> MXCSR_MASKS_SHIFT & FP_ALL};
-}
-
 bool sse_settle(struct vcpu *vcpu, const struct fp_env *env)
 {
     unsigned flags = fp_sse_settle(env->flags, env->masks);
@@ -173,9 +161,11 @@ static bool simd_write(struct vcpu *vcpu, const struct rec *rec, const union v12
 static NOINLINE bool simd_work(struct vcpu *vcpu, const struct rec *rec)
 {
     union v128 s, d = simd_old(vcpu, rec);
-    struct fp_env env = sse_env(vcpu);
+    struct fp_env env;
     if (!simd_enter_mmx(vcpu, rec) || !simd_source(vcpu, rec, &s))
         return false;
+    if (rec->imm & SIMD_FP)
+        env = sse_env(vcpu);
     ((simd_fn *)(uintptr_t)rec->link)(&env, &d, &s, simd_imm8(rec));
     if ((rec->imm & SIMD_FP) && !sse_settle(vcpu, &env))
         return false;
@@ -184,6 +174,20 @@ static NOINLINE bool simd_work(struct vcpu *vcpu, const struct rec *rec)
     if (rec->imm & SIMD_MMX)
         simd_commit_mmx(vcpu);
     return true;
+}
+
+/* XMM := f(XMM, XMM) without floating point: the generic handler's shortest way. */
+static NOINLINE void simd_work_r(struct vcpu *vcpu, const struct rec *rec)
+{
+    union v128 s = xmm_get(vcpu, rec->src), d = xmm_get(vcpu, rec->dst);
+    ((simd_fn *)(uintptr_t)rec->link)(NULL, &d, &s, simd_imm8(rec));
+    xmm_set(vcpu, rec->dst, d);
+}
+
+EXEC(simd_r)
+{
+    simd_work_r(vcpu, rec);
+    NEXT;
 }
 
 int exec_simd(struct vcpu *vcpu, const struct rec *rec)
@@ -273,9 +277,13 @@ exec_fn *simd_select(const struct simd_row *row, struct selection *s, struct rec
     simd_prepare(s, rec, fn, row->attr);
     if (o[0].kind != OPND_XMM)
         return exec_simd;
-    exec_fn *hot = o[1].kind == OPND_XMM               ? row->hot_r
-                   : o[1].kind == OPND_IMM             ? row->hot_i
-                   : o[1].kind == OPND_MEM && s->mem64 ? row->hot_m
-                                                       : NULL;
+    exec_fn *hot = NULL;
+    bool is_plain = (o[0].access & ACC_W) && !(row->attr & ROW_FP);
+    if (o[1].kind == OPND_XMM)
+        hot = row->hot_r || !is_plain ? row->hot_r : exec_simd_r;
+    else if (o[1].kind == OPND_IMM)
+        hot = row->hot_i;
+    else if (o[1].kind == OPND_MEM && s->mem64)
+        hot = row->hot_m;
     return hot ? hot : exec_simd;
 }

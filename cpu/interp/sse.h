@@ -15,9 +15,9 @@
 #include "cpu/softfloat/softfloat.h"
 
 /*
- * *d is DEST before (zero for one that is only written elsewhere than in XMM and MMX) and after; *s
- * is SRC, zero-extended; imm is the immediate byte, 0 if there is none. For PLACE_FLAGS d->q[0] is
- * the new OSZAPC as RFLAGS bits.
+ * env is valid in rows with ROW_FP. *d is DEST before (zero for one that is only written elsewhere
+ * than in XMM and MMX) and after; *s is SRC, zero-extended; imm is the immediate byte, 0 if there
+ * is none. For PLACE_FLAGS d->q[0] is the new OSZAPC as RFLAGS bits.
  */
 typedef void simd_fn(struct fp_env *env, union v128 *d, const union v128 *s, unsigned imm);
 
@@ -80,8 +80,26 @@ bool simd_source(struct vcpu *vcpu, const struct rec *rec, union v128 *s);
 bool simd_enter_mmx(struct vcpu *vcpu, const struct rec *rec);
 void simd_commit_mmx(struct vcpu *vcpu);
 
-/* MXCSR's controls for one instruction, no flags; and its flags back, or #XM (false). */
-struct fp_env sse_env(const struct vcpu *vcpu);
+/* SDM Vol. 1, "MXCSR Control and Status Register". */
+enum { MXCSR_DAZ = 1 << 6, MXCSR_MASKS_SHIFT = 7, MXCSR_RC_SHIFT = 13, MXCSR_FTZ = 1 << 15 };
+
+/*
+ * MXCSR's controls for one instruction. While all exceptions are masked the sticky flags are in it
+ * too, which opens the short cuts of sse_fast.h to meanings; otherwise it starts without flags, so
+ * that those it has at the end are this instruction's.
+ */
+ALWAYS_INLINE struct fp_env sse_env(const struct vcpu *vcpu)
+{
+    uint32_t mxcsr = vcpu->arch.mxcsr;
+    uint8_t masks = mxcsr >> MXCSR_MASKS_SHIFT & FP_ALL;
+    return (struct fp_env){.rc = mxcsr >> MXCSR_RC_SHIFT & 3,
+                           .daz = mxcsr & MXCSR_DAZ,
+                           .ftz = mxcsr & MXCSR_FTZ,
+                           .masks = masks,
+                           .flags = masks == FP_ALL ? mxcsr & FP_ALL : 0};
+}
+
+/* The flags of env to MXCSR. False: one is unmasked, run.fault is #XM or #UD. */
 bool sse_settle(struct vcpu *vcpu, const struct fp_env *env);
 
 /* Tables, by file. */

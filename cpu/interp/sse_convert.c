@@ -17,8 +17,8 @@ SIMD_FN(cvtsd2ss)
 
 SIMD_FN(cvtps2pd)
 {
-    uint64_t low = f32_to_f64(env, low_f32(s));
-    *d = v128_make(low, f32_to_f64(env, (uint32_t)(s->q[0] >> 32)));
+    uint64_t low = widen_f32(env, low_f32(s));
+    *d = v128_make(low, widen_f32(env, (uint32_t)(s->q[0] >> 32)));
 }
 
 SIMD_FN(cvtpd2ps)
@@ -30,13 +30,12 @@ SIMD_FN(cvtpd2ps)
 SIMD_FN(cvtdq2ps)
 {
     for (unsigned i = 0; i < 4; i++)
-        d->d[i] = f32_from_i32(env, (int32_t)s->d[i]);
+        d->d[i] = f32_of_i32(env, (int32_t)s->d[i]);
 }
 
 SIMD_FN(cvtdq2pd) /* exact */
 {
-    *d =
-        v128_make(f64_from_i32(env, (int32_t)s->q[0]), f64_from_i32(env, (int32_t)(s->q[0] >> 32)));
+    *d = v128_make(f64_of_i32((int32_t)s->q[0]), f64_of_i32((int32_t)(s->q[0] >> 32)));
 }
 
 SIMD_FN(cvtps2dq)
@@ -48,13 +47,7 @@ SIMD_FN(cvtps2dq)
 SIMD_FN(cvttps2dq)
 {
     for (unsigned i = 0; i < 4; i++)
-        d->d[i] = (uint32_t)f32_to_i32(env, s->d[i], FP_RC_ZERO);
-}
-
-static uint64_t pd_to_i32(struct fp_env *env, const union v128 *s, uint8_t rc)
-{
-    uint32_t low = (uint32_t)f64_to_i32(env, s->q[0], rc);
-    return pair32(low, (uint32_t)f64_to_i32(env, s->q[1], rc));
+        d->d[i] = truncate_f32(env, s->d[i]);
 }
 
 static uint64_t ps_to_i32(struct fp_env *env, uint64_t s, uint8_t rc)
@@ -65,12 +58,14 @@ static uint64_t ps_to_i32(struct fp_env *env, uint64_t s, uint8_t rc)
 
 SIMD_FN(cvtpd2dq) /* and CVTPD2PI, whose DEST has no upper half */
 {
-    *d = v128_make(pd_to_i32(env, s, env->rc), 0);
+    uint32_t low = (uint32_t)f64_to_i32(env, s->q[0], env->rc);
+    *d = v128_make(pair32(low, (uint32_t)f64_to_i32(env, s->q[1], env->rc)), 0);
 }
 
 SIMD_FN(cvttpd2dq)
 {
-    *d = v128_make(pd_to_i32(env, s, FP_RC_ZERO), 0);
+    uint32_t low = truncate_f64(env, s->q[0]);
+    *d = v128_make(pair32(low, truncate_f64(env, s->q[1])), 0);
 }
 
 SIMD_FN(cvtps2pi)
@@ -89,18 +84,16 @@ SIMD_FN(cvtpi2ps) /* the upper half of DEST stays */
     d->q[0] = pair32(low, f32_from_i32(env, (int32_t)(s->q[0] >> 32)));
 }
 
-EXEC(cvtss2sd_r) /* exact for plain operands */
+ALWAYS_INLINE int widen_ss(struct vcpu *vcpu, const struct rec *rec, uint32_t a)
 {
-    uint32_t a = xmm_low32(vcpu, rec->src);
     if (unlikely(!sse_plain32(a)))
         return exec_simd(vcpu, rec);
-    xmm_set_low(vcpu, rec->dst, sse_bits64(sse_float(a)));
+    xmm_set_low(vcpu, rec->dst, sse_bits64((double)sse_float(a)));
     NEXT;
 }
 
-EXEC(cvtsd2ss_r)
+ALWAYS_INLINE int narrow_sd(struct vcpu *vcpu, const struct rec *rec, uint64_t a)
 {
-    uint64_t a = xmm_low(vcpu, rec->src);
     uint32_t r = sse_bits32((float)sse_double(a));
     bool ok =
         sse_fast_mxcsr(vcpu->arch.mxcsr) && sse_plain64(a) && (sse_normal32(r) || a << 1 == 0);
@@ -111,10 +104,15 @@ EXEC(cvtsd2ss_r)
 }
 
 /* clang-format off */
+SCALAR_FORMS(cvtss2sd, widen_ss, 32, xmm_low32)
+SCALAR_FORMS(cvtsd2ss, narrow_sd, 64, xmm_low)
+/* clang-format on */
+
+/* clang-format off */
 #define FP_ROW(OP, name) [OP_##OP] = {.fn = do_##name, .attr = ROW_FP}
 const struct simd_row simd_convert_rows[] = {
-    [OP_CVTSS2SD] = {.fn = do_cvtss2sd, .hot_r = exec_cvtss2sd_r, .attr = ROW_FP},
-    [OP_CVTSD2SS] = {.fn = do_cvtsd2ss, .hot_r = exec_cvtsd2ss_r, .attr = ROW_FP},
+    [OP_CVTSS2SD] = {.fn = do_cvtss2sd, .hot_r = exec_cvtss2sd_r, .hot_m = exec_cvtss2sd_m, .attr = ROW_FP},
+    [OP_CVTSD2SS] = {.fn = do_cvtsd2ss, .hot_r = exec_cvtsd2ss_r, .hot_m = exec_cvtsd2ss_m, .attr = ROW_FP},
     FP_ROW(CVTPS2PD, cvtps2pd), FP_ROW(CVTPD2PS, cvtpd2ps), FP_ROW(CVTDQ2PS, cvtdq2ps), FP_ROW(CVTDQ2PD, cvtdq2pd),
     FP_ROW(CVTPS2DQ, cvtps2dq), FP_ROW(CVTTPS2DQ, cvttps2dq), FP_ROW(CVTPD2DQ, cvtpd2dq), FP_ROW(CVTTPD2DQ, cvttpd2dq),
     FP_ROW(CVTPD2PI, cvtpd2dq), FP_ROW(CVTTPD2PI, cvttpd2dq), FP_ROW(CVTPS2PI, cvtps2pi), FP_ROW(CVTTPS2PI, cvttps2pi),
@@ -187,69 +185,57 @@ ALWAYS_INLINE int to_integer(struct vcpu *vcpu, const struct rec *rec, double v,
     NEXT;
 }
 
-EXEC(cvtsi2ss_32_r)
-{
-    return from_integer(vcpu, rec, (int32_t)reg_get(vcpu, rec->src), 32);
-}
+/* clang-format off */
+#define FROM_GPR(name, bits)                                                                              \
+    EXEC(name##_32_r) { return from_integer(vcpu, rec, (int32_t)reg_get(vcpu, rec->src), bits); }         \
+    EXEC(name##_64_r) { return from_integer(vcpu, rec, (int64_t)reg_get(vcpu, rec->src), bits); }         \
+    EXEC(name##_32_m)                                                                                     \
+    {                                                                                                     \
+        struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 4);                  \
+        return at.ok ? from_integer(vcpu, rec, (int32_t)le32_load(at.host), bits) : exec_simd(vcpu, rec); \
+    }                                                                                                     \
+    EXEC(name##_64_m)                                                                                     \
+    {                                                                                                     \
+        struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 8);                  \
+        return at.ok ? from_integer(vcpu, rec, (int64_t)le64_load(at.host), bits) : exec_simd(vcpu, rec); \
+    }
+FROM_GPR(cvtsi2ss, 32)
+FROM_GPR(cvtsi2sd, 64)
 
-EXEC(cvtsi2ss_64_r)
-{
-    return from_integer(vcpu, rec, (int64_t)reg_get(vcpu, rec->src), 32);
-}
-
-EXEC(cvtsi2sd_32_r)
-{
-    return from_integer(vcpu, rec, (int32_t)reg_get(vcpu, rec->src), 64);
-}
-
-EXEC(cvtsi2sd_64_r)
-{
-    return from_integer(vcpu, rec, (int64_t)reg_get(vcpu, rec->src), 64);
-}
-
-EXEC(cvttss2si_32_r)
-{
-    uint32_t a = xmm_low32(vcpu, rec->src);
-    return to_integer(vcpu, rec, sse_float(a), sse_plain32(a), 32);
-}
-
-EXEC(cvttss2si_64_r)
-{
-    uint32_t a = xmm_low32(vcpu, rec->src);
-    return to_integer(vcpu, rec, sse_float(a), sse_plain32(a), 64);
-}
-
-EXEC(cvttsd2si_32_r)
-{
-    uint64_t a = xmm_low(vcpu, rec->src);
-    return to_integer(vcpu, rec, sse_double(a), sse_plain64(a), 32);
-}
-
-EXEC(cvttsd2si_64_r)
-{
-    uint64_t a = xmm_low(vcpu, rec->src);
-    return to_integer(vcpu, rec, sse_double(a), sse_plain64(a), 64);
-}
+#define TO_INTEGER(name, width, bits, value)                                                  \
+    ALWAYS_INLINE int name##_##width(struct vcpu *vcpu, const struct rec *rec, uint##bits##_t a) \
+    {                                                                                         \
+        return to_integer(vcpu, rec, value(a), sse_plain##bits(a), width);                    \
+    }
+TO_INTEGER(cvttss2si, 32, 32, (double)sse_float)
+TO_INTEGER(cvttss2si, 64, 32, (double)sse_float)
+TO_INTEGER(cvttsd2si, 32, 64, sse_double)
+TO_INTEGER(cvttsd2si, 64, 64, sse_double)
+SCALAR_FORMS(cvttss2si_32, cvttss2si_32, 32, xmm_low32)
+SCALAR_FORMS(cvttss2si_64, cvttss2si_64, 32, xmm_low32)
+SCALAR_FORMS(cvttsd2si_32, cvttsd2si_32, 64, xmm_low)
+SCALAR_FORMS(cvttsd2si_64, cvttsd2si_64, 64, xmm_low)
+/* clang-format on */
 
 /* ---- choosing ---- */
 
 /* One mnemonic with a 32-bit (0) and a 64-bit (1) general register or integer. */
 struct convert_row {
-    uint16_t op;     /* enum op */
-    simd_fn *fn[2];  /* meaning */
-    exec_fn *hot[2]; /* register form, or NULL */
+    uint16_t op;        /* enum op */
+    simd_fn *fn[2];     /* meaning */
+    exec_fn *hot[2][2]; /* register and memory form, or NULL */
 };
 
 /* clang-format off */
 #define BOTH(name) {do_##name##_32, do_##name##_64}
-#define HOT_BOTH(name) {exec_##name##_32_r, exec_##name##_64_r}
+#define HOT_BOTH(name) {{exec_##name##_32_r, exec_##name##_32_m}, {exec_##name##_64_r, exec_##name##_64_m}}
 static const struct convert_row gpr_rows[] = {
     {OP_CVTSI2SD, BOTH(cvtsi2sd), HOT_BOTH(cvtsi2sd)},
     {OP_CVTSI2SS, BOTH(cvtsi2ss), HOT_BOTH(cvtsi2ss)},
     {OP_CVTTSD2SI, BOTH(cvttsd2si), HOT_BOTH(cvttsd2si)},
     {OP_CVTTSS2SI, BOTH(cvttss2si), HOT_BOTH(cvttss2si)},
-    {OP_CVTSD2SI, BOTH(cvtsd2si), {NULL, NULL}},
-    {OP_CVTSS2SI, BOTH(cvtss2si), {NULL, NULL}},
+    {OP_CVTSD2SI, BOTH(cvtsd2si), {{NULL}}},
+    {OP_CVTSS2SI, BOTH(cvtss2si), {{NULL}}},
 };
 /* clang-format on */
 
@@ -268,6 +254,6 @@ exec_fn *sse_select_convert_gpr(struct selection *s, struct rec *rec)
     /* The integer is the operand that is no XMM register; of CVTSD2SI r, m64 it is DEST. */
     bool is_wide = (o[0].kind == OPND_GPR ? o[0].size : o[1].size) == 8;
     simd_prepare(s, rec, row->fn[is_wide], ROW_FP);
-    exec_fn *hot = s->in->has_mem ? NULL : row->hot[is_wide];
+    exec_fn *hot = s->in->has_mem && !s->mem64 ? NULL : row->hot[is_wide][s->in->has_mem];
     return hot ? hot : exec_simd;
 }

@@ -52,17 +52,11 @@ ALWAYS_INLINE int finish_ss(struct vcpu *vcpu, const struct rec *rec, struct sse
 
 /* clang-format off */
 #define FP_HOT_SCALAR(name, t, bits, low)                                                               \
-    EXEC(name##t##_r)                                                                                   \
+    ALWAYS_INLINE int name##t(struct vcpu *vcpu, const struct rec *rec, uint##bits##_t b)               \
     {                                                                                                   \
-        return finish_##t(vcpu, rec, sse_try_##name##bits(low(vcpu, rec->dst), low(vcpu, rec->src)));   \
+        return finish_##t(vcpu, rec, sse_try_##name##bits(low(vcpu, rec->dst), b));                     \
     }                                                                                                   \
-    EXEC(name##t##_m)                                                                                   \
-    {                                                                                                   \
-        struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), (bits) / 8);       \
-        if (unlikely(!at.ok))                                                                           \
-            return exec_simd(vcpu, rec);                                                                \
-        return finish_##t(vcpu, rec, sse_try_##name##bits(low(vcpu, rec->dst), le##bits##_load(at.host))); \
-    }
+    SCALAR_FORMS(name##t, name##t, bits, low)
 #define FP_TRY_PACKED(name, t, lanes, array, bits)                                                      \
     ALWAYS_INLINE int name##t(struct vcpu *vcpu, const struct rec *rec, union v128 b)                   \
     {                                                                                                   \
@@ -137,15 +131,26 @@ SIMD_FN(sqrtpd)
         d->q[i] = f64_sqrt(env, s->q[i]);
 }
 
-EXEC(sqrtss_r)
+ALWAYS_INLINE int sqrtss(struct vcpu *vcpu, const struct rec *rec, uint32_t a)
 {
-    return finish_ss(vcpu, rec, sse_try_sqrt32(xmm_low32(vcpu, rec->src)));
+    return finish_ss(vcpu, rec, sse_try_sqrt32(a));
 }
 
-EXEC(sqrtsd_r)
+ALWAYS_INLINE int sqrtsd(struct vcpu *vcpu, const struct rec *rec, uint64_t a)
 {
-    return finish_sd(vcpu, rec, sse_try_sqrt64(xmm_low(vcpu, rec->src)));
+    return finish_sd(vcpu, rec, sse_try_sqrt64(a));
 }
+
+/* clang-format off */
+SCALAR_FORMS(sqrtss, sqrtss, 32, xmm_low32)
+SCALAR_FORMS(sqrtsd, sqrtsd, 64, xmm_low)
+
+/* DEST, which packed forms don't read, is there to make them look like the others. */
+#define sse_try_sqrt_of32(a, b) ((void)(a), sse_try_sqrt32(b))
+#define sse_try_sqrt_of64(a, b) ((void)(a), sse_try_sqrt64(b))
+FP_TRY_PACKED(sqrt_of, ps, 4, d, 32)
+FP_TRY_PACKED(sqrt_of, pd, 2, q, 64)
+/* clang-format on */
 
 /* ---- compares into flags.  SDM Vol. 2A, "COMISD", Vol. 2B, "UCOMISD" ---- */
 
@@ -197,31 +202,20 @@ ALWAYS_INLINE int compare_ss(struct vcpu *vcpu, const struct rec *rec, uint32_t 
     NEXT;
 }
 
-EXEC(comiss_r)
+ALWAYS_INLINE int comiss(struct vcpu *vcpu, const struct rec *rec, uint32_t b)
 {
-    return compare_ss(vcpu, rec, xmm_low32(vcpu, rec->dst), xmm_low32(vcpu, rec->src));
+    return compare_ss(vcpu, rec, xmm_low32(vcpu, rec->dst), b);
 }
 
-EXEC(comisd_r)
+ALWAYS_INLINE int comisd(struct vcpu *vcpu, const struct rec *rec, uint64_t b)
 {
-    return compare_sd(vcpu, rec, xmm_low(vcpu, rec->dst), xmm_low(vcpu, rec->src));
+    return compare_sd(vcpu, rec, xmm_low(vcpu, rec->dst), b);
 }
 
-EXEC(comiss_m)
-{
-    struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 4);
-    if (unlikely(!at.ok))
-        return exec_simd(vcpu, rec);
-    return compare_ss(vcpu, rec, xmm_low32(vcpu, rec->dst), le32_load(at.host));
-}
-
-EXEC(comisd_m)
-{
-    struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 8);
-    if (unlikely(!at.ok))
-        return exec_simd(vcpu, rec);
-    return compare_sd(vcpu, rec, xmm_low(vcpu, rec->dst), le64_load(at.host));
-}
+/* clang-format off */
+SCALAR_FORMS(comiss, comiss, 32, xmm_low32)
+SCALAR_FORMS(comisd, comisd, 64, xmm_low)
+/* clang-format on */
 
 /* ---- table ---- */
 
@@ -232,10 +226,10 @@ EXEC(comisd_m)
 
 const struct simd_row simd_fp_rows[] = {
     FP_ROWS(ADD, add), FP_ROWS(SUB, sub), FP_ROWS(MUL, mul), FP_ROWS(DIV, div), FP_ROWS(MIN, min), FP_ROWS(MAX, max),
-    [OP_SQRTSS] = {.fn = do_sqrtss, .hot_r = exec_sqrtss_r, .attr = ROW_FP},
-    [OP_SQRTSD] = {.fn = do_sqrtsd, .hot_r = exec_sqrtsd_r, .attr = ROW_FP},
-    [OP_SQRTPS] = {.fn = do_sqrtps, .attr = ROW_FP},
-    [OP_SQRTPD] = {.fn = do_sqrtpd, .attr = ROW_FP},
+    [OP_SQRTSS] = {.fn = do_sqrtss, .hot_r = exec_sqrtss_r, .hot_m = exec_sqrtss_m, .attr = ROW_FP},
+    [OP_SQRTSD] = {.fn = do_sqrtsd, .hot_r = exec_sqrtsd_r, .hot_m = exec_sqrtsd_m, .attr = ROW_FP},
+    [OP_SQRTPS] = {.fn = do_sqrtps, .hot_r = exec_sqrt_ofps_r, .hot_m = exec_sqrt_ofps_m, .attr = ROW_FP},
+    [OP_SQRTPD] = {.fn = do_sqrtpd, .hot_r = exec_sqrt_ofpd_r, .hot_m = exec_sqrt_ofpd_m, .attr = ROW_FP},
     [OP_COMISS] = {.fn = do_comiss, .hot_r = exec_comiss_r, .hot_m = exec_comiss_m, .attr = ROW_FP},
     [OP_COMISD] = {.fn = do_comisd, .hot_r = exec_comisd_r, .hot_m = exec_comisd_m, .attr = ROW_FP},
     [OP_UCOMISS] = {.fn = do_ucomiss, .hot_r = exec_comiss_r, .hot_m = exec_comiss_m, .attr = ROW_FP},

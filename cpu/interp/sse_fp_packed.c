@@ -14,28 +14,28 @@ static uint64_t pair_f32(struct fp_env *env, uint64_t v,
 
 SIMD_FN(haddps)
 {
-    uint64_t d0 = pair_f32(env, d->q[0], f32_add), d1 = pair_f32(env, d->q[1], f32_add);
-    uint64_t s0 = pair_f32(env, s->q[0], f32_add), s1 = pair_f32(env, s->q[1], f32_add);
+    uint64_t d0 = pair_f32(env, d->q[0], sse_add32), d1 = pair_f32(env, d->q[1], sse_add32);
+    uint64_t s0 = pair_f32(env, s->q[0], sse_add32), s1 = pair_f32(env, s->q[1], sse_add32);
     *d = v128_make(d0 | d1 << 32, s0 | s1 << 32);
 }
 
 SIMD_FN(hsubps)
 {
-    uint64_t d0 = pair_f32(env, d->q[0], f32_sub), d1 = pair_f32(env, d->q[1], f32_sub);
-    uint64_t s0 = pair_f32(env, s->q[0], f32_sub), s1 = pair_f32(env, s->q[1], f32_sub);
+    uint64_t d0 = pair_f32(env, d->q[0], sse_sub32), d1 = pair_f32(env, d->q[1], sse_sub32);
+    uint64_t s0 = pair_f32(env, s->q[0], sse_sub32), s1 = pair_f32(env, s->q[1], sse_sub32);
     *d = v128_make(d0 | d1 << 32, s0 | s1 << 32);
 }
 
 SIMD_FN(haddpd)
 {
-    uint64_t low = f64_add(env, d->q[0], d->q[1]);
-    *d = v128_make(low, f64_add(env, s->q[0], s->q[1]));
+    uint64_t low = sse_add64(env, d->q[0], d->q[1]);
+    *d = v128_make(low, sse_add64(env, s->q[0], s->q[1]));
 }
 
 SIMD_FN(hsubpd)
 {
-    uint64_t low = f64_sub(env, d->q[0], d->q[1]);
-    *d = v128_make(low, f64_sub(env, s->q[0], s->q[1]));
+    uint64_t low = sse_sub64(env, d->q[0], d->q[1]);
+    *d = v128_make(low, sse_sub64(env, s->q[0], s->q[1]));
 }
 
 /* SDM Vol. 2A, "ADDSUBPS": even lanes are subtracted, odd ones added. */
@@ -43,14 +43,15 @@ SIMD_FN(addsubps)
 {
     for (unsigned i = 0; i < 4; i++) {
         uint32_t *lane = &d->d[LANE_D(i)];
-        *lane = i & 1 ? f32_add(env, *lane, s->d[LANE_D(i)]) : f32_sub(env, *lane, s->d[LANE_D(i)]);
+        *lane =
+            i & 1 ? sse_add32(env, *lane, s->d[LANE_D(i)]) : sse_sub32(env, *lane, s->d[LANE_D(i)]);
     }
 }
 
 SIMD_FN(addsubpd)
 {
-    uint64_t low = f64_sub(env, d->q[0], s->q[0]);
-    *d = v128_make(low, f64_add(env, d->q[1], s->q[1]));
+    uint64_t low = sse_sub64(env, d->q[0], s->q[0]);
+    *d = v128_make(low, sse_add64(env, d->q[1], s->q[1]));
 }
 
 /* ---- dot products.  SDM Vol. 2A, "DPPS", "DPPD" ---- */
@@ -63,7 +64,7 @@ SIMD_FN(addsubpd)
 static bool step_done(struct vcpu *vcpu, struct fp_env *env)
 {
     bool ok = sse_settle(vcpu, env);
-    env->flags = 0;
+    env->flags &= env->masks == FP_ALL ? FP_ALL : 0;
     return ok;
 }
 
@@ -77,13 +78,13 @@ static NOINLINE bool dpps_work(struct vcpu *vcpu, const struct rec *rec)
         return false;
     for (unsigned i = 0; i < 4; i++)
         if (imm >> (4 + i) & 1)
-            p[i] = f32_mul(&env, d.d[LANE_D(i)], s.d[LANE_D(i)]);
+            p[i] = sse_mul32(&env, d.d[LANE_D(i)], s.d[LANE_D(i)]);
     if (!step_done(vcpu, &env))
         return false;
-    uint32_t low = f32_add(&env, p[0], p[1]), high = f32_add(&env, p[2], p[3]);
+    uint32_t low = sse_add32(&env, p[0], p[1]), high = sse_add32(&env, p[2], p[3]);
     if (!step_done(vcpu, &env))
         return false;
-    uint32_t sum = f32_add(&env, low, high);
+    uint32_t sum = sse_add32(&env, low, high);
     if (!step_done(vcpu, &env))
         return false;
     for (unsigned i = 0; i < 4; i++)
@@ -102,10 +103,10 @@ static NOINLINE bool dppd_work(struct vcpu *vcpu, const struct rec *rec)
         return false;
     for (unsigned i = 0; i < 2; i++)
         if (imm >> (4 + i) & 1)
-            p[i] = f64_mul(&env, d.q[i], s.q[i]);
+            p[i] = sse_mul64(&env, d.q[i], s.q[i]);
     if (!step_done(vcpu, &env))
         return false;
-    uint64_t sum = f64_add(&env, p[0], p[1]);
+    uint64_t sum = sse_add64(&env, p[0], p[1]);
     if (!step_done(vcpu, &env))
         return false;
     xmm_set(vcpu, rec->dst, v128_make(imm & 1 ? sum : 0, imm & 2 ? sum : 0));
@@ -168,12 +169,12 @@ static bool holds(enum fp_relation r, unsigned imm)
 
 static uint32_t cmp_f32(struct fp_env *env, uint32_t a, uint32_t b, unsigned imm)
 {
-    return holds(f32_compare(env, a, b, is_signalling(imm)), imm) ? UINT32_MAX : 0;
+    return holds(compare_f32(env, a, b, is_signalling(imm)), imm) ? UINT32_MAX : 0;
 }
 
 static uint64_t cmp_f64(struct fp_env *env, uint64_t a, uint64_t b, unsigned imm)
 {
-    return holds(f64_compare(env, a, b, is_signalling(imm)), imm) ? UINT64_MAX : 0;
+    return holds(compare_f64(env, a, b, is_signalling(imm)), imm) ? UINT64_MAX : 0;
 }
 
 SIMD_FN(cmpss)
@@ -207,24 +208,24 @@ static uint8_t round_rc(const struct fp_env *env, unsigned imm)
 
 SIMD_FN(roundss)
 {
-    set_f32(d, f32_round(env, low_f32(s), round_rc(env, imm), imm & 8));
+    set_f32(d, integral_f32(env, low_f32(s), round_rc(env, imm), imm & 8));
 }
 
 SIMD_FN(roundsd)
 {
-    d->q[0] = f64_round(env, s->q[0], round_rc(env, imm), imm & 8);
+    d->q[0] = integral_f64(env, s->q[0], round_rc(env, imm), imm & 8);
 }
 
 SIMD_FN(roundps)
 {
     for (unsigned i = 0; i < 4; i++)
-        d->d[i] = f32_round(env, s->d[i], round_rc(env, imm), imm & 8);
+        d->d[i] = integral_f32(env, s->d[i], round_rc(env, imm), imm & 8);
 }
 
 SIMD_FN(roundpd)
 {
     for (unsigned i = 0; i < 2; i++)
-        d->q[i] = f64_round(env, s->q[i], round_rc(env, imm), imm & 8);
+        d->q[i] = integral_f64(env, s->q[i], round_rc(env, imm), imm & 8);
 }
 
 /* ---- estimates.  SDM Vol. 2B, "RCPPS", "RSQRTPS": relative error at most 1.5 * 2^-12, no

@@ -6,7 +6,13 @@
 SIMD_HOT(paddb) SIMD_HOT(paddw) SIMD_HOT(paddd) SIMD_HOT(paddq) SIMD_HOT(psubb) SIMD_HOT(psubw) SIMD_HOT(psubd)
 SIMD_HOT(psubq) SIMD_HOT(pand) SIMD_HOT(pandn) SIMD_HOT(por) SIMD_HOT(pxor) SIMD_HOT(pcmpeqb) SIMD_HOT(pcmpeqw)
 SIMD_HOT(pcmpeqd) SIMD_HOT(pcmpgtb) SIMD_HOT(pcmpgtw) SIMD_HOT(pcmpgtd) SIMD_HOT(pminub) SIMD_HOT(pmaxub)
-SIMD_HOT(pmullw) SIMD_HOT(pmuludq) SIMD_HOT(pmaddwd)
+SIMD_HOT(pmullw) SIMD_HOT(pmuludq) SIMD_HOT(pmaddwd) SIMD_HOT(pcmpeqq) SIMD_HOT(pcmpgtq) SIMD_HOT(pminuw)
+SIMD_HOT(pminud) SIMD_HOT(pminsb) SIMD_HOT(pminsw) SIMD_HOT(pminsd) SIMD_HOT(pmaxuw) SIMD_HOT(pmaxud)
+SIMD_HOT(pmaxsb) SIMD_HOT(pmaxsw) SIMD_HOT(pmaxsd) SIMD_HOT(pavgb) SIMD_HOT(pavgw) SIMD_HOT(paddusb)
+SIMD_HOT(paddusw) SIMD_HOT(psubusb) SIMD_HOT(psubusw) SIMD_HOT(paddsb) SIMD_HOT(paddsw) SIMD_HOT(psubsb)
+SIMD_HOT(psubsw) SIMD_HOT(pmulld) SIMD_HOT(pmulhw) SIMD_HOT(pmulhuw) SIMD_HOT(pmulhrsw) SIMD_HOT(pmuldq)
+SIMD_HOT(psignb) SIMD_HOT(psignw) SIMD_HOT(psignd) SIMD_HOT(pabsb) SIMD_HOT(pabsw) SIMD_HOT(pabsd)
+SIMD_HOT(pmaddubsw) SIMD_HOT(psadbw)
 SIMD_MEANING(paddb) SIMD_MEANING(paddw) SIMD_MEANING(paddd) SIMD_MEANING(paddq) SIMD_MEANING(psubb)
 SIMD_MEANING(psubw) SIMD_MEANING(psubd) SIMD_MEANING(psubq) SIMD_MEANING(pand) SIMD_MEANING(pandn)
 SIMD_MEANING(por) SIMD_MEANING(pxor) SIMD_MEANING(pcmpeqb) SIMD_MEANING(pcmpeqw) SIMD_MEANING(pcmpeqd)
@@ -30,6 +36,11 @@ SIMD_MEANING(pabsd) SIMD_MEANING(pmaddubsw) SIMD_MEANING(psadbw)
     {                                                                                            \
         xmm_set(vcpu, rec->dst, v_##name(xmm_get(vcpu, rec->dst), simd_imm8(rec)));              \
         NEXT;                                                                                    \
+    }                                                                                            \
+    EXEC(name##_r)                                                                               \
+    {                                                                                            \
+        xmm_set(vcpu, rec->dst, v_##name(xmm_get(vcpu, rec->dst), xmm_low(vcpu, rec->src)));     \
+        NEXT;                                                                                    \
     }
 SHIFT(psllw) SHIFT(pslld) SHIFT(psllq) SHIFT(psrlw) SHIFT(psrld) SHIFT(psrlq) SHIFT(psraw) SHIFT(psrad)
 
@@ -46,11 +57,22 @@ SHIFT_BYTES(pslldq) SHIFT_BYTES(psrldq)
     /* ---- PTEST, PMOVMSKB, MOVMSKPx ---- */
 
     /* ZF: no common bit; CF: no bit of SRC outside DEST.  SDM Vol. 2B, "PTEST" */
-    SIMD_FN(ptest)
+    static inline uint64_t ptest_flags(union v128 d, union v128 s)
 {
-    bool zf = !((d->q[0] & s->q[0]) | (d->q[1] & s->q[1]));
-    bool cf = !((~d->q[0] & s->q[0]) | (~d->q[1] & s->q[1]));
-    d->q[0] = (zf ? F_ZF : 0u) | (cf ? F_CF : 0u);
+    bool zf = !((d.q[0] & s.q[0]) | (d.q[1] & s.q[1]));
+    bool cf = !((~d.q[0] & s.q[0]) | (~d.q[1] & s.q[1]));
+    return (zf ? F_ZF : 0u) | (cf ? F_CF : 0u);
+}
+
+SIMD_FN(ptest)
+{
+    d->q[0] = ptest_flags(*d, *s);
+}
+
+EXEC(ptest_r)
+{
+    flags_set_status(vcpu, ptest_flags(xmm_get(vcpu, rec->dst), xmm_get(vcpu, rec->src)));
+    NEXT;
 }
 
 SIMD_FN(pmovmskb)
@@ -110,7 +132,7 @@ SIMD_FN(phminposuw)
     [OP_##OP] = {.fn = do_##name, .mmx = do_##name, .hot_r = exec_##name##_r, .hot_m = exec_##name##_m}
 #define ANY(OP, name) [OP_##OP] = {.fn = do_##name}
 #define ANY_MMX(OP, name) [OP_##OP] = {.fn = do_##name, .mmx = do_##name}
-#define SHIFTED(OP, name) [OP_##OP] = {.fn = do_##name, .mmx = do_##name, .hot_i = exec_##name##_i}
+#define SHIFTED(OP, name) [OP_##OP] = {.fn = do_##name, .mmx = do_##name, .hot_r = exec_##name##_r, .hot_i = exec_##name##_i}
 
 const struct simd_row simd_int_rows[] = {
     HOT_MMX(PADDB, paddb), HOT_MMX(PADDW, paddw), HOT_MMX(PADDD, paddd), HOT_MMX(PADDQ, paddq),
@@ -120,18 +142,18 @@ const struct simd_row simd_int_rows[] = {
     HOT_MMX(PCMPGTW, pcmpgtw), HOT_MMX(PCMPGTD, pcmpgtd), HOT_MMX(PMINUB, pminub), HOT_MMX(PMAXUB, pmaxub),
     HOT_MMX(PMULLW, pmullw), HOT_MMX(PMULUDQ, pmuludq), HOT_MMX(PMADDWD, pmaddwd), HOT(ANDPS, pand),
     HOT(ANDPD, pand), HOT(ANDNPS, pandn), HOT(ANDNPD, pandn), HOT(ORPS, por), HOT(ORPD, por), HOT(XORPS, pxor),
-    HOT(XORPD, pxor), ANY(PCMPEQQ, pcmpeqq), ANY(PCMPGTQ, pcmpgtq), ANY(PMINUW, pminuw), ANY(PMINUD, pminud),
-    ANY(PMINSB, pminsb), ANY_MMX(PMINSW, pminsw), ANY(PMINSD, pminsd), ANY(PMAXUW, pmaxuw), ANY(PMAXUD, pmaxud),
-    ANY(PMAXSB, pmaxsb), ANY_MMX(PMAXSW, pmaxsw), ANY(PMAXSD, pmaxsd), ANY_MMX(PAVGB, pavgb),
-    ANY_MMX(PAVGW, pavgw), ANY_MMX(PADDUSB, paddusb), ANY_MMX(PADDUSW, paddusw), ANY_MMX(PSUBUSB, psubusb),
-    ANY_MMX(PSUBUSW, psubusw), ANY_MMX(PADDSB, paddsb), ANY_MMX(PADDSW, paddsw), ANY_MMX(PSUBSB, psubsb),
-    ANY_MMX(PSUBSW, psubsw), ANY(PMULLD, pmulld), ANY_MMX(PMULHW, pmulhw), ANY_MMX(PMULHUW, pmulhuw),
-    ANY_MMX(PMULHRSW, pmulhrsw), ANY(PMULDQ, pmuldq), ANY_MMX(PSIGNB, psignb), ANY_MMX(PSIGNW, psignw),
-    ANY_MMX(PSIGND, psignd), ANY_MMX(PABSB, pabsb), ANY_MMX(PABSW, pabsw), ANY_MMX(PABSD, pabsd),
-    ANY_MMX(PMADDUBSW, pmaddubsw), ANY_MMX(PSADBW, psadbw), SHIFTED(PSLLW, psllw), SHIFTED(PSLLD, pslld),
+    HOT(XORPD, pxor), HOT(PCMPEQQ, pcmpeqq), HOT(PCMPGTQ, pcmpgtq), HOT(PMINUW, pminuw), HOT(PMINUD, pminud),
+    HOT(PMINSB, pminsb), HOT_MMX(PMINSW, pminsw), HOT(PMINSD, pminsd), HOT(PMAXUW, pmaxuw), HOT(PMAXUD, pmaxud),
+    HOT(PMAXSB, pmaxsb), HOT_MMX(PMAXSW, pmaxsw), HOT(PMAXSD, pmaxsd), HOT_MMX(PAVGB, pavgb),
+    HOT_MMX(PAVGW, pavgw), HOT_MMX(PADDUSB, paddusb), HOT_MMX(PADDUSW, paddusw), HOT_MMX(PSUBUSB, psubusb),
+    HOT_MMX(PSUBUSW, psubusw), HOT_MMX(PADDSB, paddsb), HOT_MMX(PADDSW, paddsw), HOT_MMX(PSUBSB, psubsb),
+    HOT_MMX(PSUBSW, psubsw), HOT(PMULLD, pmulld), HOT_MMX(PMULHW, pmulhw), HOT_MMX(PMULHUW, pmulhuw),
+    HOT_MMX(PMULHRSW, pmulhrsw), HOT(PMULDQ, pmuldq), HOT_MMX(PSIGNB, psignb), HOT_MMX(PSIGNW, psignw),
+    HOT_MMX(PSIGND, psignd), HOT_MMX(PABSB, pabsb), HOT_MMX(PABSW, pabsw), HOT_MMX(PABSD, pabsd),
+    HOT_MMX(PMADDUBSW, pmaddubsw), HOT_MMX(PSADBW, psadbw), SHIFTED(PSLLW, psllw), SHIFTED(PSLLD, pslld),
     SHIFTED(PSLLQ, psllq), SHIFTED(PSRLW, psrlw), SHIFTED(PSRLD, psrld), SHIFTED(PSRLQ, psrlq),
     SHIFTED(PSRAW, psraw), SHIFTED(PSRAD, psrad), [OP_PSLLDQ] = {.fn = do_pslldq, .hot_i = exec_pslldq_i},
-    [OP_PSRLDQ] = {.fn = do_psrldq, .hot_i = exec_psrldq_i}, ANY(PTEST, ptest), ANY_MMX(PMOVMSKB, pmovmskb),
+    [OP_PSRLDQ] = {.fn = do_psrldq, .hot_i = exec_psrldq_i}, [OP_PTEST] = {.fn = do_ptest, .hot_r = exec_ptest_r}, ANY_MMX(PMOVMSKB, pmovmskb),
     ANY(MOVMSKPS, movmskps), ANY(MOVMSKPD, movmskpd), ANY(MPSADBW, mpsadbw), ANY(PHMINPOSUW, phminposuw),
 };
 /* clang-format on */

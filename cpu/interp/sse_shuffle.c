@@ -5,6 +5,8 @@
 /* clang-format off */
 SIMD_HOT(punpcklbw) SIMD_HOT(punpckhbw) SIMD_HOT(punpcklwd) SIMD_HOT(punpckhwd) SIMD_HOT(punpckldq)
 SIMD_HOT(punpckhdq) SIMD_HOT(punpcklqdq) SIMD_HOT(punpckhqdq) SIMD_HOT(packuswb) SIMD_HOT(packssdw)
+SIMD_HOT(packsswb) SIMD_HOT(packusdw) SIMD_HOT(phaddw) SIMD_HOT(phaddd) SIMD_HOT(phaddsw) SIMD_HOT(phsubw)
+SIMD_HOT(phsubd) SIMD_HOT(phsubsw)
 SIMD_MEANING(punpcklbw) SIMD_MEANING(punpckhbw) SIMD_MEANING(punpcklwd) SIMD_MEANING(punpckhwd)
 SIMD_MEANING(punpckldq) SIMD_MEANING(punpckhdq) SIMD_MEANING(punpcklqdq) SIMD_MEANING(punpckhqdq)
 SIMD_MEANING(packuswb) SIMD_MEANING(packssdw) SIMD_MEANING(packsswb) SIMD_MEANING(packusdw)
@@ -232,10 +234,10 @@ const struct simd_row simd_shuffle_rows[] = {
     HOT_MMX(PUNPCKLDQ, punpckldq, punpckldq), HOT_MMX(PUNPCKHBW, punpckhbw, punpckhbw_mmx),
     HOT_MMX(PUNPCKHWD, punpckhwd, punpckhwd_mmx), HOT_MMX(PUNPCKHDQ, punpckhdq, punpckhdq_mmx),
     HOT_MMX(PACKUSWB, packuswb, packuswb_mmx), HOT_MMX(PACKSSDW, packssdw, packssdw_mmx),
-    ANY_MMX(PACKSSWB, packsswb, packsswb_mmx), ANY_MMX(PHADDW, phaddw, phaddw_mmx),
-    ANY_MMX(PHADDD, phaddd, phaddd_mmx), ANY_MMX(PHADDSW, phaddsw, phaddsw_mmx),
-    ANY_MMX(PHSUBW, phsubw, phsubw_mmx), ANY_MMX(PHSUBD, phsubd, phsubd_mmx),
-    ANY_MMX(PHSUBSW, phsubsw, phsubsw_mmx), ANY(PACKUSDW, packusdw), HOT(PUNPCKLQDQ, punpcklqdq),
+    HOT_MMX(PACKSSWB, packsswb, packsswb_mmx), HOT_MMX(PHADDW, phaddw, phaddw_mmx),
+    HOT_MMX(PHADDD, phaddd, phaddd_mmx), HOT_MMX(PHADDSW, phaddsw, phaddsw_mmx),
+    HOT_MMX(PHSUBW, phsubw, phsubw_mmx), HOT_MMX(PHSUBD, phsubd, phsubd_mmx),
+    HOT_MMX(PHSUBSW, phsubsw, phsubsw_mmx), HOT(PACKUSDW, packusdw), HOT(PUNPCKLQDQ, punpcklqdq),
     HOT(PUNPCKHQDQ, punpckhqdq), HOT(UNPCKLPS, punpckldq), HOT(UNPCKHPS, punpckhdq), HOT(UNPCKLPD, punpcklqdq),
     HOT(UNPCKHPD, punpckhqdq), HOT_REG(PSHUFD, pshufd), HOT_REG(SHUFPS, shufps), ANY(SHUFPD, shufpd),
     ANY(PSHUFLW, pshuflw), ANY(PSHUFHW, pshufhw), ANY_MMX(PSHUFW, pshuflw, pshuflw),
