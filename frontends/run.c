@@ -287,6 +287,7 @@ int run(const struct options *o)
     if (!s)
         return report_error("out of memory", "");
     s->o = o;
+    channels_init(&s->channels);
     int rc = prepare(s, &err);
     if (rc == 0) {
         take_terminal(s);

@@ -226,16 +226,20 @@ static int port_open(struct channels *all, struct port *p, const struct channel 
     }
 }
 
-int channels_open(struct channels *c, const struct options *o, struct err *err)
+void channels_init(struct channels *c)
 {
     *c = (struct channels){.standard = {.fd = STDOUT_FILENO, .name = "standard output"}};
+    c->debugcon = (struct port){.fd = -1, .listener = -1};
+    for (unsigned i = 0; i < TRAPLINE_SERIALS; i++)
+        c->serial[i] = (struct port){.fd = -1, .listener = -1};
+}
+
+int channels_open(struct channels *c, const struct options *o, struct err *err)
+{
     int rc = port_open(c, &c->debugcon, &o->debugcon, err);
     c->debugcon.fd = -1;
-    for (unsigned i = 0; i < TRAPLINE_SERIALS; i++) {
-        c->serial[i] = (struct port){.fd = -1, .listener = -1};
-        if (rc == 0)
-            rc = port_open(c, &c->serial[i], &o->serial[i], err);
-    }
+    for (unsigned i = 0; rc == 0 && i < TRAPLINE_SERIALS; i++)
+        rc = port_open(c, &c->serial[i], &o->serial[i], err);
     return rc;
 }
 

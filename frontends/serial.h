@@ -43,7 +43,11 @@ struct channels {
     struct trapline_machine *machine;     /* borrowed, once there is one: its clock */
 };
 
-/* Open all that the options name. -errno with err; channels_close is then safe. */
+/* Nothing is open. */
+void channels_init(struct channels *c);
+
+/* After channels_init: open all that the options name. -errno with err; channels_close is then
+ * safe. */
 int channels_open(struct channels *c, const struct options *o, struct err *err);
 
 /* Flush and close. */
