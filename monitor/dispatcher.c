@@ -292,9 +292,12 @@ enum stop_reason machine_run(struct machine *m)
 {
     unsigned turns = 0;
     m->stop = STOP_NONE;
-    while (!limit_reached(m)) {
+    for (;;) {
+        /* First, so that a state saved at a limit never has a reset half asked for. */
         if (unlikely(m->reset_requested))
             reset(m);
+        if (limit_reached(m))
+            break;
         if (m->events.next <= machine_now(m))
             event_queue_run(&m->events, machine_now(m));
         struct monitor_vcpu *mv = &m->vm->vcpus[m->s.turn_vcpu];
