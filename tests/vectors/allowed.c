@@ -109,7 +109,7 @@ static bool may_differ_in_mmx_state(const struct insn *in, bool faults)
 
 /*
  * Transcendentals: C1 (rounded up) goes with the last bit, and AMD parts report exact results as
- * inexact. FCOMI and relatives: C1. SDM Vol. 2A, "FCOMI": "C1 Set to 0"; AMD parts leave it.
+ * inexact, and exact denormal ones as underflow. FCOMI and relatives: C1. SDM Vol. 2A, "FCOMI": "C1 Set to 0"; AMD parts leave it.
  */
 uint16_t allowed_fsw(const struct insn *in, bool faults)
 {
@@ -122,7 +122,7 @@ uint16_t allowed_fsw(const struct insn *in, bool faults)
     default:
         if (may_differ_in_mmx_state(in, faults))
             return 0x3800;
-        return is_transcendental(in->op) ? 0x0220 : 0;
+        return is_transcendental(in->op) ? 0x0230 : 0;
     }
 }
 
