@@ -96,6 +96,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->s.ns_per_tick = config->ns_per_tick;
     m->s.tsc_hz = config->tsc_hz ? config->tsc_hz : NS_PER_SECOND;
     m->quantum = DEFAULT_QUANTUM;
+    m->tlb_entries = config->tlb_entries ? config->tlb_entries : DEFAULT_TLB_ENTRIES;
     m->stop_at = m->max_ticks = UINT64_MAX;
     seed_entropy(m, config->seed);
     event_queue_init(&m->events, queue_now, deadline_moved, m);
@@ -175,7 +176,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
     struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
     if (!vcpu)
         return err_set(err, ENOMEM, "out of memory for vCPU %u", index);
-    const struct mmu_config config = {.entries = 1024, .spaces = 16};
+    const struct mmu_config config = {.entries = vm->machine->tlb_entries, .spaces = 16};
     *mv = (struct monitor_vcpu){.host = &monitor_host, .vm = vm, .vcpu = vcpu};
     if (mmu_init(&vcpu->run.mmu, vm->mmu, &config, &bus, mv) < 0) {
         free(vcpu);

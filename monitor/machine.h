@@ -22,6 +22,7 @@
 #define MAX_DEVICES 96
 #define APIC_BUS_HZ NS_PER_SECOND /* the LAPIC timer's clock and the core crystal (CPUID 15H) */
 #define DEFAULT_QUANTUM 20000 /* ticks of a turn */
+#define DEFAULT_TLB_ENTRIES 1024
 
 struct machine;
 struct memory_hash;
@@ -102,6 +103,7 @@ struct machine {
     struct monitor_vcpu *running; /* inside cpu_run, or NULL */
     uint64_t running_since;     /* its arch.ticks when it entered */
     uint64_t quantum;           /* ticks of a turn */
+    unsigned tlb_entries;       /* of each array of a vCPU's virtual TLB */
     uint64_t stop_at;           /* ticks at which to stop with STOP_POSITION; UINT64_MAX: none */
     uint64_t max_ticks;         /* STOP_TICK_LIMIT; UINT64_MAX: none */
     enum stop_reason stop;      /* set by devices and the dispatcher, cleared by machine_run */
@@ -118,6 +120,7 @@ struct machine_config {
     uint64_t seed;         /* of the entropy source */
     uint32_t ns_per_tick;  /* >= 1 */
     uint64_t tsc_hz;       /* 0: one TSC tick per ns */
+    unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: 1024. No guest can tell */
 };
 
 int machine_create(const struct machine_config *config, struct machine **out, struct err *err);

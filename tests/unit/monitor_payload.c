@@ -13,7 +13,7 @@
 #include "base/endian.h"
 #include "tests/test.h"
 
-enum { PLAIN = 3000000, ROOM = 4 << 20, LIMIT = 16 << 20 };
+enum { PLAIN = 1300000, ROOM = 4 << 20, LIMIT = 16 << 20 };
 enum kind { GZIP, XZ, LZMA, BZIP2, LZ4, ZSTD, KINDS };
 static const char *const names[KINDS] = {"gzip", "xz", "lzma", "bzip2", "lz4", "zstd"};
 
