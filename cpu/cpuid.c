@@ -141,12 +141,12 @@ static int set_feature(struct cpu_model *m, const char *name, size_t len, bool o
     }
     const struct feature_row *row = find_feature(name, len);
     if (!row) {
-        int rc = err_set(err, EINVAL, "-cpu: unknown feature '%.*s'", (int)len, name);
+        int rc = err_set(err, EINVAL, "unknown feature '%.*s'", (int)len, name);
         err_hint(err, "did you mean '%s'? `-cpu help` lists all", nearest_feature(name, len));
         return rc;
     }
     if (on && !row->models) {
-        int rc = err_set(err, EINVAL, "-cpu: feature '%s' (%s) is not executed by this version",
+        int rc = err_set(err, EINVAL, "feature '%s' (%s) is not executed by this version",
                          row->name, row->doc);
         err_hint(err, "leave '+%s' out", row->name);
         return rc;
@@ -167,7 +167,7 @@ static int parse_item(struct cpu_model *m, const char *item, size_t len, struct 
     size_t name = (size_t)(eq - item), value = len - name - 1;
     bool on = name_is(eq + 1, value, "on"), off = name_is(eq + 1, value, "off");
     if (!on && !off)
-        return err_set(err, EINVAL, "-cpu: '%.*s' must be on or off", (int)name, item);
+        return err_set(err, EINVAL, "'%.*s' must be on or off", (int)name, item);
     return set_feature(m, item, name, on, err);
 }
 
@@ -179,7 +179,7 @@ static int parse_name(const char *text, size_t len, struct cpu_model *m, struct 
             return 0;
         }
     }
-    int rc = err_set(err, EINVAL, "-cpu: unknown model '%.*s'", (int)len, text);
+    int rc = err_set(err, EINVAL, "unknown model '%.*s'", (int)len, text);
     if (name_is(text, len, "host"))
         err_hint(err, "a guest never sees the host's CPU: use 'max'");
     else
