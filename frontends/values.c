@@ -7,13 +7,19 @@
 
 /* ---- numbers, sizes, dates ---- */
 
+/* A leading zero alone does not make it octal. */
+static int base_of(const char *text)
+{
+    return text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
+}
+
 bool parse_number(const char *text, uint64_t *value)
 {
     char *end;
     if (text[0] < '0' || text[0] > '9')
         return false;
     errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
+    unsigned long long v = strtoull(text, &end, base_of(text));
     if (errno || *end)
         return false;
     *value = v;
@@ -39,7 +45,7 @@ bool parse_size(const char *text, uint64_t unit, uint64_t *bytes)
     if (text[0] < '0' || text[0] > '9')
         return false;
     errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
+    unsigned long long v = strtoull(text, &end, base_of(text));
     if (errno || !unit_of(end, &unit) || v > UINT64_MAX / unit)
         return false;
     *bytes = v * unit;

@@ -7,7 +7,7 @@
 
 #include "base/compiler.h"
 
-/* A number in C notation that fills the whole text. */
+/* A number, decimal or hexadecimal with 0x, that fills the whole text. */
 bool parse_number(const char *text, uint64_t *value);
 
 /* SIZE[B|K|M|G|T], in units of `unit` bytes without a suffix. False: no size, or beyond 64 bits. */

@@ -23,13 +23,15 @@ static int parse(char *const words[], size_t n)
     return options_parse(&parsed, (int)n, words, &error);
 }
 
-TEST(numbers, are_decimal_hexadecimal_or_octal_and_fill_the_text)
+TEST(numbers, are_decimal_or_hexadecimal_and_fill_the_text)
 {
     uint64_t v;
     EXPECT(parse_number("42", &v) && v == 42);
     EXPECT(parse_number("0xf4", &v) && v == 0xf4);
     EXPECT(parse_number("18446744073709551615", &v) && v == UINT64_MAX);
     EXPECT(!parse_number("18446744073709551616", &v));
+    EXPECT(parse_number("010", &v) && v == 10);
+    EXPECT(!parse_number("0x", &v));
     EXPECT(!parse_number("-1", &v));
     EXPECT(!parse_number(" 1", &v));
     EXPECT(!parse_number("1x", &v));
@@ -186,7 +188,7 @@ TEST(options, trouble_names_the_option)
     EXPECT(strstr(error.text, "--kernell") && strstr(error.hint, "-kernel?"));
 }
 
-TEST_MAIN(RUN(numbers, are_decimal_hexadecimal_or_octal_and_fill_the_text)
+TEST_MAIN(RUN(numbers, are_decimal_or_hexadecimal_and_fill_the_text)
               RUN(sizes, take_a_unit_or_the_default) RUN(dates, are_seconds_or_gregorian)
                   RUN(words, nearest_is_by_edits)
                       RUN(options, one_dash_or_two_and_equals_are_the_same)
