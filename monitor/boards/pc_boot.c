@@ -7,6 +7,7 @@
 #include "base/endian.h"
 #include "monitor/acpi_tables.h"
 #include "monitor/boards/pc_parts.h"
+#include "monitor/emulate_host.h"
 
 #define EBDA_BASE UINT64_C(0x9fc00)
 #define ACPI_BASE UINT64_C(0xe0000)
@@ -224,6 +225,13 @@ void pc_apply_entry(struct pc *pc)
     cpu_update_mmu(bsp);
 }
 
+/* RESET# sets the TSC to 0 (SDM Vol. 3A, "Processor State After Reset"). */
+static void start_tsc(struct monitor_vcpu *mv)
+{
+    mv->vcpu->arch.tsc_offset = 0;
+    mv->vcpu->arch.tsc_offset = 0 - tsc_at(mv, machine_now(mv->vm->machine));
+}
+
 void pc_power_on(struct pc *pc)
 {
     struct err err;
@@ -231,6 +239,7 @@ void pc_power_on(struct pc *pc)
         struct monitor_vcpu *mv = &pc->vm->vcpus[i];
         cpu_reset(mv->vcpu, false, pc->vm->model.signature);
         mv->s = (struct monitor_vcpu_state){0};
+        start_tsc(mv);
     }
     if (!pc->has_bios)
         piix3_pm_enable(&pc->piix3_pm, ACPI_PM_DEFAULT_BASE);

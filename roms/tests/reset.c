@@ -5,7 +5,7 @@
  */
 #include "roms/lib/chips.h"
 
-enum { CMOS_STAGE = 0x50, CMOS_SCRATCH = 0x51 };
+enum { CMOS_STAGE = 0x50, CMOS_SCRATCH = 0x51, CMOS_TSC = 0x58 };
 enum { KBC = 0x64, KBC_RESET = 0xFE, PORT_A = 0x92, RESET_CONTROL = 0xCF9 };
 enum { PIC_DATA = 0x21 };
 
@@ -61,6 +61,22 @@ static const struct {
     {"triple fault", by_triple_fault},
 };
 
+/* The TSC just before a reset. */
+static void keep_tsc(void)
+{
+    uint64_t now = read_tsc();
+    for (unsigned i = 0; i < 8; i++)
+        cmos_write((uint8_t)(CMOS_TSC + i), (uint8_t)(now >> 8 * i));
+}
+
+static uint64_t kept_tsc(void)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < 8; i++)
+        v |= (uint64_t)cmos_read((uint8_t)(CMOS_TSC + i)) << 8 * i;
+    return v;
+}
+
 /* Leave traces that no reset may leave standing. */
 static void soil(void)
 {
@@ -72,12 +88,13 @@ static void soil(void)
     write_dr0(0x4321);
 }
 
-static void look(void)
+static void look(uint64_t start)
 {
     check_equal("data is as in the file", 1234, (uint64_t)fresh);
     check_equal("bss is zero", 0, stage);
     check_equal("CR0 is the boot code's", CR0_PE | CR0_ET | CR0_NE,
                 read_cr0() & ~(CR0_PG | CR0_WP));
+    check("the TSC began at 0", start < kept_tsc());
     check_equal("IA32_LSTAR is zero", 0, read_msr(MSR_LSTAR));
     check("the reset control register is zero", in8(RESET_CONTROL) == 0);
     check_equal("port 92h is zero", 0, in8(PORT_A));
@@ -86,16 +103,18 @@ static void look(void)
 
 int main(void)
 {
+    uint64_t start = read_tsc();
     unsigned n = cmos_read(CMOS_STAGE);
     if (n > 0) {
         print("came back from: %s\n", ways[n - 1].name);
-        look();
+        look(start);
     }
     if (n == COUNT(ways) || checks_result() != (n ? 0 : 1))
         return checks_result();
     cmos_write(CMOS_STAGE, (uint8_t)(n + 1));
     soil();
     print_flush();
+    keep_tsc();
     ways[n].reset();
     check("the reset came at once", false);
     return 1;
