@@ -56,12 +56,11 @@ struct trapline_file {
 /* What is at the other end of a serial port. */
 struct trapline_serial {
     bool is_present; /* the port exists */
-    bool (*put)(void *opaque,
-                uint8_t byte); /* the guest sent a byte; false: it is lost. NULL: nobody listens */
-    void *put_opaque;          /* of put */
-    int fd;                    /* bytes for the guest are read here, when there are any; -1: none */
-    bool stays_open; /* fd may be replaced by trapline_serial_connect: the guest can still hope for
-                        input */
+    /* The guest sent a byte; false: it is lost. NULL: nobody listens. */
+    bool (*put)(void *opaque, uint8_t byte);
+    void *put_opaque; /* of put */
+    int fd;           /* bytes for the guest are read here, when there are any; -1: none */
+    bool stays_open;  /* trapline_serial_connect may bring another fd: input can always come */
     /* Looks at bytes before the guest gets them (escape keys); returns how many to keep, compacted
      * in p. May be NULL. */
     size_t (*filter)(void *opaque, uint8_t *p, size_t n);
@@ -81,12 +80,11 @@ struct trapline_event {
 
 struct trapline_config {
     size_t size; /* sizeof(struct trapline_config) */
-    const char
-        *board; /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds */
-    uint64_t
-        memory;     /* bytes of RAM; board none: bytes that trapline_map can hand out. 0: 128 MiB */
-    unsigned vcpus; /* 1 to 64 */
-    const char *cpu;             /* model and changes, "max,kvm=off"; NULL: the default */
+    /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds. */
+    const char *board;
+    uint64_t memory; /* bytes of RAM; board none: what trapline_map can hand out. 0: 128 MiB */
+    unsigned vcpus;  /* 1 to 64 */
+    const char *cpu; /* model and changes, "max,kvm=off"; NULL: the default */
     struct trapline_file kernel; /* bzImage, Multiboot or ELF with a PVH note */
     const char *initrd; /* path; for Multiboot and PVH a comma-separated list of "path arguments" */
     const char *append; /* kernel command line; NULL: empty */
@@ -105,15 +103,15 @@ struct trapline_config {
     struct trapline_serial serial[TRAPLINE_SERIALS]; /* COM1 to COM4 */
     void (*debugcon)(void *opaque, uint8_t byte);    /* ports 402h and E9h; NULL: discarded */
     void *debugcon_opaque;                           /* of debugcon */
-    void (*flush)(void *opaque); /* the guest waits, or a good while has passed: show what put has
-                                    kept. May be NULL */
-    void *flush_opaque;          /* of flush */
-    const volatile int
-        *interrupted; /* not 0: the run stops soon. Set it from a signal handler. May be NULL */
-    int wake_fd;      /* a byte here, after interrupted was set, ends a sleep; -1: none */
-    void (*trace)(void *opaque,
-                  const struct trapline_event *event); /* where trace points go; NULL: nowhere */
-    void *trace_opaque;                                /* of trace */
+    /* The guest waits, or a good while has passed: show what put has kept. May be NULL. */
+    void (*flush)(void *opaque);
+    void *flush_opaque; /* of flush */
+    /* Not 0: the run stops soon. Set it from a signal handler. May be NULL. */
+    const volatile int *interrupted;
+    int wake_fd; /* a byte here, after interrupted was set, ends a sleep; -1: none */
+    /* Where trace points go; NULL: nowhere. */
+    void (*trace)(void *opaque, const struct trapline_event *event);
+    void *trace_opaque; /* of trace */
     /* Progress of long work before the first instruction; may be NULL. */
     void (*progress)(void *opaque, const char *what, uint64_t done, uint64_t total);
     void *progress_opaque; /* of progress */
@@ -124,17 +122,14 @@ struct trapline_config {
 /* 2024-01-01 00:00:00 UTC: the same date in every run, unless somebody asks for another. */
 #define TRAPLINE_RTC_BASE UINT64_C(1704067200)
 
+/* clang-format off */
 #define TRAPLINE_CONFIG_INIT                                                                       \
     {                                                                                              \
         .size = sizeof(struct trapline_config), .board = "pc", .vcpus = 1,                         \
         .rtc_base = TRAPLINE_RTC_BASE, .ns_per_tick = 1, .max_ticks = UINT64_MAX, .wake_fd = -1,   \
-        .serial = {                                                                                \
-            {.fd = -1},                                                                            \
-            {.fd = -1},                                                                            \
-            {.fd = -1},                                                                            \
-            {.fd = -1}                                                                             \
-        }                                                                                          \
+        .serial = {{.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}},                                \
     }
+/* clang-format on */
 
 /*
  * Build a machine, ready to run: files are read, checked and loaded; nothing of config is kept but
