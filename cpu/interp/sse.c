@@ -54,9 +54,7 @@ static enum simd_place rec_destination(const struct rec *rec)
 
 static bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access, laddr *la)
 {
-    struct linear at = {rec_la64(vcpu, rec), true};
-    if (!(rec->imm & SIMD_M64))
-        at = rec_la_checked(vcpu, rec, rec_bytes(rec), access);
+    struct linear at = simd_linear(vcpu, rec, rec_bytes(rec), access);
     *la = at.la;
     if (at.ok && (rec->imm & SIMD_ALIGNED) && (at.la & (rec_bytes(rec) - 1)))
         return raise_fault_code(vcpu, EXC_GP, 0); /* before #SS(0) for a non-canonical one */

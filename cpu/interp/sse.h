@@ -165,6 +165,15 @@ ALWAYS_INLINE unsigned simd_imm8(const struct rec *rec)
     return (unsigned)rec->imm & SIMD_IMM8;
 }
 
+/* Linear address of the memory operand, size bytes. */
+ALWAYS_INLINE struct linear simd_linear(struct vcpu *vcpu, const struct rec *rec, unsigned size,
+                                        enum access access)
+{
+    if (likely(rec->imm & SIMD_M64))
+        return (struct linear){rec_la64(vcpu, rec), true};
+    return rec_la_checked(vcpu, rec, size, access);
+}
+
 /* ---- shapes of hot handlers ---- */
 
 /* Sixteen bytes in one page that hits, aligned if they must be: else not ok. */

@@ -47,9 +47,7 @@ BLEND(blendvpd, 8)
 static bool store_masked(struct vcpu *vcpu, const struct rec *rec, union v128 v, unsigned mask,
                          unsigned size)
 {
-    struct linear at = {rec_la64(vcpu, rec), true};
-    if (!(rec->imm & SIMD_M64))
-        at = rec_la_checked(vcpu, rec, size, ACCESS_WRITE);
+    struct linear at = simd_linear(vcpu, rec, size, ACCESS_WRITE);
     for (unsigned i = 0; i < size; i += 8)
         if (!at.ok || !mem_probe_write(vcpu, rec, at.la + i, 8))
             return false;
