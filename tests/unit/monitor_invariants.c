@@ -13,7 +13,7 @@
 #define RUN_TICKS 40000u
 #define CHECK_EVERY 7919u
 #define CHECKS (RUN_TICKS / CHECK_EVERY)
-#define SEEDS 24u
+#define SEEDS 16u
 
 /* A run: the hash at every check, and how it ended. */
 struct run_record {
