@@ -148,7 +148,7 @@ bool insn_read(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint6
         *v = le_load(b, o->size);
         return true;
     default:
-        assert(!"insn_read: operand kind has no value");
+        assert(false && "insn_read: operand kind has no value");
         return false;
     }
 }
