@@ -427,6 +427,16 @@ void uart_init(struct uart *u, struct event_queue *q, struct trace *trace, uint6
     uart_reset(u);
 }
 
+void uart_drain(const struct uart *u)
+{
+    if (!u->tx || (u->s.mcr & MCR_LOOP) || (u->s.lcr & LCR_BREAK))
+        return;
+    if (u->s.is_shifting)
+        u->tx(u->tx_opaque, u->s.tsr);
+    for (unsigned i = 0; i < u->s.tx_count; i++)
+        u->tx(u->tx_opaque, u->s.tx[(u->s.tx_head + i) % UART_FIFO_SIZE]);
+}
+
 const struct device_ops uart_ops = {
     .name = "uart",
     .doc = "National Semiconductor PC16550D UART",

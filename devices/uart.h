@@ -72,5 +72,11 @@ unsigned uart_can_receive(const struct uart *u);
 /* A character arrives. When there is no room it is an overrun (LSR.OE), as on the line. */
 void uart_receive(struct uart *u, uint8_t byte);
 
+/*
+ * The run has ended and no time will pass any more: hand over what is still on its way out. The
+ * state stays as it is, so the last hash of a run does not depend on who listens.
+ */
+void uart_drain(const struct uart *u);
+
 /* A break arrives: a zero byte with LSR.BI ("Line Status Register", bit 4). */
 void uart_receive_break(struct uart *u);

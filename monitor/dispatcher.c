@@ -288,6 +288,13 @@ static bool limit_reached(struct machine *m)
     return m->stop != STOP_NONE;
 }
 
+/* The guest itself will do no more: not a limit or a person's wish, after which it may go on. */
+static bool is_over(enum stop_reason stop)
+{
+    return stop == STOP_POWER_OFF || stop == STOP_DEBUG_EXIT || stop == STOP_RESET ||
+           stop == STOP_TRIPLE_FAULT || stop == STOP_DEAD_HALT;
+}
+
 enum stop_reason machine_run(struct machine *m)
 {
     unsigned turns = 0;
@@ -311,5 +318,7 @@ enum stop_reason machine_run(struct machine *m)
         }
         step_vcpu(mv);
     }
+    if (is_over(m->stop) && m->vm->board_ops)
+        m->vm->board_ops->ended(m->vm);
     return m->stop;
 }

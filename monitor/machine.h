@@ -89,6 +89,7 @@ struct board_ops {
     void (*destroy)(struct vm *vm); /* frees vm->board */
     bool (*intr)(struct vm *vm);              /* level of the 8259A's INTR */
     uint8_t (*intr_acknowledge)(struct vm *vm); /* its interrupt acknowledge cycle */
+    void (*ended)(struct vm *vm);               /* the run is over: hand out what chips still hold */
 };
 
 struct machine {

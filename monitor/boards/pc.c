@@ -502,11 +502,20 @@ static uint8_t pc_intr_acknowledge(struct vm *vm)
     return pic_acknowledge(&pc_of(vm)->pic);
 }
 
+/* A guest that writes its last words and powers off at once does not wait for the wire. */
+static void pc_ended(struct vm *vm)
+{
+    struct pc *pc = pc_of(vm);
+    for (unsigned i = 0; i < pc->uarts; i++)
+        uart_drain(&pc->uart[i]);
+}
+
 static const struct board_ops pc_ops = {
     .reset = pc_reset,
     .destroy = pc_destroy,
     .intr = pc_intr,
     .intr_acknowledge = pc_intr_acknowledge,
+    .ended = pc_ended,
 };
 
 struct uart *pc_uart(struct vm *vm, unsigned n)

@@ -120,6 +120,22 @@ TEST(uart, fifo_holds_sixteen_and_one_is_on_the_wire)
         EXPECT_EQ(i, r.sent[i]);
 }
 
+TEST(uart, drain_hands_over_what_the_wire_still_holds_and_changes_nothing)
+{
+    struct rig r;
+    uint8_t before[sizeof(struct uart_state)], after[sizeof(struct uart_state)];
+    as_linux_does(&r);
+    for (uint8_t i = 0; i < 3; i++)
+        out(&r, THR, i);
+    fields_store(uart_state_fields, &r.u.s, before);
+    uart_drain(&r.u);
+    fields_store(uart_state_fields, &r.u.s, after);
+    EXPECT_EQ(3, r.n);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_EQ(i, r.sent[i]);
+    assert_memory_equal(before, after, fields_bytes(uart_state_fields));
+}
+
 TEST(uart, transmit_interrupt_comes_when_thr_empties_and_reading_iir_clears_it)
 {
     struct rig r;
@@ -308,7 +324,8 @@ TEST(uart, impossible_states_are_refused)
 }
 
 TEST_MAIN(
-    RUN(uart, reset_values_are_the_datasheets) RUN(uart,
+    RUN(uart, drain_hands_over_what_the_wire_still_holds_and_changes_nothing)
+            RUN(uart, reset_values_are_the_datasheets) RUN(uart,
                                                    divisor_latch_hides_data_and_interrupt_enable)
         RUN(uart, character_takes_ten_bit_times) RUN(uart, speedup_divides_the_character_time) RUN(
             uart, fifo_holds_sixteen_and_one_is_on_the_wire)
