@@ -201,7 +201,7 @@ static struct outcome run(const struct input *in, unsigned entries, bool is_odd)
         uint64_t left = MAX_TICKS - m->s.ticks, part = 1 + (dice >> 16) % 61;
         o.why = run_some(m, is_odd && part < left ? part : left);
         dice = dice * 1103515245 + 12345;
-        if (is_odd)
+        if (is_odd && dice >> 28 < 4)
             drop_caches(m, dice >> 12);
     }
     if (o.why == CPU_EXIT_FAULT)
