@@ -309,14 +309,40 @@ TEST(walk, a_table_may_point_at_itself)
     bench_close(&b);
 }
 
-TEST_MAIN(RUN(walk, paging_off_is_the_identity) RUN(walk, four_level_pages_of_4k_2m_and_1g)
-              RUN(walk, pae_pages_of_4k_and_2m_through_the_pdpte_registers)
-                  RUN(walk, pdptes_with_reserved_bits_are_refused_and_nothing_is_loaded) RUN(
-                      walk, legacy_pages_of_4k_and_4m_with_pse36)
-                      RUN(walk, rights_follow_us_rw_xd_wp_smep_smap_and_ac) RUN(
-                          walk, the_fetch_bit_of_the_error_code_needs_nxe_or_smep)
-                          RUN(walk, reserved_bits_fault_at_every_level) RUN(
-                              walk,
-                              accessed_is_set_in_every_level_and_dirty_only_by_a_write_in_the_leaf)
-                              RUN(walk, tables_outside_ram_read_as_ones)
-                                  RUN(walk, a_table_may_point_at_itself))
+TEST(walk, a_closed_a20_gate_clears_bit_20_of_tables_and_translations)
+{
+    struct bench b;
+    struct mmu_ctx c = long_ctx();
+    bench_open(&b);
+    EXPECT_EQ(0x112345, pa_of(&b, 0x112345));
+    mmu_vm_set_a20(b.mv, false);
+    EXPECT_EQ(0x12345, pa_of(&b, 0x112345)); /* not what was cached */
+    EXPECT_EQ(0xffefffff, pa_of(&b, UINT32_MAX));
+    bench_long_tables(&b);
+    poke64(&b, 0x3008, 0x600087);
+    poke64(&b, 0x4008, 0x105007);
+    poke64(&b, 0x1000, 0x102007); /* the PDPT by its alias */
+    c.guest.root += BIT(20);
+    mmu_set_context(&b.mmu[0], &c);
+    EXPECT_EQ(0x5123, pa_of(&b, 0x1123));
+    EXPECT_EQ(0x6abcde, pa_of(&b, 0x3abcde));
+    EXPECT_EQ(0x102027, peek64(&b, 0x1000)); /* A was set where the walk read */
+    mmu_vm_set_a20(b.mv, true);
+    paddr pa;
+    EXPECT(!mmu_translate(&b.mmu[0], SUPERVISOR, 0x1123, R, &pa, &b.fault)); /* zeros */
+    bench_close(&b);
+}
+
+TEST_MAIN(
+    RUN(walk, paging_off_is_the_identity) RUN(walk, four_level_pages_of_4k_2m_and_1g) RUN(
+        walk, pae_pages_of_4k_and_2m_through_the_pdpte_registers)
+        RUN(walk, pdptes_with_reserved_bits_are_refused_and_nothing_is_loaded) RUN(
+            walk,
+            legacy_pages_of_4k_and_4m_with_pse36) RUN(walk,
+                                                      rights_follow_us_rw_xd_wp_smep_smap_and_ac)
+            RUN(walk, the_fetch_bit_of_the_error_code_needs_nxe_or_smep)
+                RUN(walk, reserved_bits_fault_at_every_level)
+                    RUN(walk, accessed_is_set_in_every_level_and_dirty_only_by_a_write_in_the_leaf)
+                        RUN(walk, tables_outside_ram_read_as_ones) RUN(walk,
+                                                                       a_table_may_point_at_itself)
+                            RUN(walk, a_closed_a20_gate_clears_bit_20_of_tables_and_translations))
