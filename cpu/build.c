@@ -59,7 +59,7 @@ static void fill_memory(struct rec *rec, const struct insn *in, unsigned off, bo
     int64_t disp = in->is_moffs ? (int64_t)in->imm : in->disp;
     rec->base = in->base == REG_NONE ? REC_NONE : in->base == REG_RIP ? REC_RIP : (uint8_t)(REC_GPR + in->base);
     rec->index = in->index == REG_NONE ? REC_NONE : (uint8_t)(REC_GPR + in->index);
-    rec->scale = mem64 ? in->scale : (uint8_t)(in->scale | in->addrsize << 4);
+    rec->scale = (uint8_t)(mem64 ? in->scale : in->scale | in->addrsize << 4);
     rec->seg = mem64 ? fast_segment(in) : in->seg;
     if (in->base == REG_RIP)
         disp += (int64_t)off + in->len;
