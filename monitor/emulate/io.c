@@ -20,7 +20,7 @@ static bool bitmap_allows(struct vcpu *vcpu, uint16_t port, unsigned width)
         return raise_fault_code(vcpu, EXC_GP, 0);
     if (!system_read(vcpu, cpu->seg_base[SEG_TR] + at, b, 2))
         return false;
-    if (le16_load(b) >> (port % 8) & ((1u << width) - 1))
+    if ((unsigned)le16_load(b) >> (port % 8) & ((1u << width) - 1))
         return raise_fault_code(vcpu, EXC_GP, 0);
     return true;
 }
