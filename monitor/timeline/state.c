@@ -268,11 +268,17 @@ static int check_vcpu(struct loading *l, const struct cpu *cpu)
     return bad ? damaged(l, "a vCPU is in a state that no processor can be in") : 0;
 }
 
+/* Virtual time, and half of it again to run on, must be representable. */
+static bool clock_is_possible(const struct machine_state *s)
+{
+    const uint64_t limit = BIT(62);
+    return s->ns_per_tick != 0 && s->tsc_hz != 0 && s->idle_ns <= limit && s->ticks <= (limit - s->idle_ns) / s->ns_per_tick;
+}
+
 static int check_machine(struct loading *l)
 {
     const struct machine *m = l->m;
-    bool bad = m->s.turn_vcpu >= m->vm->vcpu_count || m->s.ns_per_tick == 0 || m->s.tsc_hz == 0 ||
-               m->s.turn_left > m->quantum || m->s.ticks >> 62;
+    bool bad = m->s.turn_vcpu >= m->vm->vcpu_count || m->s.turn_left > m->quantum || !clock_is_possible(&m->s);
     return bad ? damaged(l, "its clock or turn is impossible") : 0;
 }
 

@@ -199,6 +199,27 @@ TEST(timeline, damage_is_refused_or_harmless)
     machine_destroy(b);
 }
 
+/* Found by snapshot_fuzz: time would have wrapped, and the run never ended. */
+TEST(timeline, clock_near_its_end_is_refused)
+{
+    char path[64];
+    struct err err;
+    temporary(path);
+    struct machine *a = machine_with_program(2 * MiB), *b = machine_with_program(2 * MiB);
+    run_to(a, 4000);
+    a->s.idle_ns = UINT64_MAX - 5000;
+    EXPECT_EQ(0, timeline_save(a, path, &err));
+    EXPECT(timeline_load(b, path, &err) < 0);
+    a->s.idle_ns = 0;
+    a->s.ns_per_tick = UINT32_MAX;
+    a->s.ticks = BIT(40);
+    EXPECT_EQ(0, timeline_save(a, path, &err));
+    EXPECT(timeline_load(b, path, &err) < 0);
+    unlink(path);
+    machine_destroy(a);
+    machine_destroy(b);
+}
+
 TEST(timeline, state_of_another_machine_is_refused)
 {
     char path[64];
@@ -220,4 +241,5 @@ TEST_MAIN(RUN(timeline, same_run_gives_the_same_hash_and_another_position_anothe
                       RUN(timeline, loaded_state_continues_as_if_it_had_never_stopped)
                           RUN(timeline, every_truncation_is_refused_and_changes_nothing)
                               RUN(timeline, damage_is_refused_or_harmless)
-                                  RUN(timeline, state_of_another_machine_is_refused))
+                                  RUN(timeline, clock_near_its_end_is_refused)
+                                      RUN(timeline, state_of_another_machine_is_refused))
