@@ -3,7 +3,9 @@
  * Languages". */
 #include "cpu/interp/stack.h"
 
-struct loaded stack_load_any(struct vcpu *vcpu, const struct rec *rec, uint64_t off, unsigned size)
+/* Never inlined: the address of la escapes. */
+NOINLINE struct loaded stack_load_any(struct vcpu *vcpu, const struct rec *rec, uint64_t off,
+                                      unsigned size)
 {
     laddr la = 0;
     vcpu->run.rec = rec;
@@ -12,8 +14,8 @@ struct loaded stack_load_any(struct vcpu *vcpu, const struct rec *rec, uint64_t 
     return mem_load(vcpu, rec, la, size);
 }
 
-bool stack_store_any(struct vcpu *vcpu, const struct rec *rec, uint64_t off, unsigned size,
-                     uint64_t v)
+NOINLINE bool stack_store_any(struct vcpu *vcpu, const struct rec *rec, uint64_t off, unsigned size,
+                              uint64_t v)
 {
     laddr la = 0;
     vcpu->run.rec = rec;
