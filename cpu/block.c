@@ -3,10 +3,11 @@
 
 #include <stdlib.h>
 
+#include "cpu/block_memory.h"
 #include "cpu/build.h"
 
 #define PAGE_HASH_BITS 14
-#define DEFAULT_LIMIT (256 * MiB)
+#define DEFAULT_LIMIT (128 * MiB)
 
 /* A physical page that blocks were decoded from. */
 struct code_page {
@@ -21,12 +22,20 @@ struct block_cache {
     struct code_page *pages[1 << PAGE_HASH_BITS];  /* by page number; owned */
     struct physmem *pm;                            /* borrowed */
     struct vcpu *running;                          /* inside a handler now, or NULL */
-    struct block *dead;                            /* to be freed when nothing runs; by hash_next */
+    struct block *dead;                            /* to be recycled when nothing runs; by hash_next */
+    struct block_memory memory;                    /* of blocks */
+    struct block nowhere;                          /* what `recent` holds where it knows nothing */
     struct block_stats stats;                      /* for info */
     uint64_t limit;                                /* bytes */
     void (*fold)(void *opaque, const struct site *s, uint32_t mode); /* totals of dying sites; may be NULL */
     void *fold_opaque;                             /* of fold */
 };
+
+static void forget_recent(struct block_cache *c)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(c->table.recent); i++)
+        c->table.recent[i] = &c->nowhere;
+}
 
 struct block_cache *block_cache_create(struct physmem *pm)
 {
@@ -34,8 +43,15 @@ struct block_cache *block_cache_create(struct physmem *pm)
     if (c) {
         c->pm = pm;
         c->limit = DEFAULT_LIMIT;
+        c->nowhere.pa = BLOCK_DEAD;
+        forget_recent(c);
     }
     return c;
+}
+
+struct block_memory *block_cache_memory(struct block_cache *c)
+{
+    return &c->memory;
 }
 
 struct block_table *block_cache_table(struct block_cache *c)
@@ -45,7 +61,8 @@ struct block_table *block_cache_table(struct block_cache *c)
 
 static uint64_t block_bytes(const struct block *b)
 {
-    return sizeof(*b) + (b->count + 1u) * sizeof(struct rec) + b->site_count * sizeof(struct site);
+    return sizeof(*b) + (b->count + 1u) * sizeof(struct rec) + b->site_count * sizeof(struct site) +
+           b->insn_count * sizeof(struct insn);
 }
 
 /* ---- pages ---- */
@@ -163,7 +180,7 @@ static void block_kill(struct block_cache *c, struct block *b)
     c->stats.dropped++;
     c->stats.live--;
     c->stats.bytes -= block_bytes(b);
-    b->is_dead = true;
+    b->pa = BLOCK_DEAD;
     b->hash_next = c->dead;
     c->dead = b;
     if (c->running && c->running->run.block == b)
@@ -186,7 +203,8 @@ static void bury_dead(struct block_cache *c)
         struct block *b = c->dead;
         c->dead = b->hash_next;
         fold_sites(c, b);
-        block_free(b);
+        free(b->sites);
+        block_memory_give(&c->memory, b);
     }
 }
 
@@ -279,6 +297,7 @@ void block_cache_destroy(struct block_cache *c)
     block_cache_drop_all(c);
     bury_dead(c);
     pages_free(c);
+    block_memory_reset(&c->memory);
     free(c);
 }
 
@@ -301,6 +320,8 @@ static void make_room(struct block_cache *c)
     block_cache_drop_all(c);
     bury_dead(c);
     pages_free(c);
+    forget_recent(c);
+    block_memory_reset(&c->memory);
 }
 
 struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
@@ -323,8 +344,8 @@ struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
         if (is_fault)
             return NULL;
         block_kill(c, b);
-        page_sync_lines(c, *page_slot(c, b->pa & PAGE_MASK));
-        clear_links(*page_slot(c, b->pa & PAGE_MASK));
+        page_sync_lines(c, *page_slot(c, pa & PAGE_MASK));
+        clear_links(*page_slot(c, pa & PAGE_MASK));
     }
     make_room(c);
     b = block_build(vcpu, rip, pa, mode);

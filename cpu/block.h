@@ -10,10 +10,12 @@
 struct block_cache;
 
 #define BLOCK_HASH_BITS 16
+#define BLOCK_RECENT_BITS 12
 
 /* Read inline by exec_goto. */
 struct block_table {
-    struct block *head[1 << BLOCK_HASH_BITS]; /* chains by hash_next */
+    struct block *recent[1 << BLOCK_RECENT_BITS]; /* guesses by RIP (block_recent), to be checked by pa and mode; never NULL */
+    struct block *head[1 << BLOCK_HASH_BITS];     /* chains by hash_next */
 };
 
 struct block_cache *block_cache_create(struct physmem *pm);
@@ -35,6 +37,9 @@ void block_cache_drop_all(struct block_cache *c);
 /* The vCPU that is inside a handler, or NULL: told to break when its block dies. */
 void block_cache_set_running(struct block_cache *c, struct vcpu *vcpu);
 
+/* Memory for a block under construction (build.c). */
+struct block_memory *block_cache_memory(struct block_cache *c);
+
 /* Visit every live sensitive site, and get the totals of the dead ones through the fold hook set here. */
 void block_cache_set_fold(struct block_cache *c, void (*fold)(void *opaque, const struct site *s, uint32_t mode),
                           void *opaque);
@@ -51,10 +56,11 @@ struct block_stats block_cache_stats(const struct block_cache *c);
 /* Host memory a cache may take before it starts over, in bytes. */
 void block_cache_set_limit(struct block_cache *c, uint64_t bytes);
 
+/* Neighbours in the page stay neighbours in the table. */
 ALWAYS_INLINE uint32_t block_hash(paddr pa, uint32_t mode)
 {
-    uint64_t h = (pa ^ (uint64_t)mode << 32) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint32_t)(h >> (64 - BLOCK_HASH_BITS));
+    uint64_t h = (pa >> PAGE_SHIFT ^ (uint64_t)mode << 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(h >> (64 - BLOCK_HASH_BITS)) ^ (uint32_t)(pa & ~PAGE_MASK) >> 3;
 }
 
 ALWAYS_INLINE struct block *block_lookup(const struct block_table *t, paddr pa, uint32_t mode)
@@ -63,4 +69,10 @@ ALWAYS_INLINE struct block *block_lookup(const struct block_table *t, paddr pa, 
     while (b && (b->pa != pa || b->mode != mode))
         b = b->hash_next;
     return b;
+}
+
+/* Where the block at this RIP is remembered: one that may be chained to, and lies in one page. */
+ALWAYS_INLINE struct block **block_recent(struct block_table *t, uint64_t rip)
+{
+    return &t->recent[(rip ^ rip >> BLOCK_RECENT_BITS) & low_mask(BLOCK_RECENT_BITS)];
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/block_memory.h"
 #include "cpu/exec.h"
 
 /* What is gathered while decoding, before sizes are known. */
@@ -19,9 +20,9 @@ struct draft {
     bool is_ended;                               /* the last instruction ends the block */
     uint64_t live;                               /* bit i: flags written by insn i are live */
     uint64_t wants_insn;                         /* bit i: record i keeps its struct insn */
+    uint64_t sites;                              /* bit i: record i is sensitive */
     struct insn insn[BLOCK_MAX_RECORDS];         /* decoded */
     exec_fn *forced[BLOCK_MAX_RECORDS];          /* handler of a record that only raises, or NULL */
-    uint8_t code[BLOCK_MAX_BYTES + INSN_MAX_LEN]; /* the bytes */
 };
 
 static uint8_t operand_index(const struct operand *o)
@@ -130,7 +131,7 @@ static bool decode_crossing(struct draft *d, const uint8_t *head, size_t avail, 
                             enum decode_result *result)
 {
     struct vcpu *vcpu = d->vcpu;
-    uint8_t *buf = d->code;
+    uint8_t buf[INSN_MAX_LEN];
     laddr la = (vcpu->run.seg_base_fast[SEG_CS] + d->rip + avail) & vcpu->run.la_mask;
     memcpy(buf, head, avail);
     if (vcpu->run.la_mask == UINT64_MAX && (uint64_t)sext(la, 48) != la) {
@@ -213,8 +214,6 @@ static bool decode_next(struct draft *d)
     if (result == DECODE_TRUNCATED) {
         if (d->count > 0 || !decode_crossing(d, p, avail, in, &result))
             return false;
-    } else {
-        memcpy(d->code + d->bytes, p, in->len < avail ? in->len : avail);
     }
     if (d->count > 0 && (d->bytes + in->len > BLOCK_MAX_BYTES || !within_limit(d, d->bytes, in->len)))
         return false;
@@ -301,20 +300,13 @@ static unsigned width_of(const struct insn *in)
     }
 }
 
-static void make_sensitive(struct vcpu *vcpu, struct block *b, struct rec *rec, const struct insn *in)
-{
-    struct site *site = &b->sites[b->site_count++];
-    *site = (struct site){.ops = &vcpu->run.sens[in->op], .insn = *in};
-    rec->link = (uintptr_t)site;
-    rec->fn = exec_sensitive;
-}
-
 static void make_record(struct draft *d, struct block *b, unsigned i, unsigned off)
 {
     const struct insn *in = &d->insn[i];
     struct rec *rec = &b->rec[i];
     struct selection s = {.in = in,
                           .mode = d->mode,
+                          .page_offset = (uint16_t)(d->pa & ~PAGE_MASK),
                           .width = (uint8_t)width_of(in),
                           .flags_live = d->live >> i & 1,
                           .ends_block = insn_row(in->row)->ends_block};
@@ -324,7 +316,8 @@ static void make_record(struct draft *d, struct block *b, unsigned i, unsigned o
         return;
     }
     if (is_sensitive(d, in)) {
-        make_sensitive(d->vcpu, b, rec, in);
+        d->sites |= BIT(i);
+        rec->fn = exec_sensitive;
         return;
     }
     rec->fn = fits ? select_handler(&s, rec) : exec_far_branch;
@@ -332,58 +325,71 @@ static void make_record(struct draft *d, struct block *b, unsigned i, unsigned o
         d->wants_insn |= BIT(i);
 }
 
-static struct block *block_alloc(const struct draft *d)
+/* Give sensitive records their sites, and the records that asked for it their decoded instruction. */
+static void attach_side(const struct draft *d, struct block *b)
 {
-    unsigned sites = 0;
-    for (unsigned i = 0; i < d->count; i++)
-        sites += is_sensitive(d, &d->insn[i]);
-    struct block *b = calloc(1, sizeof(*b) + (d->count + 1) * sizeof(struct rec));
-    assert(b);
-    b->sites = sites ? calloc(sites, sizeof(*b->sites)) : NULL;
-    assert(b->sites || !sites);
-    return b;
+    unsigned sites = (unsigned)__builtin_popcountll(d->sites), insns = (unsigned)__builtin_popcountll(d->wants_insn);
+    if (!sites && !insns)
+        return;
+    b->sites = malloc(sites * sizeof(struct site) + insns * sizeof(struct insn));
+    assert(b->sites);
+    struct insn *side = (struct insn *)(void *)(b->sites + sites);
+    for (uint64_t mask = d->sites | d->wants_insn; mask; mask &= mask - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(mask);
+        const struct insn *in = &d->insn[i];
+        if (d->sites >> i & 1) {
+            struct site *site = &b->sites[b->site_count++];
+            *site = (struct site){.ops = &d->vcpu->run.sens[in->op], .insn = *in};
+            b->rec[i].link = (uintptr_t)site;
+        } else {
+            struct insn *copy = &side[b->insn_count++];
+            *copy = *in;
+            b->rec[i].link = (uintptr_t)copy;
+        }
+    }
 }
 
-/* Give the records that asked for it their decoded instruction. */
-static void attach_insns(const struct draft *d, struct block *b)
+static exec_fn *end_handler(const struct draft *d)
 {
-    unsigned used = 0;
-    if (!d->wants_insn)
-        return;
-    b->insns = calloc((size_t)__builtin_popcountll(d->wants_insn), sizeof(*b->insns));
-    assert(b->insns);
-    for (unsigned i = 0; i < d->count; i++) {
-        if (!(d->wants_insn >> i & 1))
-            continue;
-        b->insns[used] = d->insn[i];
-        b->rec[i].link = (uintptr_t)&b->insns[used++];
-    }
+    if (mode_code(d->mode) != DECODE_64 || (d->mode & (MODE_TF | MODE_BREAK)) || d->crosses)
+        return exec_block_end;
+    return (d->pa & ~PAGE_MASK) + d->bytes < PAGE_SIZE ? exec_block_end64 : exec_block_end64_far;
 }
 
 static struct block *assemble(struct draft *d)
 {
-    struct block *b = block_alloc(d);
+    struct block *b = block_memory_take(block_cache_memory(d->vcpu->run.blocks), d->count);
     unsigned off = 0;
     b->pa = d->pa;
     b->pa2 = d->crosses ? d->pa2 & PAGE_MASK : 0;
     b->mode = d->mode;
     b->crosses = d->crosses;
-    b->bytes = (uint16_t)d->bytes;
+    b->bytes = (uint8_t)d->bytes;
     b->count = (uint8_t)d->count;
-    memcpy(b->copy, d->code, d->bytes);
     for (unsigned i = 0; i < d->count; i++) {
         make_record(d, b, i, off);
         off += d->insn[i].len;
     }
-    b->rec[d->count] = (struct rec){.fn = exec_block_end, .off = (uint8_t)off, .imm = (int32_t)off};
-    attach_insns(d, b);
+    b->rec[d->count] = (struct rec){.fn = end_handler(d), .off = (uint8_t)off, .imm = (int32_t)off};
+    attach_side(d, b);
     return b;
+}
+
+/* All but the instructions, which are large and written one by one. */
+static void draft_init(struct draft *d, struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)
+{
+    memset(d, 0, offsetof(struct draft, insn));
+    d->vcpu = vcpu;
+    d->rip = rip;
+    d->pa = pa;
+    d->mode = mode;
 }
 
 struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)
 {
-    struct draft d = {.vcpu = vcpu, .rip = rip, .pa = pa, .mode = mode};
+    struct draft d;
     unsigned limit = mode & (MODE_TF | MODE_BREAK) ? 1 : BLOCK_MAX_RECORDS;
+    draft_init(&d, vcpu, rip, pa, mode);
     while (d.count < limit && !d.is_ended && !d.crosses && decode_next(&d))
         continue;
     if (d.count == 0)
@@ -392,11 +398,4 @@ struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mo
     struct block *b = assemble(&d);
     trace_point(vcpu->run.trace, TRACE_block_build, NULL, pa, mode, d.count, 0);
     return b;
-}
-
-void block_free(struct block *b)
-{
-    free(b->sites);
-    free(b->insns);
-    free(b);
 }

@@ -17,4 +17,3 @@ bool record_fill(struct rec *rec, const struct insn *in, uint32_t mode, unsigned
  * memory, which asserts. The block is not entered in any table.
  */
 struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode);
-void block_free(struct block *b);

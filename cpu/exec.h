@@ -111,10 +111,12 @@ ALWAYS_INLINE uint64_t rec_next_rip(const struct vcpu *vcpu, const struct rec *r
  * operand size. exec_goto checks it: beyond the CS limit or not canonical is #GP(0) of this instruction, so call it before
  * committing anything with rip_is_valid when something else must be committed (CALL's push).
  *   exec_goto_direct  same block-relative target every time: the link in rec is used and made
+ *   exec_goto_far     the same when the target is on another page: the link is checked against the mapping
  *   exec_goto         computed target
  */
 bool rip_is_valid(struct vcpu *vcpu, uint64_t target); /* false: run.fault is #GP(0) */
 int exec_goto_slow(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
+int exec_goto_far(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
 ALWAYS_INLINE int exec_goto_direct(struct vcpu *vcpu, const struct rec *rec, uint64_t target)

@@ -23,8 +23,8 @@ enum { REC_NONE = 0, REC_RIP = 1, REC_GPR = 2 };
 
 struct rec {
     exec_fn *fn;   /* handler */
-    uint64_t link; /* direct branch: struct block * of the target or 0; sensitive: struct site *; wants_insn: const
-                      struct insn *; MOV r64, imm64: the immediate */
+    uint64_t link; /* direct branch: struct block * of the target or 0, a guess to be checked if the target is on another
+                      page; sensitive: struct site *; wants_insn: const struct insn *; MOV r64, imm64: the immediate */
     int32_t imm;   /* immediate, sign-extended on use; near branch: target - RIP of the block */
     int32_t disp;  /* displacement; RIP-relative: relative to the RIP of the block */
     uint8_t dst;   /* first register operand */
@@ -55,21 +55,30 @@ struct site {
     struct insn insn;           /* decoded */
 };
 
+/*
+ * One cache line, then the records. It lives in block memory (block_memory.h), where a header once made stays a header: a
+ * pointer to a block that died can still be asked for pa and mode, and a dead or recycled block never has the ones wanted.
+ */
 struct block {
-    paddr pa;               /* of the first byte */
-    paddr pa2;              /* first byte of the second page, when the one instruction crosses; else 0 */
-    uint32_t mode;          /* mode word (mode.h) */
-    uint16_t bytes;         /* length in bytes */
-    uint8_t count;          /* records that are instructions: ticks it charges */
-    bool crosses;           /* one-record block over two pages */
-    bool is_dead;           /* unlinked; freed when no handler of it can be running */
+    paddr pa;                /* of the first byte; BLOCK_DEAD: unlinked, to be recycled when no handler of it can be running */
+    uint32_t mode;           /* mode word (mode.h) */
+    uint8_t bytes;           /* length in bytes */
+    uint8_t count;           /* records that are instructions: ticks it charges */
+    uint8_t site_count;      /* of sites[] */
+    uint8_t crosses : 1;     /* one-record block over two pages */
+    uint8_t insn_count : 7;  /* of insns behind sites[] */
     struct block *hash_next; /* chain of the hash table */
     struct block *page_next; /* other blocks of the page */
     struct block *page2_next; /* the same for the second page */
-    uint64_t link_mask;     /* bit i: rec[i].link is a struct block * of the same page */
-    struct site *sites;     /* owned: one per sensitive record */
-    struct insn *insns;     /* owned: side insns of wants_insn records */
-    uint16_t site_count;    /* of sites[] */
-    uint8_t copy[BLOCK_MAX_BYTES + 1]; /* the bytes it was decoded from */
-    struct rec rec[];       /* count records, then one that ends the block and is not an instruction */
+    paddr pa2;               /* first byte of the second page, when the one instruction crosses; else 0 */
+    uint64_t link_mask;      /* bit i: rec[i].link is a struct block * of the same page */
+    struct site *sites;      /* owned: one per sensitive record, then the insns of wants_insn records */
+    struct rec rec[];        /* count records, then one that ends the block and is not an instruction */
 };
+
+#define BLOCK_DEAD UINT64_MAX
+
+static inline bool block_is_dead(const struct block *b)
+{
+    return b->pa == BLOCK_DEAD;
+}

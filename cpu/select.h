@@ -14,6 +14,7 @@ enum { WIDTH_8, WIDTH_16, WIDTH_32, WIDTH_64 }; /* index of handler tables: log2
 struct selection {
     const struct insn *in; /* decoded */
     uint32_t mode;         /* mode word */
+    uint16_t page_offset;  /* of the block in its page */
     uint8_t width;         /* WIDTH_* of operands[0] (1, 2, 4, 8 bytes); 0 otherwise */
     bool mem64;            /* the memory operand may use rec_la64; else rec_la_checked */
     bool flags_live;       /* some status flag this instruction writes is read later, or may be seen at a boundary */
@@ -50,5 +51,7 @@ exec_fn *select_handler(struct selection *s, struct rec *rec);
 /* The engine's own records. */
 exec_fn exec_sensitive;  /* through the slot in its site */
 exec_fn exec_block_end;  /* after the last instruction: falls through to the next block */
+exec_fn exec_block_end64; /* the same in 64-bit mode without TF or breakpoints; the next block is in the same page */
+exec_fn exec_block_end64_far; /* the same where the block ends with its page */
 exec_fn exec_far_branch; /* direct branch whose displacement does not fit a record */
 exec_fn exec_break;      /* patched over a record to leave before it */

@@ -20,20 +20,22 @@ ALWAYS_INLINE int jump_if(struct vcpu *vcpu, const struct rec *rec, enum branch_
 /* clang-format off */
 #define JCC(cc)                                                                                                  \
     EXEC(j64_##cc) { return jump_if(vcpu, rec, BRANCH_64, flag_condition(vcpu, cc)); }                           \
+    EXEC(j64_far_##cc) { return jump_if(vcpu, rec, BRANCH_64_FAR, flag_condition(vcpu, cc)); }                   \
     EXEC(j32_##cc) { return jump_if(vcpu, rec, BRANCH_FLAT, flag_condition(vcpu, cc)); }                         \
     EXEC(jany_##cc) { return jump_if(vcpu, rec, BRANCH_ANY, flag_condition(vcpu, cc)); }
 
 CONDITIONS(JCC)
 
-#define JCC_ROW(cc) {exec_j64_##cc, exec_j32_##cc, exec_jany_##cc},
+#define JCC_ROW(cc) {exec_j64_##cc, exec_j32_##cc, exec_jany_##cc, exec_j64_far_##cc},
 static exec_fn *const jcc_handlers[16][BRANCH_SHAPES] = {CONDITIONS(JCC_ROW)};
 
 EXEC(jmp64) { return jump_if(vcpu, rec, BRANCH_64, true); }
+EXEC(jmp64_far) { return jump_if(vcpu, rec, BRANCH_64_FAR, true); }
 EXEC(jmp32) { return jump_if(vcpu, rec, BRANCH_FLAT, true); }
 EXEC(jmpany) { return jump_if(vcpu, rec, BRANCH_ANY, true); }
 /* clang-format on */
 
-static exec_fn *const jmp_handlers[BRANCH_SHAPES] = {exec_jmp64, exec_jmp32, exec_jmpany};
+static exec_fn *const jmp_handlers[BRANCH_SHAPES] = {exec_jmp64, exec_jmp32, exec_jmpany, exec_jmp64_far};
 
 /*
  * ---- LOOP, LOOPE, LOOPNE, JrCXZ ----  SDM Vol. 2A, "LOOP/LOOPcc"; "Jcc"
@@ -80,7 +82,7 @@ LOOP(loope, LOOP_EQUAL)
 LOOP(loopne, LOOP_NOT_EQUAL)
 LOOP(jrcxz, LOOP_ZERO)
 
-#define LOOP_ROW(name) {exec_##name##64, exec_##name##32, exec_##name##any}
+#define LOOP_ROW(name) {exec_##name##64, exec_##name##32, exec_##name##any, NULL}
 static exec_fn *const loop_handlers[4][BRANCH_SHAPES] = {
     [LOOP_ALWAYS] = LOOP_ROW(loop), [LOOP_EQUAL] = LOOP_ROW(loope), [LOOP_NOT_EQUAL] = LOOP_ROW(loopne), [LOOP_ZERO] = LOOP_ROW(jrcxz),
 };
@@ -129,9 +131,9 @@ exec_fn *select_branch(struct selection *s, struct rec *rec)
     rec->scale = in->has_mem ? rec->scale : in->opsize;
     switch (in->op) {
     case OP_JCC:
-        return jcc_handlers[in->opcode & 15][branch_shape_of(s)];
+        return jcc_handlers[in->opcode & 15][branch_shape_direct(s, rec)];
     case OP_JMP_NEAR:
-        return jmp_handlers[branch_shape_of(s)];
+        return jmp_handlers[branch_shape_direct(s, rec)];
     case OP_LOOP:
         return select_loop(s, rec, LOOP_ALWAYS);
     case OP_LOOPE:

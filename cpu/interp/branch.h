@@ -2,7 +2,7 @@
 /*
  * Near transfers as branch.c and branch_call.c write them. Owns nothing.
  *
- * BRANCH_64: 64-bit mode. BRANCH_FLAT: 32-bit operand size and CS with base 0 and limit 4 GiB - 1:
+ * BRANCH_64: 64-bit mode; BRANCH_64_FAR: the same, and the direct target is on another page. BRANCH_FLAT: 32-bit operand size and CS with base 0 and limit 4 GiB - 1:
  * no target is beyond it. BRANCH_ANY: the rest; the operand size is in rec->scale, in bytes, and
  * nothing is linked.
  */
@@ -10,7 +10,7 @@
 
 #include "cpu/interp/integer.h"
 
-enum branch_shape { BRANCH_64, BRANCH_FLAT, BRANCH_ANY, BRANCH_SHAPES };
+enum branch_shape { BRANCH_64, BRANCH_FLAT, BRANCH_ANY, BRANCH_64_FAR, BRANCH_SHAPES };
 
 static inline enum branch_shape branch_shape_of(const struct selection *s)
 {
@@ -19,12 +19,20 @@ static inline enum branch_shape branch_shape_of(const struct selection *s)
     return (s->mode & MODE_FLAT_CS) && s->in->opsize == 4 ? BRANCH_FLAT : BRANCH_ANY;
 }
 
+/* Of a direct branch that has a handler for a target on another page. */
+static inline enum branch_shape branch_shape_direct(const struct selection *s, const struct rec *rec)
+{
+    enum branch_shape shape = branch_shape_of(s);
+    int64_t at = (int64_t)s->page_offset + rec->imm;
+    return shape == BRANCH_64 && (at < 0 || at >= (int64_t)PAGE_SIZE) ? BRANCH_64_FAR : shape;
+}
+
 /* Target of a direct branch. */
 ALWAYS_INLINE uint64_t branch_target(const struct vcpu *vcpu, const struct rec *rec,
                                      enum branch_shape shape)
 {
     uint64_t target = vcpu->run.insn_base + rec_imm(rec);
-    if (shape == BRANCH_64)
+    if (shape == BRANCH_64 || shape == BRANCH_64_FAR)
         return target;
     return shape == BRANCH_FLAT ? (uint32_t)target : target & low_mask(rec->scale * 8u);
 }
@@ -35,6 +43,8 @@ ALWAYS_INLINE int branch_goto(struct vcpu *vcpu, const struct rec *rec, enum bra
 {
     if (shape == BRANCH_ANY)
         return exec_goto_slow(vcpu, rec, target);
+    if (shape == BRANCH_64_FAR)
+        return exec_goto_far(vcpu, rec, target);
     return exec_goto_direct(vcpu, rec, target);
 }
 

@@ -102,6 +102,8 @@ ANY_FORMS(long, 64, BRANCH_64)
     EXEC(ret_##NAME) { return ret(vcpu, rec, STACK, W, exec_ret_##ANY); }
 
 FAST_FORMS(fast64, long, 64, STACK_FAST_64, BRANCH_64)
+EXEC(call_long_far) { return call_direct(vcpu, rec, STACK_ANY, BRANCH_64_FAR, 64, exec_fault); }
+EXEC(call_fast64_far) { return call_direct(vcpu, rec, STACK_FAST_64, BRANCH_64_FAR, 64, exec_call_long_far); }
 FAST_FORMS(fast32, flat, 32, STACK_FAST_32, BRANCH_FLAT)
 
 EXEC_SLOW(call_m64) { return call_m(vcpu, rec, STACK_ANY, 64, SHAPE_SLOW, exec_fault); }
@@ -143,7 +145,7 @@ exec_fn *branch_select_call(struct selection *s, struct rec *rec)
     bool is_mem = in->has_mem;
     switch (in->op) {
     case OP_CALL_NEAR:
-        return row[CALL_DIRECT];
+        return branch_shape_direct(s, rec) == BRANCH_64_FAR ? exec_call_fast64_far : row[CALL_DIRECT];
     case OP_CALL_NEAR_IND:
         if (is_mem && s->mem64)
             return exec_call_m64;

@@ -55,8 +55,13 @@ bool rip_is_valid(struct vcpu *vcpu, uint64_t target)
     return raise_fault_code(vcpu, EXC_GP, 0);
 }
 
+static struct block_table *table_of(const struct vcpu *vcpu)
+{
+    return (struct block_table *)(void *)vcpu->run.blocks;
+}
+
 /* Leave for the run loop to find the block at target. */
-static int leave_to(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+static NOINLINE int leave_to(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
     if (!rip_is_valid(vcpu, target))
         return exec_fault(vcpu, rec);
@@ -70,37 +75,89 @@ static bool may_chain(const struct vcpu *vcpu)
     return (vcpu->run.mode & (MODE_FLAT_CS | single)) == MODE_FLAT_CS;
 }
 
-int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+/* Charge b and enter it; where the budget does not reach, leave to the run loop. */
+ALWAYS_INLINE int enter_block(struct vcpu *vcpu, const struct rec *rec, struct block *b, uint64_t target)
+{
+    int64_t left = vcpu->run.budget - b->count;
+    if (unlikely(left < 0))
+        return leave_to(vcpu, rec, target);
+    vcpu->run.budget = left;
+    vcpu->run.block = b;
+    vcpu->run.insn_base = target;
+    CHAIN_TO(vcpu, b->rec);
+}
+
+/* The table's block at target, if it can be chained to. */
+static struct block *find_chained(struct vcpu *vcpu, uint64_t target)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
     const struct vtlb_entry *e = &view->fetch[target >> PAGE_SHIFT & view->index_mask];
-    if (likely(e->tag == (target & PAGE_MASK) && may_chain(vcpu))) {
-        struct block *b =
-            block_lookup((struct block_table *)(void *)vcpu->run.blocks, target + e->addend, vcpu->run.mode);
-        if (likely(b && !b->crosses)) {
-            int64_t left = vcpu->run.budget - b->count;
-            if (likely(left >= 0)) {
-                vcpu->run.budget = left;
-                vcpu->run.block = b;
-                vcpu->run.insn_base = target;
-                CHAIN_TO(vcpu, b->rec);
-            }
-        }
-    }
-    return leave_to(vcpu, rec, target);
+    if (e->tag != (target & PAGE_MASK) || !may_chain(vcpu))
+        return NULL;
+    struct block *b = block_lookup(table_of(vcpu), target + e->addend, vcpu->run.mode);
+    return b && !b->crosses ? b : NULL;
+}
+
+/* Is b, which was here before, the block at target now? One that may be chained to had to be found by find_chained. */
+ALWAYS_INLINE bool is_still_at(const struct vcpu *vcpu, const struct block *b, uint64_t target)
+{
+    const struct vtlb_view *view = &vcpu->run.mmu.view;
+    const struct vtlb_entry *e = &view->fetch[target >> PAGE_SHIFT & view->index_mask];
+    return e->tag == (target & PAGE_MASK) && b->pa == target + e->addend && b->mode == vcpu->run.mode;
+}
+
+static NOINLINE int goto_find(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    struct block *b = find_chained(vcpu, target);
+    if (!b)
+        return leave_to(vcpu, rec, target);
+    *block_recent(table_of(vcpu), target) = b;
+    return enter_block(vcpu, rec, b, target);
+}
+
+int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    struct block *b = *block_recent(table_of(vcpu), target);
+    if (likely(is_still_at(vcpu, b, target)))
+        return enter_block(vcpu, rec, b, target);
+    return goto_find(vcpu, rec, target);
+}
+
+/* The record itself, for its link. */
+static struct rec *own_rec(struct vcpu *vcpu, const struct rec *rec)
+{
+    return &vcpu->run.block->rec[rec - vcpu->run.block->rec];
+}
+
+static NOINLINE int goto_find_far(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    struct block *b = find_chained(vcpu, target);
+    if (!b)
+        return leave_to(vcpu, rec, target);
+    own_rec(vcpu, rec)->link = (uintptr_t)b;
+    return enter_block(vcpu, rec, b, target);
+}
+
+int exec_goto_far(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    struct block *b = (struct block *)(uintptr_t)rec->link;
+    if (likely(b && is_still_at(vcpu, b, target)))
+        return enter_block(vcpu, rec, b, target);
+    return goto_find_far(vcpu, rec, target);
 }
 
 /* Remember in rec the block at target, which lies in the same page as the running one. */
 static void make_link(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
     struct block *from = vcpu->run.block;
-    paddr pa = (from->pa & PAGE_MASK) | (target & ~PAGE_MASK);
-    struct block *b = block_lookup((struct block_table *)(void *)vcpu->run.blocks, pa, from->mode);
-    if (!b || b->crosses || b->is_dead || from->is_dead || from->crosses)
+    if (block_is_dead(from) || from->crosses)
         return;
-    size_t i = (size_t)(rec - from->rec);
-    from->rec[i].link = (uintptr_t)b;
-    from->link_mask |= BIT(i);
+    paddr pa = (from->pa & PAGE_MASK) | (target & ~PAGE_MASK);
+    struct block *b = block_lookup(table_of(vcpu), pa, from->mode);
+    if (!b || b->crosses)
+        return;
+    own_rec(vcpu, rec)->link = (uintptr_t)b;
+    from->link_mask |= BIT(rec - from->rec);
 }
 
 int exec_goto_slow(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
@@ -119,6 +176,16 @@ int exec_block_end(struct vcpu *vcpu, const struct rec *rec)
         return EXEC_LOOKUP;
     }
     return exec_goto_direct(vcpu, rec, target);
+}
+
+int exec_block_end64(struct vcpu *vcpu, const struct rec *rec)
+{
+    return exec_goto_direct(vcpu, rec, vcpu->run.insn_base + (uint64_t)rec->imm);
+}
+
+int exec_block_end64_far(struct vcpu *vcpu, const struct rec *rec)
+{
+    return exec_goto_far(vcpu, rec, vcpu->run.insn_base + (uint64_t)rec->imm);
 }
 
 /* ---- direct branches that don't fit a record ---- */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of blocks: taken in the order they are built, so that code that is built together lies together, and recycled by
+ * size alone. So a place that held a block's header holds one for ever (until the reset), which is what lets a stale pointer to a
+ * block be checked instead of hunted down. Called by block.c and build.c; owns the chunks, never what a block points to.
+ */
+#pragma once
+
+#include "cpu/record.h"
+
+#define BLOCK_LINE 64 /* alignment of a header, and the step of sizes */
+#define BLOCK_SIZES ((sizeof(struct block) + (BLOCK_MAX_RECORDS + 1) * sizeof(struct rec)) / BLOCK_LINE + 2)
+
+struct block_chunk;
+
+struct block_memory {
+    struct block_chunk *chunks;         /* owned; the first is being filled */
+    uint8_t *next;                      /* first free byte of it */
+    uint8_t *end;                       /* its end */
+    struct block *free[BLOCK_SIZES];    /* to be recycled, by size in lines; chained by hash_next */
+    uint64_t bytes;                     /* host memory of all chunks */
+};
+
+/* A zeroed block with room for count records and the end record. Never NULL: no memory asserts. */
+struct block *block_memory_take(struct block_memory *m, unsigned count);
+
+/* b->count tells its size. Its pa is to be BLOCK_DEAD. */
+void block_memory_give(struct block_memory *m, struct block *b);
+
+/* Free everything: no block may be pointed to any more. */
+void block_memory_reset(struct block_memory *m);
