@@ -7,6 +7,8 @@
 #include "cpu/block_memory.h"
 #include "cpu/exec.h"
 
+#define BLOCK_GOES_ON 24 /* instructions; a conditional branch among the first ones does not end the block */
+
 /* What is gathered while decoding, before sizes are known. */
 struct draft {
     struct vcpu *vcpu;                           /* borrowed */
@@ -181,6 +183,18 @@ static bool repeats(const struct insn *in)
     }
 }
 
+/*
+ * A conditional branch that a block goes on after, not taken; taken, it refunds what follows it (rec->disp). Where transfers
+ * can't be chained it ends the block like any other. Long blocks would be copies of each other's ends.
+ */
+static bool falls_through(const struct draft *d, const struct insn *in)
+{
+    bool chains = mode_code(d->mode) == DECODE_64 || ((d->mode & MODE_FLAT_CS) && in->opsize == 4);
+    int64_t rel = (int64_t)in->imm;
+    return in->op == OP_JCC && chains && !(d->mode & (MODE_TF | MODE_BREAK)) && d->count < BLOCK_GOES_ON &&
+           rel > INT32_MIN + BLOCK_MAX_BYTES && rel < INT32_MAX - BLOCK_MAX_BYTES - INSN_MAX_LEN;
+}
+
 static void add_insn(struct draft *d, enum decode_result result)
 {
     struct insn *in = &d->insn[d->count];
@@ -193,7 +207,7 @@ static void add_insn(struct draft *d, enum decode_result result)
     d->bytes += in->len;
     if (forced)
         d->is_ended = true;
-    else if ((insn_row(in->row)->ends_block || repeats(in)) && !is_sensitive(d, in))
+    else if ((insn_row(in->row)->ends_block || repeats(in)) && !is_sensitive(d, in) && !falls_through(d, in))
         d->is_ended = true;
 }
 
@@ -368,6 +382,8 @@ static struct block *assemble(struct draft *d)
     b->count = (uint8_t)d->count;
     for (unsigned i = 0; i < d->count; i++) {
         make_record(d, b, i, off);
+        if (d->insn[i].op == OP_JCC)
+            b->rec[i].disp = (int32_t)(d->count - i - 1);
         off += d->insn[i].len;
     }
     b->rec[d->count] = (struct rec){.fn = end_handler(d), .off = (uint8_t)off, .imm = (int32_t)off};

@@ -53,18 +53,13 @@ void cpu_request_break(struct vcpu *vcpu)
 
 /* ---- ticks ---- */
 
-static unsigned charged(const struct run *run)
-{
-    return run->partial ? run->partial : run->block->count;
-}
-
 uint64_t cpu_ticks_now(const struct vcpu *vcpu)
 {
     const struct run *run = &vcpu->run;
     if (!run->in_block)
         return vcpu->arch.ticks;
     int64_t budget = run->budget - (run->break_pending ? BUDGET_BREAK : 0);
-    int64_t done = run->budget_start - budget - charged(run) + (run->rec - run->block->rec);
+    int64_t done = run->budget_start - budget - run->block->count + (run->rec - run->block->rec);
     return vcpu->arch.ticks + (uint64_t)done;
 }
 
@@ -76,7 +71,7 @@ static void refund(struct run *run, enum exec_status status)
         return;
     if (status == EXEC_END || status == EXEC_LEAVE)
         done++;
-    run->budget += charged(run) - done;
+    run->budget += run->block->count - done;
 }
 
 /* ---- one block (and what chains to it) ---- */
@@ -88,16 +83,11 @@ static enum exec_status enter(struct vcpu *vcpu, struct block *b, int64_t limit)
     run->block = b;
     run->insn_base = vcpu->arch.rip;
     run->rec = b->rec;
-    run->partial = 0;
-    if (b->count > limit) {
-        run->partial = (uint8_t)limit;
+    if (b->count > limit) /* the budget is below 0 until the rest is refunded */
         patch(vcpu, &b->rec[limit]);
-    }
-    run->budget -= charged(run);
+    run->budget -= run->block->count;
     run->in_block = true;
     enum exec_status status = (enum exec_status)EXEC_ENTER(vcpu, b->rec);
-    if (run->block != b)
-        run->partial = 0;
     if (run->break_pending)
         run->budget -= BUDGET_BREAK;
     refund(run, status);

@@ -109,7 +109,8 @@ ALWAYS_INLINE uint64_t rec_next_rip(const struct vcpu *vcpu, const struct rec *r
 /*
  * Near transfers, the last act of a handler that ends its block. target is an offset in CS (RIP), already truncated to the
  * operand size. exec_goto checks it: beyond the CS limit or not canonical is #GP(0) of this instruction, so call it before
- * committing anything with rip_is_valid when something else must be committed (CALL's push).
+ * committing anything with rip_is_valid when something else must be committed (CALL's push). The budget is what the
+ * transfer leaves: a record that is not its block's last has refunded the rest.
  *   exec_goto_direct  same block-relative target every time: the link in rec is used and made
  *   exec_goto_far     the same when the target is on another page: the link is checked against the mapping
  *   exec_goto         computed target
@@ -119,11 +120,12 @@ int exec_goto_slow(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 int exec_goto_far(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
-ALWAYS_INLINE int exec_goto_direct(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+/* refund: ticks of the block that are not executed, for its record is not the last. */
+ALWAYS_INLINE int exec_goto_direct(struct vcpu *vcpu, const struct rec *rec, uint64_t target, int32_t refund)
 {
     struct block *b = (struct block *)(uintptr_t)rec->link;
     if (likely(b != NULL)) {
-        int64_t left = vcpu->run.budget - b->count;
+        int64_t left = vcpu->run.budget + refund - b->count;
         if (likely(left >= 0)) {
             vcpu->run.budget = left;
             vcpu->run.block = b;
@@ -131,6 +133,7 @@ ALWAYS_INLINE int exec_goto_direct(struct vcpu *vcpu, const struct rec *rec, uin
             CHAIN_TO(vcpu, b->rec);
         }
     }
+    vcpu->run.budget += refund;
     return exec_goto_slow(vcpu, rec, target);
 }
 

@@ -26,7 +26,7 @@ struct rec {
     uint64_t link; /* direct branch: struct block * of the target or 0, a guess to be checked if the target is on another
                       page; sensitive: struct site *; wants_insn: const struct insn *; MOV r64, imm64: the immediate */
     int32_t imm;   /* immediate, sign-extended on use; near branch: target - RIP of the block */
-    int32_t disp;  /* displacement; RIP-relative: relative to the RIP of the block */
+    int32_t disp;  /* displacement; RIP-relative: relative to the RIP of the block; Jcc: instructions after it in the block */
     uint8_t dst;   /* first register operand */
     uint8_t src;   /* second register operand */
     uint8_t base;  /* register file index */

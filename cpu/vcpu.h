@@ -60,7 +60,6 @@ struct run {
     bool break_pending;           /* a break was requested: budget is offset by BUDGET_BREAK */
     bool in_block;                /* a handler is running */
     bool attention;               /* something is pending that a change of IF, CPL or TPR may make deliverable */
-    uint8_t partial;              /* ticks charged when fewer than block->count; 0: all */
     int64_t budget_start;         /* budget when cpu_run was entered, plus what was added since */
     uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */
     /* wiring */

@@ -10,29 +10,29 @@
     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 
 ALWAYS_INLINE int jump_if(struct vcpu *vcpu, const struct rec *rec, enum branch_shape shape,
-                          bool is_taken)
+                          bool is_taken, int32_t refund)
 {
     if (is_taken)
-        return branch_goto(vcpu, rec, shape, branch_target(vcpu, rec, shape));
+        return branch_goto(vcpu, rec, shape, branch_target(vcpu, rec, shape), refund);
     NEXT;
 }
 
 /* clang-format off */
 #define JCC(cc)                                                                                                  \
-    EXEC(j64_##cc) { return jump_if(vcpu, rec, BRANCH_64, flag_condition(vcpu, cc)); }                           \
-    EXEC(j64_far_##cc) { return jump_if(vcpu, rec, BRANCH_64_FAR, flag_condition(vcpu, cc)); }                   \
-    EXEC(j32_##cc) { return jump_if(vcpu, rec, BRANCH_FLAT, flag_condition(vcpu, cc)); }                         \
-    EXEC(jany_##cc) { return jump_if(vcpu, rec, BRANCH_ANY, flag_condition(vcpu, cc)); }
+    EXEC(j64_##cc) { return jump_if(vcpu, rec, BRANCH_64, flag_condition(vcpu, cc), rec->disp); }                           \
+    EXEC(j64_far_##cc) { return jump_if(vcpu, rec, BRANCH_64_FAR, flag_condition(vcpu, cc), rec->disp); }                   \
+    EXEC(j32_##cc) { return jump_if(vcpu, rec, BRANCH_FLAT, flag_condition(vcpu, cc), rec->disp); }                         \
+    EXEC(jany_##cc) { return jump_if(vcpu, rec, BRANCH_ANY, flag_condition(vcpu, cc), rec->disp); }
 
 CONDITIONS(JCC)
 
 #define JCC_ROW(cc) {exec_j64_##cc, exec_j32_##cc, exec_jany_##cc, exec_j64_far_##cc},
 static exec_fn *const jcc_handlers[16][BRANCH_SHAPES] = {CONDITIONS(JCC_ROW)};
 
-EXEC(jmp64) { return jump_if(vcpu, rec, BRANCH_64, true); }
-EXEC(jmp64_far) { return jump_if(vcpu, rec, BRANCH_64_FAR, true); }
-EXEC(jmp32) { return jump_if(vcpu, rec, BRANCH_FLAT, true); }
-EXEC(jmpany) { return jump_if(vcpu, rec, BRANCH_ANY, true); }
+EXEC(jmp64) { return jump_if(vcpu, rec, BRANCH_64, true, 0); }
+EXEC(jmp64_far) { return jump_if(vcpu, rec, BRANCH_64_FAR, true, 0); }
+EXEC(jmp32) { return jump_if(vcpu, rec, BRANCH_FLAT, true, 0); }
+EXEC(jmpany) { return jump_if(vcpu, rec, BRANCH_ANY, true, 0); }
 /* clang-format on */
 
 static exec_fn *const jmp_handlers[BRANCH_SHAPES] = {exec_jmp64, exec_jmp32, exec_jmpany, exec_jmp64_far};
@@ -68,7 +68,7 @@ ALWAYS_INLINE int loop(struct vcpu *vcpu, const struct rec *rec, enum branch_sha
         return exec_fault(vcpu, rec);
     if (op != LOOP_ZERO)
         reg_write(vcpu, rec->dst, REC_GPR + REG_RCX, count);
-    return jump_if(vcpu, rec, shape, is_taken);
+    return jump_if(vcpu, rec, shape, is_taken, 0);
 }
 
 /* clang-format off */

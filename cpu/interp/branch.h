@@ -37,15 +37,17 @@ ALWAYS_INLINE uint64_t branch_target(const struct vcpu *vcpu, const struct rec *
     return shape == BRANCH_FLAT ? (uint32_t)target : target & low_mask(rec->scale * 8u);
 }
 
-/* Go to a direct target, the last act of a handler. */
+/* Go to a direct target, the last act of a handler; refund as in exec_goto_direct. */
 ALWAYS_INLINE int branch_goto(struct vcpu *vcpu, const struct rec *rec, enum branch_shape shape,
-                              uint64_t target)
+                              uint64_t target, int32_t refund)
 {
     if (shape == BRANCH_ANY)
         return exec_goto_slow(vcpu, rec, target);
-    if (shape == BRANCH_64_FAR)
+    if (shape == BRANCH_64_FAR) {
+        vcpu->run.budget += refund;
         return exec_goto_far(vcpu, rec, target);
-    return exec_goto_direct(vcpu, rec, target);
+    }
+    return exec_goto_direct(vcpu, rec, target, refund);
 }
 
 /* Before something else is committed. False: run.fault is #GP(0). */

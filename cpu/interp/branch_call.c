@@ -28,7 +28,7 @@ ALWAYS_INLINE int call_direct(struct vcpu *vcpu, const struct rec *rec, enum sta
     uint64_t back = vcpu->run.insn_base + rec->off + rec->len;
     if (unlikely(!push(vcpu, rec, stack, width, back)))
         return miss(vcpu, rec);
-    return branch_goto(vcpu, rec, shape, target);
+    return branch_goto(vcpu, rec, shape, target, 0);
 }
 
 /* ---- CALL r/m ---- */

@@ -63,8 +63,11 @@ static struct block_table *table_of(const struct vcpu *vcpu)
 /* Leave for the run loop to find the block at target. */
 static NOINLINE int leave_to(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
-    if (!rip_is_valid(vcpu, target))
+    if (!rip_is_valid(vcpu, target)) {
+        int64_t after = vcpu->run.block->count - (rec - vcpu->run.block->rec) - 1;
+        vcpu->run.budget -= after > 0 ? after : 0; /* refunded for nothing */
         return exec_fault(vcpu, rec);
+    }
     vcpu->arch.rip = target;
     return EXEC_LOOKUP;
 }
@@ -175,12 +178,12 @@ int exec_block_end(struct vcpu *vcpu, const struct rec *rec)
         vcpu->arch.rip = target;
         return EXEC_LOOKUP;
     }
-    return exec_goto_direct(vcpu, rec, target);
+    return exec_goto_direct(vcpu, rec, target, 0);
 }
 
 int exec_block_end64(struct vcpu *vcpu, const struct rec *rec)
 {
-    return exec_goto_direct(vcpu, rec, vcpu->run.insn_base + (uint64_t)rec->imm);
+    return exec_goto_direct(vcpu, rec, vcpu->run.insn_base + (uint64_t)rec->imm, 0);
 }
 
 int exec_block_end64_far(struct vcpu *vcpu, const struct rec *rec)
