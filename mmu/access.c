@@ -114,7 +114,7 @@ static bool translate_for_fill(struct mmu_private *p, unsigned class, laddr la, 
             return true;
     }
     if (vtlb_class_ready(s, class)) {
-        *e = &s->array[class][access][vtlb_index(p, la)];
+        *e = vtlb_entry_to_fill(s, class, access, la);
         p->counters.fills[access]++;
     }
     return true;
@@ -142,8 +142,9 @@ static uint8_t *entry_host(const struct vtlb_entry *e, laddr la)
 static struct vtlb_entry *entry_of(struct mmu_private *p, unsigned class, enum access access,
                                    laddr la)
 {
-    struct vtlb_entry *a = p->current->array[class][access];
-    return a ? &a[vtlb_index(p, la)] : NULL;
+    const struct space *s = p->current;
+    struct vtlb_entry *a = s->array[class][access];
+    return a ? &a[vtlb_index(s, class, la)] : NULL;
 }
 
 enum hit { HIT_NONE, HIT_SLOW, HIT_FAST };

@@ -68,7 +68,7 @@ struct bus_ops {
 };
 
 struct mmu_config {
-    unsigned entries; /* per array, a power of two, 16..65536; default 1024 */
+    unsigned entries; /* most per array, a power of two, 16..65536; default 4096. Arrays start small */
     unsigned spaces;  /* address spaces kept per vCPU; default 16 */
 };
 

@@ -72,6 +72,8 @@ struct space {
     struct mmu_ctx ctx;        /* its key */
     struct vtlb_entry
         *array[CLASSES][ARRAYS]; /* [0] owns the class's three; NULL until the class is used */
+    unsigned entries[CLASSES];   /* per array of the class; 0 without arrays */
+    unsigned evictions[CLASSES]; /* fills that threw out another page, since the arrays grew */
     struct table_user *root[4];  /* of its tree; by PDPTE register with MMU_PAE */
     struct table_user
         *slot[WALK_SLOTS]; /* walk cache, by la >> 21: use of the leaf's table; check it */
@@ -92,7 +94,7 @@ struct mmu_private {
     struct space *space;          /* owned; `spaces` of them */
     struct space *current;        /* the one of the view */
     struct vtlb_entry *miss;      /* owned; never hits: the view's arrays under force_slow */
-    unsigned entries;             /* per array */
+    unsigned entries;             /* per array, at most */
     unsigned spaces;              /* how many */
     unsigned class;               /* of the view */
     struct privilege as;          /* of the view */
@@ -189,10 +191,10 @@ void table_free_pool(struct mmu_vm *mv);
 
 /* ---- vtlb.c ---- */
 
-/* Index of la in every array. */
-ALWAYS_INLINE size_t vtlb_index(const struct mmu_private *p, laddr la)
+/* Index of la in the arrays of a class, which exist. */
+ALWAYS_INLINE size_t vtlb_index(const struct space *s, unsigned class, laddr la)
 {
-    return (size_t)(la >> PAGE_SHIFT & (p->entries - 1));
+    return (size_t)(la >> PAGE_SHIFT & (s->entries[class] - 1));
 }
 
 /* The class of accesses with privilege `as` in this context. */
@@ -205,6 +207,9 @@ ALWAYS_INLINE unsigned vtlb_class(const struct mmu_ctx *ctx, struct privilege as
 
 /* The arrays of a class exist, made now if need be. */
 bool vtlb_class_ready(struct space *s, unsigned class);
+
+/* The entry of la in an array of a class that is ready, to be filled. The arrays grow where pages throw each other out. */
+struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum access access, laddr la);
 
 /* Drop what is cached for [la, la + size), in all arrays of s. */
 void vtlb_drop_page(struct space *s, laddr la);

@@ -28,8 +28,8 @@ static bool leads_to(const struct vtlb_entry *e, uint64_t host)
 /* Make the fast write entries slow which a space has for page at one hint. */
 static void space_revoke_hint(struct space *s, unsigned hint, paddr page, uint64_t host)
 {
-    size_t entries = s->owner->entries;
     for (unsigned c = 0; c < CLASSES; c++) {
+        size_t entries = s->entries[c];
         struct vtlb_entry *a = s->array[c][ACCESS_WRITE];
         for (size_t i = hint & HINT_MASK & (entries - 1); a && i < entries; i += HINT_MASK + 1) {
             struct vtlb_entry *e = &a[i];
@@ -102,7 +102,7 @@ static void space_drop_frame(struct space *s, uint64_t host, paddr page, bool is
     for (unsigned c = 0; c < CLASSES; c++) {
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             struct vtlb_entry *e = s->array[c][k];
-            for (size_t i = 0; i < s->owner->entries; i++) {
+            for (size_t i = 0; i < s->entries[c]; i++) {
                 bool is_host = k != ACCESS_FETCH && host && leads_to(&e[i], host);
                 bool is_slow = (k == ACCESS_FETCH) != !!(e[i].tag & VTLB_SLOW);
                 bool is_pa = is_all && is_slow && (e[i].tag & PAGE_MASK) + e[i].addend == page;

@@ -103,6 +103,15 @@ static void user_link(struct table_user *u, struct table_user *parent, struct ta
     parent->child = u;
 }
 
+/* With the use below gone, nothing is cached through the parent's entry; unless its slot holds two. */
+static void clear_parents_bit(const struct table_user *u)
+{
+    const struct mmu_ctx *ctx = &u->space->ctx;
+    unsigned shift = walk_slot_shift(ctx, u->parent->level), slot = (unsigned)(u->base >> shift) % 512;
+    if (shift == u->span_shift)
+        u->parent->used[slot / 64] &= ~BIT(slot % 64);
+}
+
 static void unlink_from_parent(struct table_user *u)
 {
     if (!u->parent) {
@@ -117,6 +126,7 @@ static void unlink_from_parent(struct table_user *u)
         u->parent->child = u->sib_next;
     if (u->sib_next)
         u->sib_next->sib_prev = u->sib_prev;
+    clear_parents_bit(u);
 }
 
 /* A childless user goes back to the pool. */

@@ -7,7 +7,9 @@
 
 #include "mmu/mmu_priv.h"
 
-#define DEFAULT_ENTRIES 1024
+#define DEFAULT_ENTRIES 4096
+#define FIRST_ENTRIES 256 /* of new arrays: most spaces are short-lived, and clearing costs */
+#define GROWTH 4
 #define DEFAULT_SPACES 16
 
 /* ---- arrays ---- */
@@ -18,12 +20,9 @@ static void entries_clear(struct vtlb_entry *e, size_t count)
         e[i] = (struct vtlb_entry){.tag = VTLB_INVALID};
 }
 
-bool vtlb_class_ready(struct space *s, unsigned class)
+/* Three arrays of n entries, empty. False: no memory. */
+static bool arrays_make(struct vtlb_entry *a[ARRAYS], size_t n)
 {
-    struct vtlb_entry **a = s->array[class];
-    size_t n = s->owner->entries;
-    if (likely(a[0] != NULL))
-        return true;
     struct vtlb_entry *e = malloc(ARRAYS * n * sizeof(*e));
     if (!e)
         return false;
@@ -33,10 +32,65 @@ bool vtlb_class_ready(struct space *s, unsigned class)
     return true;
 }
 
+static void arrays_free(struct space *s, unsigned class)
+{
+    free(s->array[class][0]);
+    for (unsigned k = 0; k < ARRAYS; k++)
+        s->array[class][k] = NULL;
+    s->entries[class] = s->evictions[class] = 0;
+}
+
+bool vtlb_class_ready(struct space *s, unsigned class)
+{
+    if (likely(s->array[class][0] != NULL))
+        return true;
+    unsigned n = s->owner->entries < FIRST_ENTRIES ? s->owner->entries : FIRST_ENTRIES;
+    if (!arrays_make(s->array[class], n))
+        return false;
+    s->entries[class] = n;
+    return true;
+}
+
+static void view_update(struct mmu_private *p);
+
+/* What is cached stays cached. */
+static void class_grow(struct space *s, unsigned class)
+{
+    struct vtlb_entry *bigger[ARRAYS];
+    size_t old = s->entries[class], n = old * GROWTH < s->owner->entries ? old * GROWTH : s->owner->entries;
+    s->evictions[class] = 0;
+    if (!arrays_make(bigger, n))
+        return;
+    for (unsigned k = 0; k < ARRAYS; k++) {
+        for (size_t i = 0; i < old; i++) {
+            const struct vtlb_entry *e = &s->array[class][k][i];
+            if (e->tag != VTLB_INVALID)
+                bigger[k][e->tag >> PAGE_SHIFT & (n - 1)] = *e;
+        }
+    }
+    free(s->array[class][0]);
+    for (unsigned k = 0; k < ARRAYS; k++)
+        s->array[class][k] = bigger[k];
+    s->entries[class] = (unsigned)n;
+    if (s == s->owner->current)
+        view_update(s->owner);
+}
+
+struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum access access, laddr la)
+{
+    struct vtlb_entry *e = &s->array[class][access][vtlb_index(s, class, la)];
+    if (e->tag == VTLB_INVALID || (e->tag & PAGE_MASK) == (la & PAGE_MASK))
+        return e;
+    if (s->entries[class] == s->owner->entries || ++s->evictions[class] < s->entries[class] / 2)
+        return e;
+    class_grow(s, class);
+    return &s->array[class][access][vtlb_index(s, class, la)];
+}
+
 void vtlb_drop_page(struct space *s, laddr la)
 {
-    size_t i = vtlb_index(s->owner, la);
     for (unsigned c = 0; c < CLASSES; c++) {
+        size_t i = vtlb_index(s, c, la);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             struct vtlb_entry *e = &s->array[c][k][i];
             if ((e->tag & PAGE_MASK) == la && e->tag != VTLB_INVALID) {
@@ -49,10 +103,10 @@ void vtlb_drop_page(struct space *s, laddr la)
 
 void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
 {
-    uint64_t pages = size >> PAGE_SHIFT, entries = s->owner->entries;
-    size_t first = vtlb_index(s->owner, la), mask = s->owner->entries - 1;
-    size_t count = (size_t)(pages < entries ? pages : entries);
+    uint64_t pages = size >> PAGE_SHIFT;
     for (unsigned c = 0; c < CLASSES; c++) {
+        size_t first = vtlb_index(s, c, la), mask = s->entries[c] - 1;
+        size_t count = (size_t)(pages < s->entries[c] ? pages : s->entries[c]);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             for (size_t i = 0; i < count; i++) {
                 struct vtlb_entry *e = &s->array[c][k][(first + i) & mask];
@@ -69,7 +123,7 @@ void vtlb_drop_writes(struct space *s)
 {
     for (unsigned c = 0; c < CLASSES; c++) {
         struct vtlb_entry *e = s->array[c][ACCESS_WRITE];
-        for (size_t i = 0; e && i < s->owner->entries; i++)
+        for (size_t i = 0; e && i < s->entries[c]; i++)
             if (!(e[i].tag & ~PAGE_MASK))
                 e[i].tag = VTLB_INVALID;
     }
@@ -85,7 +139,7 @@ void vtlb_reset_space(struct space *s)
     table_release_space(s);
     for (unsigned c = 0; c < CLASSES; c++)
         if (s->array[c][0])
-            entries_clear(s->array[c][0], ARRAYS * (size_t)s->owner->entries);
+            entries_clear(s->array[c][0], ARRAYS * (size_t)s->entries[c]);
     s->filled = false;
     s->writes_stale = false;
 }
@@ -176,7 +230,7 @@ static void view_update(struct mmu_private *p)
     v->read = ready && !p->force_slow ? a[ACCESS_READ] : p->miss;
     v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
     v->fetch = ready ? a[ACCESS_FETCH] : p->miss;
-    v->index_mask = p->entries - 1;
+    v->index_mask = ready ? p->current->entries[p->class] - 1 : 0;
 }
 
 int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config,
@@ -224,7 +278,7 @@ void mmu_fini(struct mmu *mmu)
     for (unsigned i = 0; i < p->spaces; i++) {
         table_release_space(&p->space[i]);
         for (unsigned c = 0; c < CLASSES; c++)
-            free(p->space[i].array[c][0]);
+            arrays_free(&p->space[i], c);
     }
     free(p->space);
     free(p->miss);
@@ -265,6 +319,9 @@ static struct space *space_for(struct mmu_private *p, const struct mmu_ctx *ctx)
     }
     if (oldest->filled)
         p->counters.space_evictions++;
+    for (unsigned c = 0; c < CLASSES; c++) /* small again, for someone else */
+        if (oldest != p->current && oldest->entries[c] > FIRST_ENTRIES)
+            arrays_free(oldest, c);
     vtlb_reset_space(oldest);
     return oldest;
 }

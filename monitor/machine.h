@@ -22,7 +22,7 @@
 #define MAX_DEVICES 96
 #define APIC_BUS_HZ NS_PER_SECOND /* the LAPIC timer's clock and the core crystal (CPUID 15H) */
 #define DEFAULT_QUANTUM 20000 /* ticks of a turn */
-#define DEFAULT_TLB_ENTRIES 1024
+#define DEFAULT_TLB_ENTRIES 4096 /* at most; arrays grow to it */
 
 struct machine;
 struct memory_hash;
@@ -121,7 +121,7 @@ struct machine_config {
     uint64_t seed;         /* of the entropy source */
     uint32_t ns_per_tick;  /* >= 1 */
     uint64_t tsc_hz;       /* 0: one TSC tick per ns */
-    unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: 1024. No guest can tell */
+    unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: DEFAULT_TLB_ENTRIES. No guest can tell */
 };
 
 int machine_create(const struct machine_config *config, struct machine **out, struct err *err);
