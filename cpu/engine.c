@@ -40,8 +40,13 @@ static void unpatch(struct vcpu *vcpu)
 
 void cpu_request_break(struct vcpu *vcpu)
 {
+    vcpu->run.attention = true;
+    cpu_request_refetch(vcpu);
+}
+
+void cpu_request_refetch(struct vcpu *vcpu)
+{
     struct run *run = &vcpu->run;
-    run->attention = true;
     if (!run->in_block || run->break_pending)
         return;
     run->break_pending = true;
@@ -202,10 +207,26 @@ static enum exec_status step_carefully(struct vcpu *vcpu)
     return status == EXEC_LEAVE ? status : EXEC_END;
 }
 
+/*
+ * Many instructions at once. An interrupt shadow ends with the first of them, and nothing waits for its end; RF too, unless
+ * that one faults (SDM Vol. 3B, "Instruction-Breakpoint Exception Condition").
+ */
+static enum exec_status step_freely(struct vcpu *vcpu)
+{
+    struct cpu *cpu = &vcpu->arch;
+    int64_t before = vcpu->run.budget;
+    uint64_t rf = cpu->rflags & F_RF;
+    cpu->int_shadow = SHADOW_NONE;
+    cpu->rflags ^= rf;
+    enum exec_status status = step(vcpu, before);
+    if (unlikely(rf) && status == EXEC_FAULT && vcpu->run.budget == before)
+        cpu->rflags |= F_RF;
+    return status;
+}
+
 static bool needs_care(const struct vcpu *vcpu)
 {
-    return vcpu->arch.int_shadow || (vcpu->run.mode & (MODE_TF | MODE_BREAK)) ||
-           (vcpu->arch.rflags & F_RF);
+    return (vcpu->run.mode & (MODE_TF | MODE_BREAK)) || (vcpu->arch.int_shadow && vcpu->run.attention);
 }
 
 static enum cpu_exit run_blocks(struct vcpu *vcpu)
@@ -213,13 +234,14 @@ static enum cpu_exit run_blocks(struct vcpu *vcpu)
     struct run *run = &vcpu->run;
     while (run->budget > 0) {
         bool care = unlikely(needs_care(vcpu));
-        enum exec_status status = care ? step_carefully(vcpu) : step(vcpu, run->budget);
+        enum exec_status status = care ? step_carefully(vcpu) : step_freely(vcpu);
         if (status == EXEC_FAULT)
             return CPU_EXIT_FAULT;
         if (status == EXEC_LEAVE)
             return CPU_EXIT_LEAVE;
-        if (run->break_pending || (care && status == EXEC_END) || (status == EXEC_END && run->attention))
+        if ((run->break_pending || status == EXEC_END) && (run->attention || care))
             return CPU_EXIT_BREAK;
+        run->break_pending = false;
     }
     return CPU_EXIT_BUDGET;
 }

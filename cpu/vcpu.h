@@ -101,6 +101,9 @@ void cpu_update_mmu(struct vcpu *vcpu);       /* mmu context: CR0, CR3, CR4, EFE
 /* Ask the running block to end after the current instruction. From device and irq code, at any depth; cheap when repeated. */
 void cpu_request_break(struct vcpu *vcpu);
 
+/* The same, but nothing waits: only what follows is to be fetched anew, for a mapping changed. */
+void cpu_request_refetch(struct vcpu *vcpu);
+
 /* Ticks of this vCPU at this very instruction, also from inside a handler's slow path. */
 uint64_t cpu_ticks_now(const struct vcpu *vcpu);
 

@@ -207,7 +207,9 @@ static void set_decoder_features(struct decoder *d, const struct cpu_model *mode
 /* A translation that code may be running through has changed. */
 static void mapping_changed(void *opaque)
 {
-    deadline_moved(((struct vm *)opaque)->machine);
+    const struct machine *m = ((struct vm *)opaque)->machine;
+    if (m->running)
+        cpu_request_refetch(m->running->vcpu);
 }
 
 static int vm_parts(struct vm *vm, struct err *err)

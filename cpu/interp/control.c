@@ -218,6 +218,33 @@ int exec_far_branch(struct vcpu *vcpu, const struct rec *rec)
 
 /* ---- sensitive instructions ---- */
 
+/*
+ * Go on at arch.rip after a sensitive instruction that ends its block: here if the run loop would do the same, else there. Its
+ * block has charged for what follows the instruction. Nothing waits, so an interrupt shadow may end early.
+ */
+static int go_on(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct run *run = &vcpu->run;
+    uint64_t target = vcpu->arch.rip;
+    if (run->attention || run->patched || (vcpu->arch.rflags & F_RF))
+        return EXEC_END;
+    struct block *b = *block_recent(table_of(vcpu), target);
+    if (unlikely(!is_still_at(vcpu, b, target))) {
+        b = find_chained(vcpu, target);
+        if (!b)
+            return EXEC_END;
+        *block_recent(table_of(vcpu), target) = b;
+    }
+    int64_t left = run->budget + run->block->count - (rec - run->block->rec) - 1 - b->count;
+    if (left < 0)
+        return EXEC_END;
+    vcpu->arch.int_shadow = SHADOW_NONE;
+    run->budget = left;
+    run->block = b;
+    run->insn_base = target;
+    CHAIN_TO(vcpu, b->rec);
+}
+
 int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
 {
     struct site *site = (struct site *)(uintptr_t)rec->link;
@@ -230,9 +257,9 @@ int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
         NEXT;
     case SENS_END:
         vcpu->arch.rip = vcpu->run.next_rip;
-        return EXEC_END;
+        return go_on(vcpu, rec);
     case SENS_JUMP:
-        return EXEC_END;
+        return go_on(vcpu, rec);
     case SENS_LEAVE:
         vcpu->arch.rip = vcpu->run.next_rip;
         return EXEC_LEAVE;
