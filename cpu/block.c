@@ -184,7 +184,7 @@ static void block_kill(struct block_cache *c, struct block *b)
     b->hash_next = c->dead;
     c->dead = b;
     if (c->running && c->running->run.block == b)
-        cpu_request_break(c->running);
+        cpu_request_refetch(c->running);
 }
 
 /* Links never leave a page, so whoever may point to a block that died here is here. */

@@ -182,15 +182,35 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Ticks until the end of the turn; of the last one before the door is looked through, if one vCPU takes them all. */
+static uint64_t turn_budget(const struct machine *m)
+{
+    if (m->vm->vcpu_count > 1)
+        return m->s.turn_left;
+    return m->s.turn_left + (uint64_t)(POLL_TURNS - 1 - m->turns % POLL_TURNS) * m->quantum;
+}
+
+/* Take executed ticks from the turn, and from those that began meanwhile; with is_begun the next instruction was begun. */
+static void spend_turn(struct machine *m, uint64_t ticks, bool is_begun)
+{
+    while (ticks + is_begun > m->s.turn_left && m->vm->vcpu_count == 1) {
+        ticks -= m->s.turn_left;
+        m->s.turn_left = m->quantum;
+        m->turns++;
+    }
+    m->s.turn_left -= smaller(ticks, m->s.turn_left);
+}
+
 /* Ticks that may be executed before anybody else must look. */
 static uint64_t next_budget(const struct machine *m)
 {
-    uint64_t budget = smaller(m->s.turn_left, ticks_until(m, m->events.next));
+    uint64_t budget = smaller(turn_budget(m), ticks_until(m, m->events.next));
     budget = smaller(budget, m->stop_at - m->s.ticks);
     return smaller(budget, m->max_ticks - m->s.ticks);
 }
 
-enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
+/* *done: ticks it took. */
+static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t *done)
 {
     struct machine *m = mv->vm->machine;
     struct vcpu *vcpu = mv->vcpu;
@@ -200,8 +220,16 @@ enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
     m->running_since = before;
     enum cpu_exit why = cpu_run(vcpu);
     m->running = NULL;
-    uint64_t done = vcpu->arch.ticks - before;
-    m->s.ticks += done;
+    *done = vcpu->arch.ticks - before;
+    m->s.ticks += *done;
+    return why;
+}
+
+enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
+{
+    struct machine *m = mv->vm->machine;
+    uint64_t done;
+    enum cpu_exit why = run_vcpu(mv, budget, &done);
     m->s.turn_left -= smaller(done, m->s.turn_left);
     return why;
 }
@@ -218,7 +246,9 @@ static void step_vcpu(struct monitor_vcpu *mv)
     uint64_t budget = next_budget(m);
     if (budget == 0 || m->stop || m->reset_requested)
         return;
-    enum cpu_exit why = dispatcher_run_vcpu(mv, budget);
+    uint64_t done;
+    enum cpu_exit why = run_vcpu(mv, budget, &done);
+    spend_turn(m, done, why == CPU_EXIT_FAULT);
     if (why == CPU_EXIT_FAULT)
         deliver_fault(mv);
     if (m->turn_ended) {
@@ -271,9 +301,9 @@ static void reset(struct machine *m)
 }
 
 /* The boundary between turns: the one door, signals. */
-static void between_turns(struct machine *m, unsigned *turns)
+static void between_turns(struct machine *m)
 {
-    if (++*turns % POLL_TURNS == 0)
+    if (++m->turns % POLL_TURNS == 0)
         door_poll(&m->door);
     if (m->door.interrupted && *m->door.interrupted)
         machine_stop(m, STOP_USER, 0);
@@ -297,7 +327,7 @@ static bool is_over(enum stop_reason stop)
 
 enum stop_reason machine_run(struct machine *m)
 {
-    unsigned turns = 0;
+    m->turns = 0;
     m->stop = STOP_NONE;
     for (;;) {
         /* First, so that a state saved at a limit never has a reset half asked for. */
@@ -309,7 +339,7 @@ enum stop_reason machine_run(struct machine *m)
             event_queue_run(&m->events, machine_now(m));
         struct monitor_vcpu *mv = &m->vm->vcpus[m->s.turn_vcpu];
         if (m->s.turn_left == 0 || !is_runnable(mv)) {
-            between_turns(m, &turns);
+            between_turns(m);
             if (!next_turn(m)) {
                 idle(m);
                 continue;

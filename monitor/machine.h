@@ -105,6 +105,7 @@ struct machine {
     uint64_t running_since;     /* its arch.ticks when it entered */
     uint64_t quantum;           /* ticks of a turn */
     unsigned tlb_entries;       /* of each array of a vCPU's virtual TLB */
+    unsigned turns;             /* that ended since machine_run began */
     uint64_t stop_at;           /* ticks at which to stop with STOP_POSITION; UINT64_MAX: none */
     uint64_t max_ticks;         /* STOP_TICK_LIMIT; UINT64_MAX: none */
     enum stop_reason stop;      /* set by devices and the dispatcher, cleared by machine_run */
