@@ -255,13 +255,19 @@ ALWAYS_INLINE union v128 v_pmaddubsw(union v128 a, union v128 b)
     return r;
 }
 
+/* Sum of the eight bytes, pairs first. */
+ALWAYS_INLINE uint64_t simd_sum_bytes(uint64_t v)
+{
+    const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
+    return ((v & even) + (v >> 8 & even)) * UINT64_C(0x0001000100010001) >> 48;
+}
+
 /* Sums of absolute differences of eight bytes. SDM Vol. 2B, "PSADBW". */
 ALWAYS_INLINE union v128 v_psadbw(union v128 a, union v128 b)
 {
-    uint64_t sum[2] = {0, 0};
-    for (unsigned i = 0; i < 16; i++)
-        sum[i >> 3] += a.b[i] > b.b[i] ? (unsigned)(a.b[i] - b.b[i]) : (unsigned)(b.b[i] - a.b[i]);
-    return v128_make(sum[0], sum[1]);
+    union v128 high = v_pmaxub(a, b), low = v_pminub(a, b);
+    high.u8 -= low.u8;
+    return v128_make(simd_sum_bytes(high.q[0]), simd_sum_bytes(high.q[1]));
 }
 
 /* ---- shifts: a count beyond the lane clears it, or fills it with signs ---- */

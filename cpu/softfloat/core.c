@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Exact arithmetic on unpacked numbers, and the four operations and the square root built on it. */
 
+#include <math.h>
+
 #include "cpu/softfloat/internal.h"
 #include "cpu/softfloat/u128.h"
 
@@ -90,24 +92,47 @@ struct fp_wide fp_wide_div(const struct fp_num *a, const struct fp_num *b)
     return w;
 }
 
+/* Root, rounded down, of n in [2^62, 2^64); *rem gets n - root^2. The host's root is only a first guess. */
+static uint64_t root64(uint64_t n, uint64_t *rem)
+{
+    double guess = sqrt((double)n);
+    uint64_t root = guess < 4294967295.0 ? (uint64_t)guess : UINT32_MAX;
+    while (root * root > n)
+        root--;
+    while (n - root * root > 2 * root)
+        root++;
+    *rem = n - root * root;
+    return root;
+}
+
+/*
+ * The same of n in [2^126, 2^128): the root of the upper half, one division for the rest, and a correction by at most one
+ * (P. Zimmermann, "Karatsuba Square Root").
+ */
+static uint64_t root128(struct u128 n, struct u128 *rem)
+{
+    uint64_t r, s = root64(n.hi, &r);
+    uint64_t half = r << 31 | n.lo >> 33; /* half of r:digit, by s, is the whole by 2s */
+    uint64_t q = half / s, u = (half % s) << 1 | (n.lo >> 32 & 1);
+    uint64_t root = (s << 32) + q;
+    struct u128 left = {u >> 32, u << 32 | (uint32_t)n.lo}, square = u64_mul(q, q);
+    if (u128_less(left, square)) {
+        root--;
+        left = u128_add(left, u128_add((struct u128){0, root}, (struct u128){0, root}));
+        left = u128_add(left, (struct u128){0, 1});
+    }
+    *rem = u128_sub(left, square);
+    return root;
+}
+
 struct fp_wide fp_wide_sqrt(const struct fp_num *a)
 {
     /* The radicand as an integer in [2^126, 2^128) with an even exponent; its root has 64 bits. */
     bool odd = (a->exp & 1) != 0;
-    struct u128 rest = odd ? (struct u128){a->sig, 0} : (struct u128){a->sig >> 1, a->sig << 63};
-    struct u128 root = {0, 0};
-    struct u128 bit = {UINT64_C(1) << 62, 0};
-    while ((bit.hi | bit.lo) != 0) {
-        struct u128 trial = u128_add(root, bit);
-        root = (struct u128){root.hi >> 1, root.hi << 63 | root.lo >> 1};
-        if (!u128_less(rest, trial)) {
-            rest = u128_sub(rest, trial);
-            root = u128_add(root, bit);
-        }
-        bit = (struct u128){bit.hi >> 2, bit.hi << 62 | bit.lo >> 2};
-    }
-    struct fp_wide w = {.hi = root.lo, .exp = (a->exp - (odd ? 1 : 0)) / 2};
-    if (rest.hi != 0 || rest.lo > root.lo)
+    struct u128 rest;
+    uint64_t root = root128(odd ? (struct u128){a->sig, 0} : (struct u128){a->sig >> 1, a->sig << 63}, &rest);
+    struct fp_wide w = {.hi = root, .exp = (a->exp - (odd ? 1 : 0)) / 2};
+    if (rest.hi != 0 || rest.lo > root)
         w.lo = HALF | 1; /* (root + 1/2)^2 is root^2 + root + 1/4: never a tie */
     else
         w.lo = rest.lo != 0;

@@ -60,14 +60,7 @@ static inline struct u128 u128_shr_sticky(struct u128 a, uint32_t n)
 /* Leading zeros of a nonzero value. */
 static inline unsigned u64_clz(uint64_t v)
 {
-    unsigned n = 0;
-    for (unsigned step = 32; step != 0; step >>= 1) {
-        if (v >> (64 - step) == 0) {
-            n += step;
-            v <<= step;
-        }
-    }
-    return n;
+    return (unsigned)__builtin_clzll(v);
 }
 
 /* Full product of two 64-bit numbers. */
