@@ -175,9 +175,13 @@ static struct table_user *user_create(struct space *s, struct table_user *parent
 
 static void drop_slot(struct table_user *u, unsigned slot);
 
-/* Drop all that was cached through u, and u itself with everything below it. */
+/* Drop all that was cached through u, and u itself with everything below it. A root takes its space along. */
 static void drop_user(struct table_user *u)
 {
+    if (u->level == 4) {
+        vtlb_reset_space(u->space);
+        return;
+    }
     for (unsigned w = 0; w < USED_WORDS; w++)
         while (u->used[w])
             drop_slot(u, 64 * w + (unsigned)__builtin_ctzll(u->used[w]));
@@ -208,6 +212,10 @@ static void drop_slot(struct table_user *u, unsigned slot)
     unsigned shift = walk_slot_shift(ctx, u->level);
     unsigned entries = 1u << (shift - walk_entry_shift(ctx, u->level));
     laddr lo = u->base + ((laddr)slot << shift);
+    if (u->level == 4 && slot >= 256) { /* the system's half goes with a dead process: much, in large pages */
+        vtlb_reset_space(u->space);
+        return;
+    }
     u->used[slot / 64] &= ~BIT(slot % 64);
     if (u->level == 4)
         lo = (laddr)sext(lo, 48);

@@ -90,7 +90,16 @@ ALWAYS_INLINE int enter_block(struct vcpu *vcpu, const struct rec *rec, struct b
     CHAIN_TO(vcpu, b->rec);
 }
 
-/* The table's block at target, if it can be chained to. */
+/* Is the second page of b, which crosses, still mapped behind la? */
+static bool crossing_is_mapped(const struct vcpu *vcpu, const struct block *b, laddr la)
+{
+    const struct vtlb_view *view = &vcpu->run.mmu.view;
+    laddr next = ((la | ~PAGE_MASK) + 1) & vcpu->run.la_mask;
+    const struct vtlb_entry *e = &view->fetch[next >> PAGE_SHIFT & view->index_mask];
+    return e->tag == next && next + e->addend == b->pa2;
+}
+
+/* The table's block at target, if it can be chained to now. */
 static struct block *find_chained(struct vcpu *vcpu, uint64_t target)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
@@ -98,7 +107,14 @@ static struct block *find_chained(struct vcpu *vcpu, uint64_t target)
     if (e->tag != (target & PAGE_MASK) || !may_chain(vcpu))
         return NULL;
     struct block *b = block_lookup(table_of(vcpu), target + e->addend, vcpu->run.mode);
-    return b && !b->crosses ? b : NULL;
+    return b && unlikely(b->crosses) && !crossing_is_mapped(vcpu, b, target) ? NULL : b;
+}
+
+/* Guesses are blocks of one page: nobody looks at the second page again. */
+static void guess(struct block **slot, struct block *b)
+{
+    if (!b->crosses)
+        *slot = b;
 }
 
 /* Is b, which was here before, the block at target now? One that may be chained to had to be found by find_chained. */
@@ -114,7 +130,7 @@ static NOINLINE int goto_find(struct vcpu *vcpu, const struct rec *rec, uint64_t
     struct block *b = find_chained(vcpu, target);
     if (!b)
         return leave_to(vcpu, rec, target);
-    *block_recent(table_of(vcpu), target) = b;
+    guess(block_recent(table_of(vcpu), target), b);
     return enter_block(vcpu, rec, b, target);
 }
 
@@ -137,7 +153,8 @@ static NOINLINE int goto_find_far(struct vcpu *vcpu, const struct rec *rec, uint
     struct block *b = find_chained(vcpu, target);
     if (!b)
         return leave_to(vcpu, rec, target);
-    own_rec(vcpu, rec)->link = (uintptr_t)b;
+    if (!b->crosses)
+        own_rec(vcpu, rec)->link = (uintptr_t)b;
     return enter_block(vcpu, rec, b, target);
 }
 
@@ -233,7 +250,7 @@ static int go_on(struct vcpu *vcpu, const struct rec *rec)
         b = find_chained(vcpu, target);
         if (!b)
             return EXEC_END;
-        *block_recent(table_of(vcpu), target) = b;
+        guess(block_recent(table_of(vcpu), target), b);
     }
     int64_t left = run->budget + run->block->count - (rec - run->block->rec) - 1 - b->count;
     if (left < 0)
