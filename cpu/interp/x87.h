@@ -85,9 +85,10 @@ ALWAYS_INLINE unsigned x87_pops(const struct rec *rec)
 /*
  * The one place where a pending unmasked exception is reported. CR0.NE = 1: #MF of the waiting
  * instruction. CR0.NE = 0 asserts FERR# and waits for IRQ 13 or IGNNE#: there is no such wire, so
- * it is #MF too (SDM Vol. 1, "MS-DOS Compatibility Sub-mode"). Always false: run.fault.
+ * it is #MF too (SDM Vol. 1, "MS-DOS Compatibility Sub-mode"). Always false: run.fault. Not COLD,
+ * or gcc takes every function that asks x87_ready for cold and makes it small instead of fast.
  */
-COLD bool x87_pending(struct vcpu *vcpu);
+NOINLINE bool x87_pending(struct vcpu *vcpu);
 
 /* For every waiting x87 instruction and every MMX one: false: run.fault is #MF. */
 NODISCARD ALWAYS_INLINE bool x87_ready(struct vcpu *vcpu)

@@ -106,15 +106,15 @@ ALWAYS_INLINE bool reg_form(struct vcpu *vcpu, const struct rec *rec, unsigned k
     return arith_reg(vcpu, rec);
 }
 
-/* ST(0) with a double in memory. */
-ALWAYS_INLINE bool m64_form(struct vcpu *vcpu, const struct rec *rec, unsigned kind)
+/* ST(0) with a float or double in memory. */
+ALWAYS_INLINE bool mem_form(struct vcpu *vcpu, const struct rec *rec, unsigned kind, bool is_double)
 {
     if (unlikely(!x87_ready(vcpu)))
         return false;
-    struct loaded m = x87_load(vcpu, rec, 8);
+    struct loaded m = x87_load(vcpu, rec, is_double ? 8 : 4);
     if (unlikely(!m.ok))
         return false;
-    struct x87_quick src = x87_quick_f64(m.value);
+    struct x87_quick src = is_double ? x87_quick_f64(m.value) : x87_quick_f32((uint32_t)m.value);
     if (likely(src.ok && !st_empty(vcpu, 0))) {
         struct x87_quick q = quick(vcpu, kind, st_get(vcpu, 0), src.value);
         if (likely(q.ok)) {
@@ -133,11 +133,17 @@ ALWAYS_INLINE bool m64_form(struct vcpu *vcpu, const struct rec *rec, unsigned k
             return exec_fault(vcpu, rec);                                                          \
         NEXT;                                                                                      \
     }                                                                                              \
+    EXEC(name##_m32)                                                                               \
+    {                                                                                              \
+        if (unlikely(!mem_form(vcpu, rec, (kind), false)))                                         \
+            return exec_fault(vcpu, rec);                                                          \
+        NEXT;                                                                                      \
+    }                                                                                              \
     EXEC(name##_mem)                                                                               \
     {                                                                                              \
-        if (x87_format(rec) != X87_F64)                                                            \
-            return exec_arith_mem(vcpu, rec);                                                      \
-        if (unlikely(!m64_form(vcpu, rec, (kind))))                                                \
+        if (x87_format(rec) == X87_F32)                                                            \
+            return exec_##name##_m32(vcpu, rec);                                                   \
+        if (unlikely(!mem_form(vcpu, rec, (kind), true)))                                          \
             return exec_fault(vcpu, rec);                                                          \
         NEXT;                                                                                      \
     }

@@ -191,6 +191,26 @@ static NOINLINE bool sine(struct vcpu *vcpu, const struct rec *rec)
 }
 
 X87_EXEC(unary, unary)
+
+/* The root of a normal number that is not negative; the rest goes the long way. */
+EXEC(fsqrt)
+{
+    struct f80 v = st_get(vcpu, 0);
+    bool is_plain = !st_empty(vcpu, 0) && f80_is_normal(v) && !(v.se >> 15) && x87_is_plain(vcpu);
+    if (likely(is_plain && !(vcpu->arch.fsw & FSW_ES))) {
+        struct f80_root r = f80_root(v);
+        unsigned exponent =
+            (v.se + 0x3fffu) / 2; /* the bias is odd: half of the exponent, rounded down */
+        struct x87_quick q = x87_quick_round(vcpu->arch.fcw, 0, exponent, r.hi, r.lo);
+        x87_point(vcpu, rec);
+        x87_set_cc(vcpu, FSW_C1, q.up ? FSW_C1 : 0);
+        vcpu->arch.fsw |= q.inexact ? FP_PE : 0;
+        st_set(vcpu, 0, q.value);
+        NEXT;
+    }
+    return exec_unary(vcpu, rec);
+}
+
 X87_EXEC(fscale, fscale)
 X87_EXEC(fprem, fprem)
 X87_EXEC(binary, binary)
@@ -200,7 +220,7 @@ X87_EXEC(fsincos, fsincos)
 X87_EXEC(sine, sine)
 
 const struct x87_row x87_function_rows[] = {
-    {OP_FSQRT, exec_unary, NULL, SQRT, 0},    {OP_FRNDINT, exec_unary, NULL, RNDINT, 0},
+    {OP_FSQRT, exec_fsqrt, NULL, SQRT, 0},    {OP_FRNDINT, exec_unary, NULL, RNDINT, 0},
     {OP_F2XM1, exec_unary, NULL, POW2M1, 0},  {OP_FSCALE, exec_fscale, NULL, 0, 0},
     {OP_FPREM, exec_fprem, NULL, 0, 0},       {OP_FPREM1, exec_fprem, NULL, 1, 0},
     {OP_FYL2X, exec_binary, NULL, YL2X, 1},   {OP_FYL2XP1, exec_binary, NULL, YL2XP1, 1},

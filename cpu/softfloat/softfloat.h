@@ -200,6 +200,14 @@ struct f80 f80_arith(struct fp_env *env, enum fp_op op, struct f80 a, struct f80
                      bool m_denormal);
 struct f80 f80_sqrt(struct fp_env *env, struct f80 a);
 
+/* The exact root of a normal, positive number before rounding. Small enough to come back in
+ * registers, for handlers. */
+struct f80_root {
+    uint64_t hi; /* 64 bits, bit 63 set; the exponent is half of a's, rounded down */
+    uint64_t lo; /* the bits below; the last stands for all that follow */
+};
+struct f80_root f80_root(struct f80 a);
+
 /* FCOM (signalling: IE for any NaN) and FUCOM (IE for SNaN and unsupported formats only). */
 enum fp_relation f80_compare(struct fp_env *env, struct f80 a, struct f80 b, bool m_denormal,
                              bool signalling);

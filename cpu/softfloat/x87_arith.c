@@ -61,6 +61,13 @@ struct f80 f80_sqrt(struct fp_env *env, struct f80 a)
     return fp_pack80(&r);
 }
 
+struct f80_root f80_root(struct f80 a)
+{
+    struct fp_num x = {.cls = FPC_FINITE, .exp = (a.se & 0x7fff) - 0x3fff, .sig = a.mant};
+    struct fp_wide w = fp_wide_sqrt(&x);
+    return (struct f80_root){w.hi, w.lo};
+}
+
 enum fp_relation f80_compare(struct fp_env *env, struct f80 a, struct f80 b, bool m_denormal,
                              bool signalling)
 {
