@@ -208,8 +208,10 @@ ALWAYS_INLINE unsigned vtlb_class(const struct mmu_ctx *ctx, struct privilege as
 /* The arrays of a class exist, made now if need be. */
 bool vtlb_class_ready(struct space *s, unsigned class);
 
-/* The entry of la in an array of a class that is ready, to be filled. The arrays grow where pages throw each other out. */
-struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum access access, laddr la);
+/* The entry of la in an array of a class that is ready, to be filled. The arrays grow where pages
+ * throw each other out. */
+struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum access access,
+                                      laddr la);
 
 /* Drop what is cached for [la, la + size), in all arrays of s. */
 void vtlb_drop_page(struct space *s, laddr la);

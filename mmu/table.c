@@ -103,11 +103,13 @@ static void user_link(struct table_user *u, struct table_user *parent, struct ta
     parent->child = u;
 }
 
-/* With the use below gone, nothing is cached through the parent's entry; unless its slot holds two. */
+/* With the use below gone, nothing is cached through the parent's entry; unless its slot holds two.
+ */
 static void clear_parents_bit(const struct table_user *u)
 {
     const struct mmu_ctx *ctx = &u->space->ctx;
-    unsigned shift = walk_slot_shift(ctx, u->parent->level), slot = (unsigned)(u->base >> shift) % 512;
+    unsigned shift = walk_slot_shift(ctx, u->parent->level),
+             slot = (unsigned)(u->base >> shift) % 512;
     if (shift == u->span_shift)
         u->parent->used[slot / 64] &= ~BIT(slot % 64);
 }
@@ -175,7 +177,8 @@ static struct table_user *user_create(struct space *s, struct table_user *parent
 
 static void drop_slot(struct table_user *u, unsigned slot);
 
-/* Drop all that was cached through u, and u itself with everything below it. A root takes its space along. */
+/* Drop all that was cached through u, and u itself with everything below it. A root takes its space
+ * along. */
 static void drop_user(struct table_user *u)
 {
     if (u->level == 4) {
@@ -212,7 +215,8 @@ static void drop_slot(struct table_user *u, unsigned slot)
     unsigned shift = walk_slot_shift(ctx, u->level);
     unsigned entries = 1u << (shift - walk_entry_shift(ctx, u->level));
     laddr lo = u->base + ((laddr)slot << shift);
-    if (u->level == 4 && slot >= 256) { /* the system's half goes with a dead process: much, in large pages */
+    if (u->level == 4 &&
+        slot >= 256) { /* the system's half goes with a dead process: much, in large pages */
         vtlb_reset_space(u->space);
         return;
     }

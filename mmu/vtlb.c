@@ -57,7 +57,8 @@ static void view_update(struct mmu_private *p);
 static void class_grow(struct space *s, unsigned class)
 {
     struct vtlb_entry *bigger[ARRAYS];
-    size_t old = s->entries[class], n = old * GROWTH < s->owner->entries ? old * GROWTH : s->owner->entries;
+    size_t old = s->entries[class],
+           n = old * GROWTH < s->owner->entries ? old * GROWTH : s->owner->entries;
     s->evictions[class] = 0;
     if (!arrays_make(bigger, n))
         return;

@@ -35,7 +35,8 @@ EXEC(jmp32) { return jump_if(vcpu, rec, BRANCH_FLAT, true, 0); }
 EXEC(jmpany) { return jump_if(vcpu, rec, BRANCH_ANY, true, 0); }
 /* clang-format on */
 
-static exec_fn *const jmp_handlers[BRANCH_SHAPES] = {exec_jmp64, exec_jmp32, exec_jmpany, exec_jmp64_far};
+static exec_fn *const jmp_handlers[BRANCH_SHAPES] = {exec_jmp64, exec_jmp32, exec_jmpany,
+                                                     exec_jmp64_far};
 
 /*
  * ---- LOOP, LOOPE, LOOPNE, JrCXZ ----  SDM Vol. 2A, "LOOP/LOOPcc"; "Jcc"

@@ -2,9 +2,9 @@
 /*
  * Near transfers as branch.c and branch_call.c write them. Owns nothing.
  *
- * BRANCH_64: 64-bit mode; BRANCH_64_FAR: the same, and the direct target is on another page. BRANCH_FLAT: 32-bit operand size and CS with base 0 and limit 4 GiB - 1:
- * no target is beyond it. BRANCH_ANY: the rest; the operand size is in rec->scale, in bytes, and
- * nothing is linked.
+ * BRANCH_64: 64-bit mode; BRANCH_64_FAR: the same, and the direct target is on another page.
+ * BRANCH_FLAT: 32-bit operand size and CS with base 0 and limit 4 GiB - 1: no target is beyond it.
+ * BRANCH_ANY: the rest; the operand size is in rec->scale, in bytes, and nothing is linked.
  */
 #pragma once
 
@@ -20,7 +20,8 @@ static inline enum branch_shape branch_shape_of(const struct selection *s)
 }
 
 /* Of a direct branch that has a handler for a target on another page. */
-static inline enum branch_shape branch_shape_direct(const struct selection *s, const struct rec *rec)
+static inline enum branch_shape branch_shape_direct(const struct selection *s,
+                                                    const struct rec *rec)
 {
     enum branch_shape shape = branch_shape_of(s);
     int64_t at = (int64_t)s->page_offset + rec->imm;

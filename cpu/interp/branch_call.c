@@ -145,7 +145,8 @@ exec_fn *branch_select_call(struct selection *s, struct rec *rec)
     bool is_mem = in->has_mem;
     switch (in->op) {
     case OP_CALL_NEAR:
-        return branch_shape_direct(s, rec) == BRANCH_64_FAR ? exec_call_fast64_far : row[CALL_DIRECT];
+        return branch_shape_direct(s, rec) == BRANCH_64_FAR ? exec_call_fast64_far
+                                                            : row[CALL_DIRECT];
     case OP_CALL_NEAR_IND:
         if (is_mem && s->mem64)
             return exec_call_m64;

@@ -92,7 +92,8 @@ struct fp_wide fp_wide_div(const struct fp_num *a, const struct fp_num *b)
     return w;
 }
 
-/* Root, rounded down, of n in [2^62, 2^64); *rem gets n - root^2. The host's root is only a first guess. */
+/* Root, rounded down, of n in [2^62, 2^64); *rem gets n - root^2. The host's root is only a first
+ * guess. */
 static uint64_t root64(uint64_t n, uint64_t *rem)
 {
     double guess = sqrt((double)n);
@@ -106,8 +107,8 @@ static uint64_t root64(uint64_t n, uint64_t *rem)
 }
 
 /*
- * The same of n in [2^126, 2^128): the root of the upper half, one division for the rest, and a correction by at most one
- * (P. Zimmermann, "Karatsuba Square Root").
+ * The same of n in [2^126, 2^128): the root of the upper half, one division for the rest, and a
+ * correction by at most one (P. Zimmermann, "Karatsuba Square Root").
  */
 static uint64_t root128(struct u128 n, struct u128 *rem)
 {
@@ -130,7 +131,8 @@ struct fp_wide fp_wide_sqrt(const struct fp_num *a)
     /* The radicand as an integer in [2^126, 2^128) with an even exponent; its root has 64 bits. */
     bool odd = (a->exp & 1) != 0;
     struct u128 rest;
-    uint64_t root = root128(odd ? (struct u128){a->sig, 0} : (struct u128){a->sig >> 1, a->sig << 63}, &rest);
+    uint64_t root =
+        root128(odd ? (struct u128){a->sig, 0} : (struct u128){a->sig >> 1, a->sig << 63}, &rest);
     struct fp_wide w = {.hi = root, .exp = (a->exp - (odd ? 1 : 0)) / 2};
     if (rest.hi != 0 || rest.lo > root)
         w.lo = HALF | 1; /* (root + 1/2)^2 is root^2 + root + 1/4: never a tie */
