@@ -321,15 +321,19 @@ def dx_power_off():
 class Terminal(Case):
     def start(self, code, *words):
         """A run on a terminal of its own."""
-        pid, fd = pty.fork()
+        fd, terminal = pty.openpty()
+        self.before = termios.tcgetattr(fd)  # before anybody else can change it
+        pid = os.fork()
         if pid == 0:
             try:
+                os.close(fd)
+                os.login_tty(terminal)
                 os.execv(TRAPLINE, [TRAPLINE, "run", "-m", "16", "-kernel", self.guest(code), *words])
             finally:
                 os._exit(127)
+        os.close(terminal)
         self.pid, self.fd = pid, fd
         self.addCleanup(os.close, fd)
-        self.before = termios.tcgetattr(fd)
         return fd
 
     def wait_for(self, text):
