@@ -24,11 +24,11 @@ struct block_cache {
     struct vcpu *running;                          /* inside a handler now, or NULL */
     struct block *dead;                            /* to be recycled when nothing runs; by hash_next */
     struct block_memory memory;                    /* of blocks */
-    struct block nowhere;                          /* what `recent` holds where it knows nothing */
     struct block_stats stats;                      /* for info */
     uint64_t limit;                                /* bytes */
     void (*fold)(void *opaque, const struct site *s, uint32_t mode); /* totals of dying sites; may be NULL */
     void *fold_opaque;                             /* of fold */
+    struct block nowhere;                          /* what `recent` holds where it knows nothing; last: rec[] is flexible */
 };
 
 static void forget_recent(struct block_cache *c)
