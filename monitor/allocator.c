@@ -89,12 +89,6 @@ void allocator_begin_survey(struct allocator *a)
     a->data_start = a->data_end = 0;
 }
 
-void allocator_discard(struct allocator *a, haddr hpa, uint64_t size)
-{
-    if (a->fd < 0 || madvise(a->host + hpa, (size_t)size, MADV_REMOVE) != 0)
-        memset(a->host + hpa, 0, (size_t)size);
-}
-
 /* Home frames are backed by the host on first touch, so nothing is ever absent or shared yet. */
 static int backing_populate(void *opaque, paddr page, haddr *hpa)
 {

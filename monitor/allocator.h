@@ -36,8 +36,5 @@ int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *
 bool allocator_is_touched(struct allocator *a, const uint8_t *p);
 void allocator_begin_survey(struct allocator *a);
 
-/* Give the host back the memory of [hpa, hpa + size), which then reads as zero. */
-void allocator_discard(struct allocator *a, haddr hpa, uint64_t size);
-
 /* The backing up-call of physmem; opaque is the allocator. */
 extern const struct backing_ops allocator_backing;

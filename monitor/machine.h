@@ -114,7 +114,6 @@ struct machine {
     bool reset_requested;       /* carried out at the next boundary */
     bool no_reboot;             /* a reset stops the machine instead */
     bool turn_ended;            /* the running vCPU gave up the rest of its turn (PAUSE, IPI) */
-    bool throttle;              /* hold a busy guest to wall time */
 };
 
 struct machine_config {
