@@ -22,7 +22,16 @@ enum {
 };
 
 /* clang-format on */
-enum { FX_ST = 32, FX_XMM = 160, FX_SW = 464, FX_HEADER = 512, FRAME_MAX = 16384, REP_MAX = 4000 };
+enum {
+    FX_ST = 32,
+    FX_XMM = 160,
+    FX_SW = 464, /* Linux: which components the frame holds */
+    FX_HEADER = 512,
+    FX_YMM = 576, /* the AVX component in the standard format; SDM Vol. 1, "XSAVE Area" */
+    FRAME_MAX = 16384,
+    REP_MAX = 4000,
+};
+enum { XSTATE_X87 = 1, XSTATE_SSE = 2, XSTATE_AVX = 4 };
 
 static struct {
     uint8_t *mem;              /* writable alias of VECTOR_MEM */
@@ -32,6 +41,7 @@ static struct {
     unsigned steps;            /* taken */
     volatile bool running;     /* the instruction is, not the recorder */
     bool ok;                   /* after is filled */
+    bool has_avx;              /* this CPU and its system keep YMM registers */
     uint64_t fs_base, gs_base; /* the recorder's own */
     gregset_t gregs;           /* the recorder's own */
     uint32_t frame_size;       /* of its floating-point frame */
@@ -74,7 +84,14 @@ static void store_floating_point(uint8_t *fx, const struct vector_state *t)
         le64_store(fx + FX_XMM + 16 * i + 8, t->xmm[i][1]);
     }
     memset(fx + FX_HEADER, 0, 64);
-    fx[FX_HEADER] = 3; /* XSTATE_BV: x87 and SSE; the rest is in its initial state */
+    fx[FX_HEADER] = XSTATE_X87 | XSTATE_SSE; /* XSTATE_BV; the rest is in its initial state */
+    if (!native.has_avx)
+        return;
+    fx[FX_HEADER] |= XSTATE_AVX;
+    for (unsigned i = 0; i < 16; i++) {
+        le64_store(fx + FX_YMM + 16 * i, t->ymm_high[i][0]);
+        le64_store(fx + FX_YMM + 16 * i + 8, t->ymm_high[i][1]);
+    }
 }
 
 static void load_floating_point(const uint8_t *fx, struct vector_state *t)
@@ -92,18 +109,24 @@ static void load_floating_point(const uint8_t *fx, struct vector_state *t)
         t->xmm[i][0] = le64_load(fx + FX_XMM + 16 * i);
         t->xmm[i][1] = le64_load(fx + FX_XMM + 16 * i + 8);
     }
+    for (unsigned i = 0; i < 16 && native.has_avx; i++) {
+        t->ymm_high[i][0] = le64_load(fx + FX_YMM + 16 * i);
+        t->ymm_high[i][1] = le64_load(fx + FX_YMM + 16 * i + 8);
+    }
 }
 
 /* A frame without a component's bit leaves the component in its initial state, not in the frame. */
 static void init_missing(uint8_t *fx)
 {
-    if (!(fx[FX_HEADER] & 1)) {
+    if (!(fx[FX_HEADER] & XSTATE_X87)) {
         memset(fx, 0, 24);
         le16_store(fx, 0x37f);
         memset(fx + FX_ST, 0, 128);
     }
-    if (!(fx[FX_HEADER] & 2))
+    if (!(fx[FX_HEADER] & XSTATE_SSE))
         memset(fx + FX_XMM, 0, 256);
+    if (native.has_avx && !(fx[FX_HEADER] & XSTATE_AVX))
+        memset(fx + FX_YMM, 0, 256);
 }
 
 static void launch(int signal_number, siginfo_t *info, void *context)
@@ -218,6 +241,7 @@ bool native_init(void)
             "cannot map the pages at 3000h to 9fffh (run as root, or set vm.mmap_min_addr to 0)");
         return false;
     }
+    native.has_avx = __builtin_cpu_supports("avx");
     sigfillset(&action.sa_mask);
     if (sigaltstack(&stack, NULL) != 0)
         return false;
@@ -236,6 +260,8 @@ bool native_run(struct vector *v, bool is_rep)
     native.is_rep = is_rep;
     native.steps = 0;
     native.ok = false;
+    if (!native.has_avx)
+        memset(v->before.ymm_high, 0, sizeof v->before.ymm_high);
     memcpy(native.mem, v->before.mem, VECTOR_MEM_SIZE);
     memset(native.code, 0xcc, 4096);
     memcpy(native.code + (VECTOR_INSN - VECTOR_CODE), v->bytes, v->len);

@@ -97,9 +97,10 @@ static void load_state(struct cpu *cpu, const struct vector_state *t)
     cpu->fsw = t->fsw;
     cpu->ftw = t->ftw;
     cpu->mxcsr = t->mxcsr;
-    memset(cpu->ymm, 0, sizeof cpu->ymm);
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < 16; i++) {
         memcpy(&cpu->ymm[4 * i], t->xmm[i], 16);
+        memcpy(&cpu->ymm[4 * i + 2], t->ymm_high[i], 16);
+    }
 }
 
 static void save_state(const struct cpu *cpu, struct vector_state *t)
@@ -116,8 +117,10 @@ static void save_state(const struct cpu *cpu, struct vector_state *t)
     t->fsw = cpu->fsw;
     t->ftw = cpu->ftw;
     t->mxcsr = cpu->mxcsr;
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned i = 0; i < 16; i++) {
         memcpy(t->xmm[i], &cpu->ymm[4 * i], 16);
+        memcpy(t->ymm_high[i], &cpu->ymm[4 * i + 2], 16);
+    }
 }
 
 void player_run(struct player *p, const struct vector *v, const struct insn *in, bool has_feature,
@@ -231,6 +234,16 @@ static void compare_xmm(struct report *r, const struct vector *v, const struct i
             (approximate && approximates(w[0], g[0]) && approximates(w[1], g[1])))
             continue;
         report(r, "    xmm%u want %016" PRIx64 "%016" PRIx64 " got %016" PRIx64 "%016" PRIx64 "\n",
+               i, w[1], w[0], g[1], g[0]);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        const uint64_t *w = v->after.ymm_high[i], *g = got->ymm_high[i];
+        if (memcmp(w, g, 16) == 0 ||
+            (approximate && approximates(w[0], g[0]) && approximates(w[1], g[1])))
+            continue;
+        report(r,
+               "    ymm%u high want %016" PRIx64 "%016" PRIx64 " got %016" PRIx64 "%016" PRIx64
+               "\n",
                i, w[1], w[0], g[1], g[0]);
     }
 }

@@ -268,6 +268,8 @@ void vector_expand(struct vector *v)
         le64_store(t->mem + i, slot[0]);
         le64_store(t->mem + i + 8, slot[1]);
     }
+    for (unsigned i = 0; i < (v->mode == DECODE_64 ? 16u : 8u); i++)
+        random_slot(&s, v->profile, t->ymm_high[i]);
 }
 
 /* ---- text ---- */
@@ -315,6 +317,9 @@ void vector_write_difference(FILE *f, const struct vector_state *from,
     for (unsigned i = 0; i < 16; i++)
         if (memcmp(from->xmm[i], to->xmm[i], 16) != 0)
             fprintf(f, " x%u=%016" PRIx64 "%016" PRIx64, i, to->xmm[i][1], to->xmm[i][0]);
+    for (unsigned i = 0; i < 16; i++)
+        if (memcmp(from->ymm_high[i], to->ymm_high[i], 16) != 0)
+            fprintf(f, " y%u=%016" PRIx64 "%016" PRIx64, i, to->ymm_high[i][1], to->ymm_high[i][0]);
     write_memory(f, from->mem, to->mem);
     if (to->fault != VECTOR_NO_FAULT)
         fprintf(f, " !%u/%" PRIx64 "/%" PRIx64, to->fault, to->fault_code, to->fault_address);
@@ -346,9 +351,10 @@ static bool parse_wide(struct vector_state *t, const char *name, const char *val
     uint8_t b[16];
     unsigned long i = strtoul(name + 1, NULL, 10);
     size_t n = parse_bytes(value, b, sizeof b);
-    if (name[0] == 'x' && i < 16 && n == 16) {
-        t->xmm[i][1] = be64_load(b);
-        t->xmm[i][0] = be64_load(b + 8);
+    if ((name[0] == 'x' || name[0] == 'y') && i < 16 && n == 16) {
+        uint64_t *half = name[0] == 'x' ? t->xmm[i] : t->ymm_high[i];
+        half[1] = be64_load(b);
+        half[0] = be64_load(b + 8);
         return true;
     }
     if (name[0] == 'p' && i < 8 && n == 10) {

@@ -41,6 +41,7 @@ struct vector_state {
     uint8_t ftw;                  /* abridged tags, by physical register */
     uint32_t mxcsr;               /* MXCSR */
     uint64_t xmm[16][2];          /* XMM0..15, low half first */
+    uint64_t ymm_high[16][2];     /* bits 128 to 255 of YMM0..15 */
     uint8_t mem[VECTOR_MEM_SIZE]; /* from VECTOR_MEM on */
     uint8_t fault;                /* after: exception vector, or VECTOR_NO_FAULT */
     uint64_t fault_code;          /* its error code, 0 if it has none */
