@@ -61,6 +61,33 @@ struct fp_wide fp_wide_add(const struct fp_num *a, const struct fp_num *b, bool 
     return add_aligned(&c, a, opposite, rc);
 }
 
+static bool wide_is_zero(const struct fp_wide *w)
+{
+    return (w->hi | w->lo) == 0;
+}
+
+struct fp_wide fp_wide_sum(struct fp_wide a, struct fp_wide b, uint8_t rc)
+{
+    if (wide_is_zero(&a) && wide_is_zero(&b))
+        return (struct fp_wide){.sign = a.sign == b.sign ? a.sign : rc == FP_RC_DOWN};
+    if (wide_is_zero(&a) || wide_is_zero(&b))
+        return wide_is_zero(&a) ? b : a;
+    if (a.exp < b.exp || (a.exp == b.exp && (a.hi != b.hi ? a.hi < b.hi : a.lo < b.lo))) {
+        struct fp_wide t = a;
+        a = b;
+        b = t;
+    }
+    /* One bit of headroom; what is sticky of the smaller is far below what is kept. */
+    struct u128 x = u128_shr_sticky((struct u128){a.hi, a.lo}, 1);
+    struct u128 y = u128_shr_sticky((struct u128){b.hi, b.lo}, (uint32_t)(a.exp - b.exp) + 1);
+    if (a.sign == b.sign)
+        return normalise(a.sign, a.exp + 1, u128_add(x, y));
+    x = u128_sub(x, y);
+    if ((x.hi | x.lo) == 0)
+        return (struct fp_wide){.sign = rc == FP_RC_DOWN};
+    return normalise(a.sign, a.exp + 1, x);
+}
+
 struct fp_wide fp_wide_mul(const struct fp_num *a, const struct fp_num *b)
 {
     bool sign = a->sign != b->sign;

@@ -40,7 +40,7 @@ struct fp_format {
         wrap; /* bias adjustment of unmasked overflow and underflow; 0: the result is not used */
 };
 
-extern const struct fp_format fp_format32, fp_format64, fp_format80;
+extern const struct fp_format fp_format16, fp_format32, fp_format64, fp_format80;
 
 /* A number brought to an integer. */
 struct fp_integer {
@@ -63,9 +63,11 @@ static inline bool fp_is_nan(const struct fp_num *n)
     return n->cls == FPC_QNAN || n->cls == FPC_SNAN;
 }
 
+struct fp_num fp_unpack16(uint16_t v);
 struct fp_num fp_unpack32(uint32_t v, bool daz);
 struct fp_num fp_unpack64(uint64_t v, bool daz);
 struct fp_num fp_unpack80(struct f80 v);
+uint16_t fp_pack16(const struct fp_num *n);
 uint32_t fp_pack32(const struct fp_num *n);
 uint64_t fp_pack64(const struct fp_num *n);
 struct f80 fp_pack80(const struct fp_num *n);
@@ -82,6 +84,9 @@ struct fp_wide fp_wide_add(const struct fp_num *a, const struct fp_num *b, bool 
 struct fp_wide fp_wide_mul(const struct fp_num *a, const struct fp_num *b);
 struct fp_wide fp_wide_div(const struct fp_num *a, const struct fp_num *b);
 struct fp_wide fp_wide_sqrt(const struct fp_num *a);
+
+/* a + b where the lower 20 bits of both are clear: products and sums of what SSE has. */
+struct fp_wide fp_wide_sum(struct fp_wide a, struct fp_wide b, uint8_t rc);
 
 /* A finite number or zero as it is. */
 struct fp_wide fp_widen(const struct fp_num *a);

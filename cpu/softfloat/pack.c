@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Take the three formats apart and put them together. SDM Vol. 1, "Floating-Point Format". */
+/* Take the formats apart and put them together. SDM Vol. 1, "Floating-Point Format". */
 
 #include "cpu/softfloat/internal.h"
 #include "cpu/softfloat/u128.h"
 
+const struct fp_format fp_format16 = {11, -14, 15, 0};
 const struct fp_format fp_format32 = {24, -126, 127, 0};
 const struct fp_format fp_format64 = {53, -1022, 1023, 0};
 const struct fp_format fp_format80 = {64, -16382, 16383, 24576};
@@ -44,6 +45,11 @@ static struct fp_num unpack(bool sign, uint32_t biased, uint32_t special, uint64
         n.cls = FPC_ZERO;
     }
     return n;
+}
+
+struct fp_num fp_unpack16(uint16_t v)
+{
+    return unpack(v >> 15 != 0, v >> 10 & 0x1f, 0x1f, (uint64_t)(v & 0x3ff) << 53, false);
 }
 
 struct fp_num fp_unpack32(uint32_t v, bool daz)
@@ -87,6 +93,12 @@ static uint32_t biased_exponent(const struct fp_num *n, uint32_t special)
 static uint64_t fraction_of(const struct fp_num *n)
 {
     return n->cls == FPC_ZERO || n->cls == FPC_INF ? 0 : n->sig & ~J_BIT;
+}
+
+uint16_t fp_pack16(const struct fp_num *n)
+{
+    return (uint16_t)((uint32_t)n->sign << 15 | biased_exponent(n, 0x1f) << 10 |
+                      (uint32_t)(fraction_of(n) >> 53));
 }
 
 uint32_t fp_pack32(const struct fp_num *n)

@@ -157,6 +157,16 @@ uint64_t f64_mul(struct fp_env *env, uint64_t a, uint64_t b);
 uint64_t f64_div(struct fp_env *env, uint64_t a, uint64_t b);
 uint64_t f64_sqrt(struct fp_env *env, uint64_t a);
 
+/* Signs of a fused multiply-add: FNMADD negates the product, FMSUB the addend, FNMSUB both. */
+enum { FP_NEGATE_PRODUCT = 1, FP_NEGATE_ADDEND = 2 };
+
+/*
+ * a * b + c with one rounding. NaNs: a, else b, else c, quieted and with its own sign; a QNaN
+ * outranks 0 * Inf. SDM Vol. 1, "Fused-Multiply-ADD (FMA) Numeric Behavior".
+ */
+uint32_t f32_fma(struct fp_env *env, uint32_t a, uint32_t b, uint32_t c, unsigned negate);
+uint64_t f64_fma(struct fp_env *env, uint64_t a, uint64_t b, uint64_t c, unsigned negate);
+
 /* MIN, MAX: the second operand, unchanged, when either is a NaN or both are zero (SDM Vol. 2,
  * "MINPS"). */
 uint32_t f32_min(struct fp_env *env, uint32_t a, uint32_t b);
@@ -175,6 +185,13 @@ uint64_t f64_round(struct fp_env *env, uint64_t a, uint8_t rc, bool suppress_pe)
 /* CVTSS2SD, CVTSD2SS. */
 uint64_t f32_to_f64(struct fp_env *env, uint32_t a);
 uint32_t f64_to_f32(struct fp_env *env, uint64_t a);
+
+/*
+ * Half precision (bits 15:0): VCVTPH2PS takes denormals as they are, whatever DAZ says, and never
+ * reports DE; VCVTPS2PH rounds by rc and makes denormals, whatever FTZ says (SDM Vol. 2).
+ */
+uint32_t f16_to_f32(struct fp_env *env, uint16_t a);
+uint16_t f32_to_f16(struct fp_env *env, uint32_t a, uint8_t rc);
 
 /* To signed integers by rc (pass FP_RC_ZERO for CVTT forms, env->rc for the others); the integer
  * indefinite (only the sign bit set) and IE when the value does not fit. */
