@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "cpu/interp/fxsave.h"
 
 #define GATE_NONE FEATURE_COUNT
 
@@ -295,7 +296,10 @@ uint64_t cpu_model_efer(const struct cpu_model *m)
 
 uint64_t cpu_model_xcr0(const struct cpu_model *m)
 {
-    return cpu_model_has(m, CPUID_1_EDX, 25) ? 3 : 1; /* x87, SSE */
+    uint64_t xcr0 = XSTATE_X87;
+    xcr0 |= cpu_model_has(m, CPUID_1_EDX, 25) ? XSTATE_SSE : 0;
+    xcr0 |= cpu_model_has(m, CPUID_1_ECX, 28) ? XSTATE_AVX : 0;
+    return xcr0;
 }
 
 /* ---- leaves ---- */
@@ -377,15 +381,24 @@ static struct cpuid_regs leaf_b(const struct cpu_model *m, uint32_t apic_id, uin
     return r;
 }
 
-/* Processor Extended State: x87 and SSE, in the 512-byte legacy area and the 64-byte header. */
-static struct cpuid_regs leaf_d(const struct cpu_model *m, uint32_t subleaf)
+/*
+ * Processor Extended State: x87 and SSE in the 512-byte legacy area and the 64-byte header, then
+ * the others. Sizes are of what XCR0 enables now, and of all that it may enable.
+ */
+static struct cpuid_regs leaf_d(const struct cpu_model *m, const struct cpu *cpu, uint32_t subleaf)
 {
+    uint64_t known = cpu_model_xcr0(m);
+    uint32_t bits = m->words[CPUID_D1_EAX];
     if (!cpu_model_has(m, CPUID_1_ECX, 26))
         return (struct cpuid_regs){0};
     if (subleaf == 0)
-        return (struct cpuid_regs){.eax = (uint32_t)cpu_model_xcr0(m), .ebx = 576, .ecx = 576};
-    if (subleaf == 1)
-        return (struct cpuid_regs){.eax = m->words[CPUID_D1_EAX]};
+        return (struct cpuid_regs){
+            .eax = (uint32_t)known, .ebx = xsave_size(cpu->xcr0), .ecx = xsave_size(known)};
+    if (subleaf == 1) /* XSAVEC or XSAVES: size of the compacted form */
+        return (struct cpuid_regs){.eax = bits,
+                                   .ebx = bits & 0xa ? xsave_size(cpu->xcr0 | cpu->xss) : 0};
+    if (subleaf == 2 && (known & XSTATE_AVX))
+        return (struct cpuid_regs){.eax = XSAVE_AVX_SIZE, .ebx = XSAVE_EXTENDED};
     return (struct cpuid_regs){0};
 }
 
@@ -436,7 +449,7 @@ static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu 
     case 0xb:
         return leaf_b(m, apic_id, subleaf);
     case 0xd:
-        return leaf_d(m, subleaf);
+        return leaf_d(m, cpu, subleaf);
     case 0x15:
         return leaf_15(m);
     case 0x16:
