@@ -8,6 +8,8 @@
 #include "cpu/vcpu.h"
 
 #define DR6_BS BIT(14)
+#define DR6_BT BIT(15)
+#define DEBUGCTL_BTF BIT(1)
 
 /* DR6 bits B0-B3 of the enabled instruction breakpoints at linear address la. */
 uint64_t debug_insn_match(const struct cpu *cpu, laddr la);

@@ -185,22 +185,34 @@ static bool took_tf_away(const struct vcpu *vcpu, enum exec_status status)
     }
 }
 
+/*
+ * IA32_DEBUGCTL.BTF: single steps on taken branches only. Did the instruction at rip take one? A branch to the instruction
+ * behind it is not seen as one.
+ */
+static bool has_branched(const struct vcpu *vcpu, uint64_t rip)
+{
+    bool repeats = vcpu->arch.rflags & F_RF; /* a REP with iterations left */
+    return !repeats && vcpu->arch.rip != rip_wrap(vcpu, rip + vcpu->run.block->bytes);
+}
+
 /* TF, RF, breakpoints and interrupt shadows: instruction by instruction. */
 static enum exec_status step_carefully(struct vcpu *vcpu)
 {
     struct cpu *cpu = &vcpu->arch;
     bool traps = cpu->rflags & F_TF;
-    if ((vcpu->run.mode & MODE_BREAK) && hits_insn_breakpoint(vcpu))
+    if ((vcpu->run.mode & MODE_BREAK) && cpu->int_shadow != SHADOW_MOV_SS && hits_insn_breakpoint(vcpu))
         return EXEC_FAULT;
     cpu->int_shadow = SHADOW_NONE;
     bool had_rf = cpu->rflags & F_RF;
+    uint64_t rip = cpu->rip, pending = cpu->pending_db;
     cpu->rflags &= ~(uint64_t)F_RF;
     enum exec_status status = step(vcpu, 1);
     if (status == EXEC_FAULT) {
         cpu->rflags |= had_rf ? F_RF : 0;
+        cpu->pending_db = pending | (cpu->pending_db & DR6_BT); /* its accesses were none */
         return status;
     }
-    if (traps && !took_tf_away(vcpu, status)) {
+    if (traps && !took_tf_away(vcpu, status) && (!(cpu->debugctl & DEBUGCTL_BTF) || has_branched(vcpu, rip))) {
         cpu->pending_db |= DR6_BS;
         vcpu->run.attention = true;
     }

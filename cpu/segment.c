@@ -2,6 +2,7 @@
 #include "cpu/segment.h"
 
 #include "base/endian.h"
+#include "cpu/debug.h"
 #include "cpu/flags.h"
 
 bool raise_fault(struct vcpu *vcpu, unsigned vector)
@@ -58,18 +59,35 @@ bool seg_linear(struct vcpu *vcpu, unsigned seg, uint64_t off, unsigned size, en
     return true;
 }
 
+/* One data access; data breakpoints see it when it was made. */
+static bool read_linear(struct vcpu *vcpu, laddr la, void *buf, unsigned len)
+{
+    if (!mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, buf, len, &vcpu->run.fault))
+        return false;
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, len, false);
+    return true;
+}
+
+static bool write_linear(struct vcpu *vcpu, laddr la, const void *buf, unsigned len)
+{
+    if (!mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, buf, len, &vcpu->run.fault))
+        return false;
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, len, true);
+    return true;
+}
+
 bool seg_read(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned len)
 {
     laddr la;
-    return seg_linear(vcpu, seg, off, len, ACCESS_READ, &la) &&
-           mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, buf, len, &vcpu->run.fault);
+    return seg_linear(vcpu, seg, off, len, ACCESS_READ, &la) && read_linear(vcpu, la, buf, len);
 }
 
 bool seg_write(struct vcpu *vcpu, unsigned seg, uint64_t off, const void *buf, unsigned len)
 {
     laddr la;
-    return seg_linear(vcpu, seg, off, len, ACCESS_WRITE, &la) &&
-           mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, buf, len, &vcpu->run.fault);
+    return seg_linear(vcpu, seg, off, len, ACCESS_WRITE, &la) && write_linear(vcpu, la, buf, len);
 }
 
 uint64_t insn_ea(const struct vcpu *vcpu, const struct insn *in)
@@ -143,7 +161,7 @@ bool insn_read(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint6
     case OPND_MOFFS:
         assert(o->size >= 1 && o->size <= 8);
         if (!operand_linear(vcpu, in, o->size, ACCESS_READ, &la) ||
-            !mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, b, o->size, &vcpu->run.fault))
+            !read_linear(vcpu, la, b, o->size))
             return false;
         *v = le_load(b, o->size);
         return true;
@@ -165,7 +183,7 @@ bool insn_write(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint
     assert((o->kind == OPND_MEM || o->kind == OPND_MOFFS) && o->size >= 1 && o->size <= 8);
     le_store(b, v, o->size);
     return operand_linear(vcpu, in, o->size, ACCESS_WRITE, &la) &&
-           mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, b, o->size, &vcpu->run.fault);
+           write_linear(vcpu, la, b, o->size);
 }
 
 uint64_t stack_mask(const struct vcpu *vcpu)

@@ -281,6 +281,7 @@ int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
         vcpu->arch.rip = vcpu->run.next_rip;
         return EXEC_LEAVE;
     case SENS_AGAIN:
+        vcpu->arch.rflags |= F_RF; /* as a repeated string instruction does: string.c */
         vcpu->run.rep_extra++;
         return EXEC_END;
     default:

@@ -157,7 +157,8 @@ static uint64_t affordable(const struct vcpu *vcpu, uint64_t done)
  * Iterations until the repetition ends, one faults, or something wants the machine: the budget is
  * used up, a break was requested (which makes the budget negative), or TF traps after each. Ticks
  * and rep_extra are kept as the design has them: an entry that does not complete the instruction
- * retires nothing.
+ * retires nothing. RF is then 1, "for any interrupt arriving after any iteration of a repeated
+ * string instruction but the last" (SDM Vol. 3B, "Instruction-Breakpoint Exception Condition").
  */
 static NOINLINE enum rep_end repeat(struct vcpu *vcpu, const struct rec *rec)
 {
@@ -165,6 +166,7 @@ static NOINLINE enum rep_end repeat(struct vcpu *vcpu, const struct rec *rec)
     while ((left = string_reg(vcpu, rec, REG_RCX)) != 0) {
         uint64_t limit = affordable(vcpu, done);
         if (limit == 0) {
+            vcpu->arch.rflags |= F_RF;
             vcpu->run.rep_extra += done;
             return REP_STOPPED;
         }

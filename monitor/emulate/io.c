@@ -137,6 +137,8 @@ enum sens_result emulate_ins(struct vcpu *vcpu, const struct insn *in)
     le_store(b, port_read(vcpu, port, width), width);
     if (!mmu_write(&vcpu->run.mmu, la, vcpu->run.la_mask, b, width, fault))
         return SENS_FAULT;
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, width, true);
     advance(vcpu, in, REG_RDI, width);
     return end_iteration(vcpu, in);
 }

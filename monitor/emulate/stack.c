@@ -2,6 +2,7 @@
 #include "monitor/emulate/stack.h"
 
 #include "base/endian.h"
+#include "cpu/debug.h"
 
 static struct privilege privilege_at(const struct vcpu *vcpu, unsigned cpl)
 {
@@ -72,6 +73,26 @@ static uint64_t la_mask_of(const struct stack *s)
     return s->is_64 ? UINT64_MAX : UINT32_MAX;
 }
 
+/* The accesses: data breakpoints see them when they were made. */
+static bool write_bytes(struct vcpu *vcpu, const struct stack *s, laddr la, const uint8_t *b,
+                        unsigned len)
+{
+    if (!mmu_write_as(&vcpu->run.mmu, s->as, la, la_mask_of(s), b, len, &vcpu->run.fault))
+        return false;
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, len, true);
+    return true;
+}
+
+static bool read_bytes(struct vcpu *vcpu, const struct stack *s, laddr la, uint8_t *b, unsigned len)
+{
+    if (!mmu_read_as(&vcpu->run.mmu, s->as, la, la_mask_of(s), b, len, &vcpu->run.fault))
+        return false;
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, len, false);
+    return true;
+}
+
 /* Translate both ends of one element with write intent. */
 static bool probe(struct vcpu *vcpu, const struct stack *s, laddr la, unsigned size)
 {
@@ -96,7 +117,7 @@ static bool push_wrapped(struct vcpu *vcpu, const struct stack *s, const uint64_
     for (unsigned i = 0; i < n; i++) {
         uint8_t b[8];
         le_store(b, v[i], size);
-        if (!mmu_write_as(&vcpu->run.mmu, s->as, la[i], la_mask_of(s), b, size, &vcpu->run.fault))
+        if (!write_bytes(vcpu, s, la[i], b, size))
             return false;
     }
     return true;
@@ -118,8 +139,7 @@ bool stack_push_frame(struct vcpu *vcpu, struct stack *s, const uint64_t *v, uns
     }
     for (unsigned i = 0; i < n; i++)
         le_store(b + (n - 1 - i) * size, v[i], size);
-    if (!locate(vcpu, s, low, total, &la) ||
-        !mmu_write_as(&vcpu->run.mmu, s->as, la, la_mask_of(s), b, total, &vcpu->run.fault))
+    if (!locate(vcpu, s, low, total, &la) || !write_bytes(vcpu, s, la, b, total))
         return false;
     s->sp = low;
     return true;
@@ -129,8 +149,7 @@ static bool read_at(struct vcpu *vcpu, const struct stack *s, uint64_t off, uint
                     unsigned len)
 {
     laddr la;
-    return locate(vcpu, s, off, len, &la) &&
-           mmu_read_as(&vcpu->run.mmu, s->as, la, la_mask_of(s), b, len, &vcpu->run.fault);
+    return locate(vcpu, s, off, len, &la) && read_bytes(vcpu, s, la, b, len);
 }
 
 bool stack_read_frame(struct vcpu *vcpu, const struct stack *s, unsigned skip, uint64_t *v,

@@ -2,11 +2,11 @@
 #include "monitor/emulate/task_switch.h"
 
 #include "base/endian.h"
+#include "cpu/debug.h"
 #include "monitor/emulate/transfer.h"
 
 #define TSS32_SIZE 104
 #define TSS16_SIZE 44
-#define DR6_BT BIT(15)
 #define DR7_LOCAL UINT64_C(0x155) /* L0-L3, LE */
 
 /* What a TSS holds of a task, whatever its format. */

@@ -51,6 +51,11 @@ void idt_restore(unsigned vector, unsigned type)
     idt_set(vector, SEL_CS0, (reg_t)trap_stubs + vector * STUB_BYTES, type, 0);
 }
 
+void ring3_gate_restore(void)
+{
+    idt_set(RING3_VECTOR, SEL_CS0, (reg_t)ring3_back, 0xEE, 0);
+}
+
 void tss_set_stack(reg_t sp0)
 {
     store_le(tss + 4, sp0, sizeof(reg_t));
@@ -97,7 +102,7 @@ void traps_init(void)
     gdt_set(SEL_DS3_B, make_segment(0, 0xFFFFF, SEG_DATA | SEG_DPL3, SEG_G | SEG_D));
     for (unsigned v = 0; v < 256; v++)
         idt_restore(v, 0x8E);
-    idt_set(RING3_VECTOR, SEL_CS0, (reg_t)ring3_back, 0xEE, 0);
+    ring3_gate_restore();
     memset(tss + TSS_BITMAP, 0xFF, TSS_BITMAP_BYTES);
     tables_load();
     tss_install(tss, sizeof(tss) - 1, SEL_TSS);

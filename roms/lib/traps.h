@@ -137,6 +137,8 @@ enum { SEG_G = 8, SEG_D = 4, SEG_L = 2, SEG_CODE = 0x9B, SEG_DATA = 0x93, SEG_DP
 void idt_set(unsigned vector, uint16_t sel, reg_t entry, unsigned type, unsigned ist);
 /* The runtime's own gate again. */
 void idt_restore(unsigned vector, unsigned type);
+/* The gate by which ring3() comes back, which is none of the common stubs. */
+void ring3_gate_restore(void);
 
 /* The TSS in use: sp0, and in 64-bit mode ist 1-7. */
 void tss_set_stack(reg_t sp0);

@@ -43,6 +43,7 @@ enum {
 #define CR0_PG 0x80000000u
 
 #define CR4_VME 0x1u
+#define CR4_PVI 0x2u
 #define CR4_TSD 0x4u
 #define CR4_DE 0x8u
 #define CR4_PSE 0x10u
@@ -61,6 +62,7 @@ enum {
 #define MSR_SYSENTER_CS 0x174u
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u
+#define MSR_DEBUGCTL 0x1D9u
 #define MSR_PAT 0x277u
 #define MSR_TSC_DEADLINE 0x6E0u
 #define MSR_X2APIC 0x800u
@@ -205,6 +207,21 @@ static inline void write_dr7(reg_t v)
 static inline void write_dr0(reg_t v)
 {
     __asm__ volatile("mov %0, %%dr0" : : "r"(v));
+}
+
+static inline void write_dr1(reg_t v)
+{
+    __asm__ volatile("mov %0, %%dr1" : : "r"(v));
+}
+
+static inline void write_dr2(reg_t v)
+{
+    __asm__ volatile("mov %0, %%dr2" : : "r"(v));
+}
+
+static inline void write_dr3(reg_t v)
+{
+    __asm__ volatile("mov %0, %%dr3" : : "r"(v));
 }
 
 static inline uint64_t read_msr(uint32_t msr)
