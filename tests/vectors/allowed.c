@@ -1,6 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/vectors/allowed.h"
 
+#include <string.h>
+
+#include "base/endian.h"
+#include "tests/vectors/segments.h"
+
+/* Fields of a result, as rows name them. */
+enum {
+    FIELD_FLAGS = 1 << 0,
+    FIELD_RESULT = 1 << 1, /* flags, the destination: a register or memory */
+    FIELD_GPR = 1 << 2,
+    FIELD_FSW = 1 << 3,
+    FIELD_FTW = 1 << 4,
+    FIELD_ST_ULP = 1 << 5,
+    FIELD_SIMD_CLOSE = 1 << 6,
+    FIELD_POINTERS = 1 << 7, /* FIP, FDP, FOP */
+    FIELD_MEM = 1 << 8,
+    FIELD_CR2 = 1 << 9,
+    FIELD_ALL = 1 << 10,
+};
+
+#define OP_ANY OP_INVALID
+
+/* ---- masks ---- */
+
 /*
  * Undefined flags: the row's `undef` column, narrowed by the count of shifts: 0 changes no flag,
  * and OF is defined for 1. SDM Vol. 2B, "SAL/SAR/SHL/SHR", "RCL/RCR/ROL/ROR", "SHLD", "SHRD".
@@ -31,23 +55,23 @@ static unsigned shift_count(const struct insn *in, const struct vector_state *be
     return count & (in->operands[0].size == 8 ? 63 : 31);
 }
 
-static bool shifts_beyond_operand(const struct insn *in, const struct vector_state *before)
+static uint64_t beyond_operand(const struct vector *v, const struct insn *in)
 {
     bool is_double = in->op == OP_SHLD || in->op == OP_SHRD;
-    return is_double && shift_count(in, before) > in->operands[0].size * 8u;
+    return is_double && shift_count(in, &v->before) > in->operands[0].size * 8u ? F_OSZAPC : 0;
 }
 
-uint64_t allowed_flags(const struct insn *in, const struct vector_state *before)
+static uint64_t undefined_flags(const struct vector *v, const struct insn *in)
 {
     uint64_t undefined = insn_row(in->row)->undefined;
+    if (v->after.fault != VECTOR_NO_FAULT)
+        return 0;
     if (!is_shift(in->op))
         return undefined;
-    unsigned count = shift_count(in, before), bits = in->operands[0].size * 8u;
+    unsigned count = shift_count(in, &v->before), bits = in->operands[0].size * 8u;
     bool is_shl = in->op == OP_SHL || in->op == OP_SHR;
     if (count == 0)
         return 0;
-    if (shifts_beyond_operand(in, before))
-        return F_OSZAPC;
     if (count == 1)
         undefined &= ~(uint64_t)F_OF;
     if (is_shl && count >= bits)
@@ -56,155 +80,355 @@ uint64_t allowed_flags(const struct insn *in, const struct vector_state *before)
     return undefined;
 }
 
-enum match allowed_gpr(const struct insn *in, const struct vector_state *before, bool faults,
-                       unsigned reg)
+static bool faults(const struct vector *v)
 {
-    /* SDM Vol. 2B, "SHLD": "If the count is greater than the operand size, the destination operand
-     * is undefined." */
-    bool is_destination =
-        in->operand_count > 0 && in->operands[0].kind == OPND_GPR && in->operands[0].reg == reg;
-    if (is_destination && shifts_beyond_operand(in, before))
-        return MATCH_ANY;
-    if (in->op == OP_POPA && faults)
-        return MATCH_ANY; /* AMD parts leave what was popped before the fault in its register */
-    return MATCH_EXACT;
+    return v->after.fault != VECTOR_NO_FAULT;
 }
 
-static bool is_transcendental(unsigned op)
+static uint64_t always(const struct vector *v, const struct insn *in)
 {
-    switch (op) {
-    case OP_F2XM1:
-    case OP_FYL2X:
-    case OP_FYL2XP1:
-    case OP_FPTAN:
-    case OP_FPATAN:
-    case OP_FSIN:
-    case OP_FCOS:
-    case OP_FSINCOS:
-        return true;
-    default:
-        return false;
+    (void)v, (void)in;
+    return UINT64_MAX;
+}
+
+static uint64_t if_it_faults(const struct vector *v, const struct insn *in)
+{
+    (void)in;
+    return faults(v) ? UINT64_MAX : 0;
+}
+
+static uint64_t memory_or_fault(const struct vector *v, const struct insn *in)
+{
+    return in->has_mem || faults(v) ? UINT64_MAX : 0;
+}
+
+static uint64_t memory_fault(const struct vector *v, const struct insn *in)
+{
+    unsigned f = v->after.fault;
+    (void)in;
+    return f == 12 || f == 14 || f == 17 ? UINT64_MAX : 0;
+}
+
+static uint64_t inexact_bits(const struct vector *v, const struct insn *in)
+{
+    (void)v, (void)in;
+    return 0x0230; /* C1, PE, UE */
+}
+
+static uint64_t c1(const struct vector *v, const struct insn *in)
+{
+    (void)v, (void)in;
+    return 0x0200;
+}
+
+static uint64_t precision_unmasked(const struct vector *v, const struct insn *in)
+{
+    (void)in;
+    return v->before.fcw & 0x20 ? 0 : UINT64_MAX;
+}
+
+static uint64_t no_error_summary(const struct vector *v, const struct insn *in)
+{
+    (void)in;
+    return v->after.fsw & 0x80 ? 0 : UINT64_MAX;
+}
+
+static uint64_t above_bit_47(const struct vector *v, const struct insn *in)
+{
+    (void)v, (void)in;
+    return UINT64_MAX << 47;
+}
+
+static uint64_t pending_and_memory(const struct vector *v, const struct insn *in)
+{
+    return in->has_mem && (v->before.fsw & 0x80) ? UINT64_MAX : 0;
+}
+
+static uint64_t range(uint64_t from, uint64_t to)
+{
+    return from | to << 32;
+}
+
+static uint64_t pointers_in_env(const struct vector *v, const struct insn *in)
+{
+    (void)v;
+    return in->opsize == 2 ? range(6, 14) : range(12, 28);
+}
+
+static uint64_t pointers_in_fxsave(const struct vector *v, const struct insn *in)
+{
+    (void)v, (void)in;
+    return range(6, 24);
+}
+
+static uint64_t mxcsr_mask(const struct vector *v, const struct insn *in)
+{
+    (void)v, (void)in;
+    return range(28, 32);
+}
+
+static uint64_t in_the_image(const struct vector *v, const struct insn *in)
+{
+    (void)v, (void)in;
+    return 4 * PAGE_SIZE - 1;
+}
+
+static uint64_t alignment_check(const struct vector *v, const struct insn *in)
+{
+    (void)in;
+    return v->after.fault == 17 ? UINT64_MAX : 0;
+}
+
+static uint64_t misaligned_mode(const struct vector *v, const struct insn *in)
+{
+    (void)in;
+    return v->after.mxcsr & ~0xffffu ? UINT64_MAX : 0;
+}
+
+/* ---- the table ---- */
+
+struct allow {
+    uint16_t op;
+    uint16_t fields;
+    uint64_t (*mask)(const struct vector *v, const struct insn *in);
+    uint8_t vendor;
+    const char *fields_text;
+    const char *source;
+};
+
+static const struct allow rows[] = {
+#define ALLOW(op, fields, mask, vendor, source)                                                    \
+    {OP_##op, fields, mask, VENDOR_##vendor, #fields, source},
+#include "tests/vectors/allowed.def"
+#undef ALLOW
+};
+
+unsigned allowed_row_count(void)
+{
+    return ARRAY_SIZE(rows);
+}
+
+struct allowed_row allowed_row(unsigned i)
+{
+    static const char *const vendors[] = {"any", "Intel", "AMD"};
+    const struct allow *r = &rows[i];
+    return (struct allowed_row){.op = r->op == OP_ANY ? "*" : op_name(r->op),
+                                .fields = r->fields_text,
+                                .vendor = vendors[r->vendor],
+                                .source = r->source};
+}
+
+/* ---- what differs ---- */
+
+static bool within_one_ulp(uint64_t am, uint16_t as, uint64_t bm, uint16_t bs)
+{
+    if (as == bs)
+        return am - bm + 1 <= 2;
+    if (((as ^ bs) & 0x8000) == 0 && (as + 1 == bs || bs + 1 == as))
+        return (am << 1) + 2 <= 2 || (bm << 1) + 2 <= 2;
+    return false;
+}
+
+static bool approximates(const uint64_t want[2], const uint64_t got[2])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t w = (uint32_t)(want[i / 2] >> (i & 1) * 32);
+        uint32_t g = (uint32_t)(got[i / 2] >> (i & 1) * 32);
+        uint32_t distance = w > g ? w - g : g - w;
+        if (distance > 3u << 12) /* twice 1.5 * 2^-12, in units of 2^-23 and a bit for the
+                                    significand's range */
+            return false;
+    }
+    return true;
+}
+
+static void compare_registers(struct difference *d, const struct vector_state *w,
+                              const struct vector_state *g)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        d->gpr |= (uint16_t)((w->gpr[i] != g->gpr[i]) << i);
+        bool low = memcmp(w->xmm[i], g->xmm[i], 16) != 0;
+        bool high = memcmp(w->ymm_high[i], g->ymm_high[i], 16) != 0;
+        if (!low && !high)
+            continue;
+        d->simd |= (uint16_t)(1u << i);
+        if (approximates(w->xmm[i], g->xmm[i]) && approximates(w->ymm_high[i], g->ymm_high[i]))
+            d->simd_close |= (uint16_t)(1u << i);
+    }
+    for (unsigned i = 0; i < 6; i++)
+        d->segments |= (uint8_t)((w->sel[i] != g->sel[i]) << i);
+    for (unsigned i = 0; i < 2; i++)
+        d->segments |= (uint8_t)((w->seg_base[i] != g->seg_base[i]) << (6 + i));
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t wm = w->fp_mant[i], gm = g->fp_mant[i];
+        uint16_t ws = w->fp_se[i], gs = g->fp_se[i];
+        if (wm == gm && ws == gs)
+            continue;
+        d->st |= (uint8_t)(1u << i);
+        d->st_ulp |= (uint8_t)(within_one_ulp(wm, ws, gm, gs) << i);
     }
 }
 
-/* SDM Vol. 1, "Transcendental Instruction Accuracy": errors under 1 ulp, no more is promised. */
-enum match allowed_x87(const struct insn *in)
+static void find_memory(struct difference *d)
 {
-    return is_transcendental(in->op) ? MATCH_ULP : MATCH_EXACT;
+    while (d->mem_from < d->mem_to && d->mem[0][d->mem_from] == d->mem[1][d->mem_from])
+        d->mem_from++;
+    while (d->mem_from < d->mem_to && d->mem[0][d->mem_to - 1] == d->mem[1][d->mem_to - 1])
+        d->mem_to--;
 }
 
-/*
- * MMX instructions that AMD parts execute in several steps, the first of which makes TOP 0 and
- * every tag valid; and CVTPI2PS with a memory operand, which goes to MMX state by the SDM but does
- * not on AMD parts.
- */
-static bool may_differ_in_mmx_state(const struct insn *in, bool faults)
+static void summarize(struct difference *d)
 {
-    unsigned op = in->op;
-    if (op == OP_CVTPI2PS)
-        return in->has_mem || faults;
-    return faults && (op == OP_MASKMOVQ || op == OP_CVTPS2PI || op == OP_CVTTPS2PI ||
-                      op == OP_CVTPD2PI || op == OP_CVTTPD2PI);
+    d->any = d->gpr | d->rip | d->flags | d->segments | d->fcw | d->fsw | d->ftw | d->fop | d->fip |
+             d->fdp | d->st | d->mxcsr | d->simd | d->fault | d->code | d->cr2 |
+             (d->mem_from < d->mem_to);
 }
 
-/*
- * Transcendentals: C1 (rounded up) goes with the last bit, and AMD parts report exact results as
- * inexact, and exact denormal ones as underflow. FCOMI and relatives: C1. SDM Vol. 2A, "FCOMI": "C1 Set to 0"; AMD parts leave it.
- */
-uint16_t allowed_fsw(const struct insn *in, bool faults)
+struct difference difference_between(const struct vector_state *w, const struct vector_state *g)
 {
-    switch (in->op) {
-    case OP_FCOMI:
-    case OP_FCOMIP:
-    case OP_FUCOMI:
-    case OP_FUCOMIP:
-        return 0x0200;
-    default:
-        if (may_differ_in_mmx_state(in, faults))
-            return 0x3800;
-        return is_transcendental(in->op) ? 0x0230 : 0;
+    struct difference d = {.any = false};
+    compare_registers(&d, w, g);
+    d.rip = w->rip ^ g->rip;
+    d.flags = (w->rflags ^ g->rflags) & (F_OSZAPC | F_DF | F_AC);
+    d.fcw = w->fcw ^ g->fcw;
+    d.fsw = w->fsw ^ g->fsw;
+    d.ftw = w->ftw ^ g->ftw;
+    d.fop = w->fop ^ g->fop;
+    d.fip = w->fip ^ g->fip;
+    d.fdp = w->fdp ^ g->fdp;
+    d.mxcsr = w->mxcsr ^ g->mxcsr;
+    d.fault = w->fault ^ g->fault;
+    d.code = w->fault_code ^ g->fault_code;
+    d.cr2 = w->fault_address ^ g->fault_address;
+    d.mem[0] = w->mem;
+    d.mem[1] = g->mem;
+    if (memcmp(w->mem, g->mem, VECTOR_MEM_SIZE) != 0) {
+        d.mem_to = VECTOR_MEM_SIZE;
+        find_memory(&d);
+    }
+    summarize(&d);
+    return d;
+}
+
+/* ---- what may ---- */
+
+/* The memory operand as an index into memory. */
+static uint64_t operand_index(const struct vector *v, const struct insn *in)
+{
+    uint64_t ea = (uint64_t)(int64_t)in->disp;
+    if (in->is_moffs)
+        ea = in->imm;
+    else if (in->base == REG_RIP)
+        ea += v->before.rip + v->len;
+    else if (in->base < 16)
+        ea += v->before.gpr[in->base];
+    if (!in->is_moffs && in->index < 16)
+        ea += v->before.gpr[in->index] << in->scale;
+    ea &= low_mask(in->addrsize * 8u);
+    ea += vector_segment_base(v, in->seg);
+    if (v->mode != DECODE_64)
+        ea &= UINT32_MAX;
+    ea -= v->base;
+    return ea - VECTOR_MEM - (ea >= VECTOR_MEM + VECTOR_ALIAS ? VECTOR_ALIAS : 0);
+}
+
+static void absorb_memory(const struct vector *v, const struct insn *in, uint64_t mask,
+                          struct difference *d)
+{
+    uint64_t at = operand_index(v, in), from = at + (uint32_t)mask, to = at + (mask >> 32);
+    /* Bytes at both ends; what is between stays if there is more of it. */
+    while (d->mem_from < d->mem_to && d->mem_from >= from && d->mem_from < to)
+        d->mem_from++;
+    find_memory(d);
+    while (d->mem_from < d->mem_to && d->mem_to > from && d->mem_to <= to)
+        d->mem_to--;
+    find_memory(d);
+}
+
+static void absorb_result(const struct vector *v, const struct insn *in, struct difference *d)
+{
+    const struct operand *o = &in->operands[0];
+    d->flags &= ~(uint64_t)F_OSZAPC;
+    if (o->kind == OPND_GPR)
+        d->gpr &= (uint16_t) ~(1u << o->reg);
+    else
+        absorb_memory(v, in, range(0, o->size), d);
+}
+
+static void absorb_bits(unsigned fields, uint64_t mask, struct difference *d)
+{
+    if (fields & FIELD_FLAGS)
+        d->flags &= ~mask;
+    if (fields & FIELD_GPR)
+        d->gpr &= (uint16_t)~mask;
+    if (fields & FIELD_FSW)
+        d->fsw &= (uint16_t) ~(mask == UINT64_MAX ? 0x3800 : mask);
+    if (fields & FIELD_FTW)
+        d->ftw &= (uint8_t)~mask;
+    if (fields & FIELD_ST_ULP)
+        d->st &= (uint8_t)~d->st_ulp;
+    if (fields & FIELD_SIMD_CLOSE)
+        d->simd &= (uint16_t)~d->simd_close;
+    if (fields & FIELD_CR2)
+        d->cr2 &= ~mask;
+    if (fields & FIELD_POINTERS) {
+        d->fop &= (uint16_t)~mask;
+        d->fip &= ~mask;
+        d->fdp &= ~mask;
     }
 }
 
-uint8_t allowed_ftw(const struct insn *in, bool faults)
+void allowed_absorb(const struct vector *v, const struct insn *in, enum vendor vendor,
+                    struct difference *d, unsigned *count)
 {
-    return may_differ_in_mmx_state(in, faults) ? 0xff : 0;
-}
-
-/* SDM Vol. 2B, "RCPPS", "RSQRTPS": |relative error| <= 1.5 * 2^-12; other parts have other tables.
- */
-enum match allowed_xmm(const struct insn *in)
-{
-    switch (in->op) {
-    case OP_RCPPS:
-    case OP_RCPSS:
-    case OP_RSQRTPS:
-    case OP_RSQRTSS:
-        return MATCH_APPROX_4;
-    default:
-        return MATCH_EXACT;
+    for (unsigned i = 0; i < ARRAY_SIZE(rows) && d->any; i++) {
+        const struct allow *r = &rows[i];
+        if ((r->op != OP_ANY && r->op != in->op) ||
+            (r->vendor != VENDOR_ANY && r->vendor != vendor))
+            continue;
+        struct difference old = *d;
+        uint64_t mask = r->mask(v, in);
+        if (mask == 0)
+            continue;
+        if (r->fields & FIELD_ALL)
+            *d = (struct difference){.any = false};
+        else if (r->fields & FIELD_RESULT)
+            absorb_result(v, in, d);
+        else if (r->fields & FIELD_MEM)
+            absorb_memory(v, in, mask, d);
+        else
+            absorb_bits(r->fields, mask, d);
+        summarize(d);
+        if (count != NULL && memcmp(&old, d, sizeof old) != 0)
+            count[i]++;
     }
 }
 
-/*
- * The x87 instruction and data pointers. They are in images only; a vector's state has none, and
- * AMD parts write them only while an exception is pending (APM Vol. 2, "FXSAVE and FXRSTOR
- * Instructions"). MXCSR_MASK differs too: AMD has bit 17, MM.
- */
-bool allowed_memory(const struct insn *in, const struct vector_state *before, uint64_t offset)
+bool allowed_differs_by_vendor(const struct vector *v, const struct insn *in)
 {
-    if (shifts_beyond_operand(in, before))
-        return offset < 2;
-    switch (in->op) {
-    case OP_FNSTENV:
-    case OP_FNSAVE:
-        return in->opsize == 2 ? offset >= 6 && offset < 14 : offset >= 12 && offset < 28;
-    case OP_FXSAVE:
-    case OP_XSAVE:
-    case OP_XSAVEOPT:
-    case OP_XSAVEC:
-        return (offset >= 6 && offset < 24) || (offset >= 28 && offset < 32);
-    default:
-        return false;
-    }
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].op == in->op && (rows[i].fields & FIELD_ALL) && rows[i].mask(v, in) != 0)
+            return true;
+    return false;
 }
 
-/* Of an image: AMD parts touch its last byte first. Either is an address "that generated the
- * exception". */
-uint64_t allowed_cr2(const struct insn *in)
-{
-    switch (in->op) {
-    case OP_FLDENV:
-    case OP_FNSTENV:
-    case OP_FRSTOR:
-    case OP_FNSAVE:
-    case OP_FXSAVE:
-    case OP_FXRSTOR:
-    case OP_XSAVE:
-    case OP_XRSTOR:
-    case OP_XSAVEOPT:
-    case OP_XSAVEC:
-        return 4 * PAGE_SIZE - 1;
-    default:
-        return 0;
-    }
-}
+/* ---- rows without ---- */
 
 const char *allowed_without_vector(unsigned row)
 {
     static const struct {
         uint16_t op;
         const char *reason;
-    } rows[] = {
+    } without[] = {
         {OP_SERIALIZE, "the AMD part that vectors are recorded on has no SERIALIZE; it changes "
                        "nothing that a vector sees"},
         {OP_UD0, "all it does is to fault, which its vectors show"},
         {OP_UD1, "all it does is to fault, which its vectors show"},
         {OP_UD2, "all it does is to fault, which its vectors show"},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        if (insn_row(row)->op == rows[i].op)
-            return rows[i].reason;
+    for (size_t i = 0; i < ARRAY_SIZE(without); i++)
+        if (insn_row(row)->op == without[i].op)
+            return without[i].reason;
     return NULL;
 }
 

@@ -1,33 +1,64 @@
 /* SPDX-License-Identifier: MIT */
-/* What of a vector's result may differ between a recorded CPU and ours, with the reason: one place
- * for all of it. */
+/*
+ * What of an instruction's result may differ between a CPU and ours: the one table, allowed.def,
+ * for recorded vectors and for the silicon test. Constant.
+ */
 #pragma once
 
 #include "tests/vectors/vector.h"
 
-/* How the value of a field is compared. */
-enum match {
-    MATCH_EXACT,
-    MATCH_ANY,      /* not at all */
-    MATCH_ULP,      /* x87 register: at most one unit in the last place */
-    MATCH_APPROX_4, /* each single of the XMM register within 1.5 * 2^-11 of it */
+/* Who made the CPU that gave the result. */
+enum vendor { VENDOR_ANY, VENDOR_INTEL, VENDOR_AMD };
+
+/* Where two results differ: bits of the fields' values, or of register numbers. */
+struct difference {
+    bool any;              /* something does */
+    uint16_t gpr;          /* registers */
+    uint64_t rip;          /* bits */
+    uint64_t flags;        /* bits */
+    uint8_t segments;      /* selectors 0 to 5, FS and GS bases 6 and 7 */
+    uint16_t fcw, fsw;     /* bits */
+    uint8_t ftw;           /* bits */
+    uint16_t fop;          /* bits */
+    uint64_t fip, fdp;     /* bits */
+    uint8_t st;            /* physical registers */
+    uint8_t st_ulp;        /* of them: by one unit in the last place */
+    uint32_t mxcsr;        /* bits */
+    uint16_t simd;         /* YMM registers */
+    uint16_t simd_close;   /* of them: each single within 1.5 * 2^-11 of the other */
+    uint8_t fault;         /* bits of the vector */
+    uint64_t code;         /* bits of the error code */
+    uint64_t cr2;          /* bits */
+    unsigned mem_from;     /* first byte of memory, from VECTOR_MEM on */
+    unsigned mem_to;       /* behind the last one */
+    const uint8_t *mem[2]; /* the two memories; borrowed */
 };
 
-/* Status flags that this instruction, in this state, leaves undefined. */
-uint64_t allowed_flags(const struct insn *in, const struct vector_state *before);
+/* What differs between want and got. */
+struct difference difference_between(const struct vector_state *want,
+                                     const struct vector_state *got);
 
-/* General registers, x87 registers, XMM registers, and bytes of memory at an offset from the
- * operand. `faults`: a fault is recorded. */
-enum match allowed_gpr(const struct insn *in, const struct vector_state *before, bool faults,
-                       unsigned reg);
-enum match allowed_x87(const struct insn *in);
-uint16_t allowed_fsw(const struct insn *in, bool faults); /* bits that may differ */
-uint8_t allowed_ftw(const struct insn *in, bool faults);  /* the same */
-enum match allowed_xmm(const struct insn *in);
-bool allowed_memory(const struct insn *in, const struct vector_state *before, uint64_t offset);
-uint64_t allowed_cr2(const struct insn *in); /* bits that may differ */
+/*
+ * Take out of *d what rows of the table allow for v (its result is in v->after) on a CPU of vendor.
+ * count: per row, raised by one where the row took something out; NULL for none.
+ */
+void allowed_absorb(const struct vector *v, const struct insn *in, enum vendor vendor,
+                    struct difference *d, unsigned *count);
 
-/* Why a row needs no vector, or NULL. */
+/* Does a row that is a vendor's speak of v? Such results are not worth recording. */
+bool allowed_differs_by_vendor(const struct vector *v, const struct insn *in);
+
+/* The rows, for reports. */
+struct allowed_row {
+    const char *op;     /* mnemonic, "*" for any */
+    const char *fields; /* as in the table */
+    const char *vendor; /* "any", "Intel", "AMD" */
+    const char *source; /* the manual's place */
+};
+unsigned allowed_row_count(void);
+struct allowed_row allowed_row(unsigned i);
+
+/* Why a row of insn.def needs no vector, or NULL. */
 const char *allowed_without_vector(unsigned row);
 
 /* Why the engine does not execute a row although it decodes: its feature is in no CPU model. NULL

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a vector on a bare vCPU and says what differs from the recorded result. Called by play.c;
- * allowed.c holds what may differ. Owns the vCPU.
+ * allowed.def holds what may differ. Owns the vCPU.
  */
 #pragma once
 
+#include "tests/vectors/allowed.h"
 #include "tests/vectors/vector.h"
 
 struct player;
@@ -21,8 +22,9 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
                 struct vector_state *got);
 
 /*
- * Compare, but for what allowed.c allows. Writes "field want got" lines into text (at most size
- * bytes with the final zero). True when equal.
+ * Compare, but for what allowed.def allows a CPU of this vendor; absorbed as in allowed_absorb.
+ * Writes "field want got" lines into text (at most size bytes with the final zero; size 0: none).
+ * True when equal.
  */
 bool player_compare(const struct vector *v, const struct insn *in, const struct vector_state *got,
-                    char *text, size_t size);
+                    enum vendor vendor, unsigned *absorbed, char *text, size_t size);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/vectors/allowed.h"
 #include "tests/vectors/generate.h"
 #include "tests/vectors/native.h"
 
@@ -60,33 +61,10 @@ static bool is_rep_string(const struct insn *in)
     return is_string && (in->prefixes & (PFX_REP | PFX_REPNE));
 }
 
-static bool is_transcendental(unsigned op)
-{
-    return op == OP_F2XM1 || op == OP_FYL2X || op == OP_FYL2XP1 || op == OP_FPTAN ||
-           op == OP_FPATAN || op == OP_FSIN || op == OP_FCOS || op == OP_FSINCOS;
-}
-
-/* Cases in which Intel and AMD parts do different, documented things: docs/disagreements.md. */
-static bool differs_by_vendor(const struct vector *v, const struct insn *in)
-{
-    const struct vector_state *t = &v->after;
-    bool is_image = in->op == OP_FXSAVE || in->op == OP_FXRSTOR || in->op == OP_LDMXCSR;
-    if (t->mxcsr & ~0xffffu)
-        return true; /* MXCSR.MM */
-    if (is_image && t->fault == 17)
-        return true; /* #AC or #GP */
-    if (in->op == OP_CVTPI2PS && in->has_mem && (v->before.fsw & 0x80))
-        return true; /* #MF or not */
-    if (in->op == OP_CALL_NEAR_IND && (t->fault == 12 || t->fault == 14 || t->fault == 17))
-        return true; /* the stack or the target first */
-    return is_transcendental(in->op) &&
-           !(v->before.fcw & 0x20); /* #MF for an exact result or not */
-}
-
 static bool is_worth_keeping(const struct vector *v, const struct insn *in, bool want_fault)
 {
     const struct vector_state *t = &v->after;
-    if (differs_by_vendor(v, in))
+    if (allowed_differs_by_vendor(v, in))
         return false;
     bool means_ud = in->op == OP_UD0 || in->op == OP_UD1 || in->op == OP_UD2;
     if (t->fault == VECTOR_NO_FAULT)
@@ -96,18 +74,6 @@ static bool is_worth_keeping(const struct vector *v, const struct insn *in, bool
     if (t->fault == 14 && (t->fault_address >> 47 != 0 || (t->fault_code & ~UINT64_C(0x17)) != 0))
         return false; /* Linux hides what it has above */
     return want_fault;
-}
-
-static void write_vector(FILE *f, const struct vector *v, const struct vector_state *expanded)
-{
-    fprintf(f, "%s %c %x ", v->mode == DECODE_64 ? "64" : "32", v->profile, v->seed);
-    for (unsigned i = 0; i < v->len; i++)
-        fprintf(f, "%02x", v->bytes[i]);
-    vector_write_difference(f, expanded, &v->before, v->before.rip);
-    fprintf(f, " :");
-    bool faults = v->after.fault != VECTOR_NO_FAULT;
-    vector_write_difference(f, &v->before, &v->after, v->before.rip + (faults ? 0u : v->len));
-    fprintf(f, "\n");
 }
 
 /* How many of `want` could be made. At most a quarter are faults, unless the row gives nothing
@@ -129,7 +95,7 @@ static unsigned record_mode(struct recorder *r, unsigned row, enum decode_mode m
             continue;
         if (v.after.fault != VECTOR_NO_FAULT)
             faults++;
-        write_vector(f, &v, &expanded);
+        vector_write(f, &v, &expanded);
         made++;
     }
     return made;
@@ -210,12 +176,14 @@ static int record_again(const struct decoder *d)
             return 1;
         }
         plain.mode = v.mode;
+        plain.segmented = v.segmented;
+        plain.base = v.base;
         plain.profile = v.profile;
         plain.seed = v.seed;
         vector_expand(&plain);
         if (!native_run(&v, is_rep_string(&in)))
             return 1;
-        write_vector(stdout, &v, &plain.before);
+        vector_write(stdout, &v, &plain.before);
     }
     return 0;
 }
@@ -241,8 +209,12 @@ int main(int argc, char **argv)
         return 2;
     }
     struct decoder *d = decoder_create();
-    if (d == NULL || !native_init())
+    struct native_host host;
+    const char *why = "out of memory";
+    if (d == NULL || !native_init(&host, &why) || host.base != 0) {
+        fprintf(stderr, "%s (run as root, or set vm.mmap_min_addr to 0)\n", why);
         return 1;
+    }
     if (again)
         return record_again(d);
     if (!open_files(&r, argv[optind], count, seed))

@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "tests/vectors/segments.h"
 
 static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+static const char *const selector_names[6] = {"ses", "scs", "sss", "sds", "sfs", "sgs"};
 
 uint64_t vector_random(uint64_t *state)
 {
@@ -21,7 +24,7 @@ uint64_t vector_random(uint64_t *state)
 
 /* ---- values: special ones about half of the time ---- */
 
-static uint64_t random_integer(uint64_t *s)
+uint64_t vector_random_integer(uint64_t *s)
 {
     static const uint64_t specials[] = {0,
                                         1,
@@ -177,7 +180,7 @@ static uint64_t random_bcd(uint64_t *s)
 }
 
 /* 16 bytes of the profile's values. */
-static void random_slot(uint64_t *s, char profile, uint64_t slot[2])
+void vector_random_slot(uint64_t *s, char profile, uint64_t slot[2])
 {
     for (unsigned i = 0; i < 2; i++) {
         switch (profile) {
@@ -192,7 +195,7 @@ static void random_slot(uint64_t *s, char profile, uint64_t slot[2])
             slot[i] = random_bcd(s);
             break;
         default:
-            slot[i] = random_integer(s);
+            slot[i] = vector_random_integer(s);
             break;
         }
     }
@@ -205,7 +208,8 @@ static void random_slot(uint64_t *s, char profile, uint64_t slot[2])
 
 /* ---- the state before ---- */
 
-static void expand_x87(struct vector_state *t, uint64_t *s)
+/* Control, status and tags. */
+void vector_random_x87(struct vector_state *t, uint64_t *s)
 {
     uint64_t r = vector_random(s);
     t->fcw = 0x37f;
@@ -220,11 +224,9 @@ static void expand_x87(struct vector_state *t, uint64_t *s)
         t->fsw |= 0x8080;
     unsigned tags = (unsigned)(r >> 48 & 7);
     t->ftw = tags < 5 ? 0xff : tags < 6 ? (uint8_t)(r >> 52) : 0;
-    for (unsigned i = 0; i < 8; i++)
-        t->fp_mant[i] = random_extended(s, &t->fp_se[i]);
 }
 
-static uint32_t random_mxcsr(uint64_t *s)
+uint32_t vector_random_mxcsr(uint64_t *s)
 {
     uint64_t r = vector_random(s);
     uint32_t m = 0x1f80;
@@ -241,40 +243,48 @@ static uint32_t random_mxcsr(uint64_t *s)
     return m;
 }
 
+void vector_random_general(struct vector *v, uint64_t *s)
+{
+    struct vector_state *t = &v->before;
+    for (unsigned i = 0; i < 16; i++) {
+        t->gpr[i] = vector_random_integer(s);
+        if (v->mode != DECODE_64)
+            t->gpr[i] = i < 8 ? (uint32_t)t->gpr[i] : 0;
+    }
+    uint64_t r = vector_random(s);
+    t->rflags = 0x202 | (r & F_OSZAPC) | ((r >> 32 & 7) == 0 ? (unsigned)F_DF : 0) |
+                ((r >> 35 & 15) == 0 ? (unsigned)F_AC : 0);
+    for (unsigned i = 0; i < 2; i++)
+        t->seg_base[i] = v->mode == DECODE_64 ? vector_random(s) & 0xfff0 : 0;
+}
+
 void vector_expand(struct vector *v)
 {
     struct vector_state *t = &v->before;
     uint64_t s = (uint64_t)v->seed << 8 | (unsigned char)v->profile;
     memset(t, 0, sizeof(*t));
     t->fault = VECTOR_NO_FAULT;
-    t->rip = VECTOR_INSN;
-    for (unsigned i = 0; i < 16; i++) {
-        t->gpr[i] = random_integer(&s);
-        if (v->mode == DECODE_32)
-            t->gpr[i] = i < 8 ? (uint32_t)t->gpr[i] : 0;
-    }
-    uint64_t r = vector_random(&s);
-    t->rflags = 0x202 | (r & F_OSZAPC) | ((r >> 32 & 7) == 0 ? (unsigned)F_DF : 0) |
-                ((r >> 35 & 15) == 0 ? (unsigned)F_AC : 0);
-    for (unsigned i = 0; i < 2; i++)
-        t->seg_base[i] = v->mode == DECODE_64 ? vector_random(&s) & 0xfff0 : 0;
-    expand_x87(t, &s);
-    t->mxcsr = random_mxcsr(&s);
+    vector_segments_init(v);
+    vector_random_general(v, &s);
+    vector_random_x87(t, &s);
+    for (unsigned i = 0; i < 8; i++)
+        t->fp_mant[i] = random_extended(&s, &t->fp_se[i]);
+    t->mxcsr = vector_random_mxcsr(&s);
     for (unsigned i = 0; i < (v->mode == DECODE_64 ? 16u : 8u); i++)
-        random_slot(&s, v->profile, t->xmm[i]);
+        vector_random_slot(&s, v->profile, t->xmm[i]);
     for (unsigned i = 0; i < VECTOR_MEM_SIZE; i += 16) {
         uint64_t slot[2];
-        random_slot(&s, v->profile, slot);
+        vector_random_slot(&s, v->profile, slot);
         le64_store(t->mem + i, slot[0]);
         le64_store(t->mem + i + 8, slot[1]);
     }
     for (unsigned i = 0; i < (v->mode == DECODE_64 ? 16u : 8u); i++)
-        random_slot(&s, v->profile, t->ymm_high[i]);
+        vector_random_slot(&s, v->profile, t->ymm_high[i]);
 }
 
 /* ---- text ---- */
 
-static void write_memory(FILE *f, const uint8_t *from, const uint8_t *to)
+static void write_memory(FILE *f, uint32_t base, const uint8_t *from, const uint8_t *to)
 {
     for (unsigned i = 0; i < VECTOR_MEM_SIZE; i++) {
         unsigned end = i, same = 0;
@@ -284,25 +294,16 @@ static void write_memory(FILE *f, const uint8_t *from, const uint8_t *to)
             same = from[k] == to[k] ? same + 1 : 0;
             end = same ? end : k + 1;
         }
-        fprintf(f, " m%x=", VECTOR_MEM + i);
+        fprintf(f, " m%x=", base + VECTOR_MEM + i);
         for (; i < end; i++)
             fprintf(f, "%02x", to[i]);
     }
 }
 
-void vector_write_difference(FILE *f, const struct vector_state *from,
-                             const struct vector_state *to, uint64_t rip)
+/* x87 but its pointers, and SIMD. */
+static void write_floating_point(FILE *f, const struct vector_state *from,
+                                 const struct vector_state *to)
 {
-    for (unsigned i = 0; i < 16; i++)
-        if (from->gpr[i] != to->gpr[i])
-            fprintf(f, " %s=%" PRIx64, gpr_names[i], to->gpr[i]);
-    if (to->rip != rip)
-        fprintf(f, " rip=%" PRIx64, to->rip);
-    if (from->rflags != to->rflags)
-        fprintf(f, " fl=%" PRIx64, to->rflags);
-    for (unsigned i = 0; i < 2; i++)
-        if (from->seg_base[i] != to->seg_base[i])
-            fprintf(f, " %cs=%" PRIx64, "fg"[i], to -> seg_base[i]);
     if (from->fcw != to->fcw)
         fprintf(f, " fcw=%x", to->fcw);
     if (from->fsw != to->fsw)
@@ -320,9 +321,54 @@ void vector_write_difference(FILE *f, const struct vector_state *from,
     for (unsigned i = 0; i < 16; i++)
         if (memcmp(from->ymm_high[i], to->ymm_high[i], 16) != 0)
             fprintf(f, " y%u=%016" PRIx64 "%016" PRIx64, i, to->ymm_high[i][1], to->ymm_high[i][0]);
-    write_memory(f, from->mem, to->mem);
+}
+
+/* Fields of *to that differ from *from, as tokens with a space before each. rip is written when it
+ * differs from `rip`. */
+static void write_difference(FILE *f, uint32_t base, const struct vector_state *from,
+                             const struct vector_state *to, uint64_t rip)
+{
+    for (unsigned i = 0; i < 16; i++)
+        if (from->gpr[i] != to->gpr[i])
+            fprintf(f, " %s=%" PRIx64, gpr_names[i], to->gpr[i]);
+    if (to->rip != rip)
+        fprintf(f, " rip=%" PRIx64, to->rip);
+    if (from->rflags != to->rflags)
+        fprintf(f, " fl=%" PRIx64, to->rflags);
+    for (unsigned i = 0; i < 2; i++)
+        if (from->seg_base[i] != to->seg_base[i])
+            fprintf(f, " %cs=%" PRIx64, "fg"[i], to -> seg_base[i]);
+    for (unsigned i = 0; i < 6; i++)
+        if (from->sel[i] != to->sel[i])
+            fprintf(f, " %s=%x", selector_names[i], to->sel[i]);
+    if (from->fop != to->fop)
+        fprintf(f, " fop=%x", to->fop);
+    if (from->fip != to->fip)
+        fprintf(f, " fip=%" PRIx64, to->fip);
+    if (from->fdp != to->fdp)
+        fprintf(f, " fdp=%" PRIx64, to->fdp);
+    write_floating_point(f, from, to);
+    write_memory(f, base, from->mem, to->mem);
     if (to->fault != VECTOR_NO_FAULT)
         fprintf(f, " !%u/%" PRIx64 "/%" PRIx64, to->fault, to->fault_code, to->fault_address);
+}
+
+void vector_write(FILE *f, const struct vector *v, const struct vector_state *plain)
+{
+    bool faults = v->after.fault != VECTOR_NO_FAULT;
+    fprintf(f, "%s%s %c %x ",
+            v->mode == DECODE_64   ? "64"
+            : v->mode == DECODE_32 ? "32"
+                                   : "16",
+            v->mode == DECODE_32 && v->segmented ? "s" : "", v->profile, v->seed);
+    for (unsigned i = 0; i < v->len; i++)
+        fprintf(f, "%02x", v->bytes[i]);
+    if (v->base != 0)
+        fprintf(f, " base=%x", v->base);
+    write_difference(f, v->base, plain, &v->before, plain->rip);
+    fprintf(f, " :");
+    write_difference(f, v->base, &v->before, &v->after, v->before.rip + (faults ? 0u : v->len));
+    fprintf(f, "\n");
 }
 
 static int hex_digit(char c)
@@ -365,17 +411,24 @@ static bool parse_wide(struct vector_state *t, const char *name, const char *val
     return false;
 }
 
-static bool parse_memory(struct vector_state *t, const char *address, const char *value)
+static bool parse_memory(struct vector_state *t, const char *address, uint32_t base,
+                         const char *value)
 {
-    unsigned long at = strtoul(address, NULL, 16);
+    unsigned long at = strtoul(address, NULL, 16) - base;
     if (at < VECTOR_MEM || at >= VECTOR_DATA_END)
         return false;
     return parse_bytes(value, t->mem + (at - VECTOR_MEM), VECTOR_DATA_END - at) != 0;
 }
 
-static bool parse_field(struct vector_state *t, const char *name, const char *value)
+static bool parse_field(struct vector_state *t, uint32_t base, const char *name, const char *value)
 {
     uint64_t v = strtoull(value, NULL, 16);
+    for (unsigned i = 0; i < 6; i++) {
+        if (strcmp(name, selector_names[i]) == 0) {
+            t->sel[i] = (uint16_t)v;
+            return true;
+        }
+    }
     for (unsigned i = 0; i < 16; i++) {
         if (strcmp(name, gpr_names[i]) == 0) {
             t->gpr[i] = v;
@@ -396,14 +449,20 @@ static bool parse_field(struct vector_state *t, const char *name, const char *va
         t->ftw = (uint8_t)v;
     else if (strcmp(name, "mxcsr") == 0)
         t->mxcsr = (uint32_t)v;
+    else if (strcmp(name, "fop") == 0)
+        t->fop = (uint16_t)v;
+    else if (strcmp(name, "fip") == 0)
+        t->fip = v;
+    else if (strcmp(name, "fdp") == 0)
+        t->fdp = v;
     else if (name[0] == 'm')
-        return parse_memory(t, name + 1, value);
+        return parse_memory(t, name + 1, base, value);
     else
         return parse_wide(t, name, value);
     return true;
 }
 
-static bool parse_token(struct vector_state *t, char *token)
+static bool parse_token(struct vector *v, struct vector_state *t, char *token)
 {
     if (token[0] == '!') {
         char *end = NULL;
@@ -416,7 +475,11 @@ static bool parse_token(struct vector_state *t, char *token)
     if (equals == NULL)
         return false;
     *equals = 0;
-    return parse_field(t, token, equals + 1);
+    if (strcmp(token, "base") != 0)
+        return parse_field(t, v->base, token, equals + 1);
+    v->base = (uint32_t)strtoul(equals + 1, NULL, 16);
+    vector_segments_init(v);
+    return true;
 }
 
 static bool has_fault(const char *line)
@@ -433,7 +496,9 @@ bool vector_parse(char *line, struct vector *v, const char **why)
     *why = "too few words";
     if (bytes == NULL)
         return false;
-    v->mode = strcmp(mode, "64") == 0 ? DECODE_64 : DECODE_32;
+    v->mode = mode[0] == '6' ? DECODE_64 : mode[0] == '3' ? DECODE_32 : DECODE_16;
+    v->segmented = v->mode == DECODE_16 || strcmp(mode, "32s") == 0;
+    v->base = 0;
     v->profile = profile[0];
     v->seed = (uint32_t)strtoul(seed, NULL, 16);
     v->len = (uint8_t)parse_bytes(bytes, v->bytes, sizeof v->bytes);
@@ -449,7 +514,7 @@ bool vector_parse(char *line, struct vector *v, const char **why)
             v->after = v->before;
             v->after.rip += faults ? 0 : v->len;
             t = &v->after;
-        } else if (!parse_token(t, token)) {
+        } else if (!parse_token(v, t, token)) {
             return false;
         }
     }
