@@ -40,7 +40,6 @@ static uint8_t operand_index(const struct operand *o)
     case OPND_ST:
     case OPND_MMX:
     case OPND_XMM:
-    case OPND_YMM:
         return o->reg;
     default:
         return REC_NONE;
@@ -61,7 +60,7 @@ static void fill_memory(struct rec *rec, const struct insn *in, unsigned off, bo
                                      [SEG_ZERO] = SEG_ZERO_BIASED, [SEG_ZERO_SS] = SEG_ZERO_BIASED};
     int64_t disp = in->is_moffs ? (int64_t)in->imm : in->disp;
     rec->base = in->base == REG_NONE ? REC_NONE : in->base == REG_RIP ? REC_RIP : (uint8_t)(REC_GPR + in->base);
-    rec->index = in->index == REG_NONE ? REC_NONE : (uint8_t)(REC_GPR + in->index);
+    rec->index = in->index == REG_NONE || in->vsib ? REC_NONE : (uint8_t)(REC_GPR + in->index);
     rec->scale = (uint8_t)(mem64 ? in->scale : in->scale | in->addrsize << 4);
     rec->seg = mem64 ? fast_segment(in) : in->seg;
     if (in->base == REG_RIP)
@@ -158,9 +157,20 @@ static bool within_limit(const struct draft *d, unsigned off, unsigned len)
     return d->rip + off + len - 1 <= d->vcpu->arch.seg_limit[SEG_CS];
 }
 
+/* A VEX instruction on vectors, or on their state (VZEROUPPER, VLDMXCSR): all but those of BMI1 and BMI2. */
+static bool is_avx(const struct insn *in)
+{
+    unsigned feature = insn_row(in->row)->feature;
+    return in->has_vex && feature != FEAT_BMI1 && feature != FEAT_BMI2;
+}
+
+/* VEX is not recognized in real-address and virtual-8086 mode: SDM Vol. 2A, "Exceptions Type 1" and following. */
 static bool is_executed(const struct draft *d, const struct insn *in)
 {
-    return d->vcpu->run.features[insn_row(in->row)->feature];
+    const bool *features = d->vcpu->run.features;
+    if (in->has_vex && (d->mode & (MODE_PE | MODE_VM)) != MODE_PE)
+        return false;
+    return features[insn_row(in->row)->feature] && (features[FEAT_AVX] || !is_avx(in));
 }
 
 static bool is_sensitive(const struct draft *d, const struct insn *in)
@@ -247,7 +257,7 @@ static bool is_x87(const struct insn *in)
 static bool shows_flags(const struct draft *d, unsigned i)
 {
     const struct insn *in = &d->insn[i];
-    if (d->forced[i] || in->has_mem || is_x87(in) || is_sensitive(d, in) || insn_row(in->row)->ends_block)
+    if (d->forced[i] || in->has_mem || is_x87(in) || is_avx(in) || is_sensitive(d, in) || insn_row(in->row)->ends_block)
         return true;
     for (unsigned k = 0; k < in->operand_count; k++)
         if (in->operands[k].kind != OPND_GPR && in->operands[k].kind != OPND_GPR_HIGH &&

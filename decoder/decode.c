@@ -1,50 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Bytes to struct insn: SDM Vol. 2A, "Instruction Format". */
-#include "base/endian.h"
 #include "decoder/lookup.h"
-
-/* Reading past `limit` yields zeros and sets `over`; the result is thrown away then. Zero is no
- * prefix, so loops end. */
-struct reader {
-    const uint8_t *bytes; /* borrowed */
-    unsigned limit;       /* readable, at most 15 */
-    unsigned pos;         /* bytes consumed */
-    bool over;            /* more was wanted */
-};
+#include "decoder/reader.h"
+#include "decoder/vex.h"
 
 /* Prefixes on the way to struct insn. */
 struct prefixes {
     uint8_t flags;  /* enum insn_prefix without REX */
-    uint8_t rex;    /* REX byte, 0 if none */
+    uint8_t rex;    /* REX byte, 0 if none; with VEX what it has of it */
     uint8_t seg;    /* override with effect, or SEG_NONE */
     uint8_t opcode; /* first byte that is no prefix */
 };
-
-static uint8_t read_byte(struct reader *r)
-{
-    if (unlikely(r->pos >= r->limit)) {
-        r->over = true;
-        return 0;
-    }
-    return r->bytes[r->pos++];
-}
-
-/* Little-endian, zero-extended; size 1, 2, 4 or 8. */
-static uint64_t read_number(struct reader *r, unsigned size)
-{
-    if (unlikely(r->limit - r->pos < size)) {
-        r->over = true;
-        return 0;
-    }
-    uint64_t v = le_load(r->bytes + r->pos, size);
-    r->pos += size;
-    return v;
-}
-
-static uint64_t read_signed(struct reader *r, unsigned size)
-{
-    return size == 0 ? 0 : (uint64_t)sext(read_number(r, size), size * 8);
-}
 
 /* In 64-bit mode overrides of ES, CS, SS and DS are null prefixes (SDM Vol. 2A, "Instruction
  * Prefixes"). */
@@ -133,12 +99,48 @@ static unsigned mandatory_prefix(unsigned flags)
     return flags & PFX_OPSIZE ? PP_66 : PP_NONE;
 }
 
-/* Opcode maps and the row, or 0. Reads the ModRM byte where it selects; leaves it in *modrm then.
- */
+/* From the slot of an opcode to that of the row. Reads the ModRM byte where it selects. */
+static unsigned find_in_groups(const struct decoder *d, struct reader *r, struct insn *in,
+                               unsigned slot)
+{
+    if (!(slot & SLOT_TABLE))
+        return slot;
+    uint8_t modrm = read_byte(r);
+    in->modrm = modrm;
+    in->has_modrm = true;
+    slot = d->groups[slot & ~SLOT_TABLE][(modrm >= 0xc0 ? 8 : 0) | ((modrm >> 3) & 7)];
+    return slot & SLOT_TABLE ? d->rm_tables[slot & ~SLOT_TABLE][modrm & 7] : slot;
+}
+
+/* The row of an instruction whose VEX prefix has begun, or 0. SDM Vol. 2A, "VEX and the LOCK
+ * prefix", "VEX and the 66H, F2H, and F3H prefixes", "VEX and the REX prefix": #UD with any of
+ * them. */
+static unsigned find_vex_slot(const struct decoder *d, struct reader *r, struct insn *in,
+                              struct prefixes *p, enum decode_mode mode)
+{
+    bool is_64 = mode == DECODE_64;
+    bool clashes = p->rex || (p->flags & (PFX_LOCK | PFX_REP | PFX_REPNE | PFX_OPSIZE));
+    struct vex v = vex_read(r, p->opcode, mode);
+    in->has_vex = true;
+    in->vex_l = v.l;
+    in->vex_v = v.vvvv;
+    in->opsize = is_64 && (v.rex & 8) ? 8 : 4;
+    in->map = v.map;
+    p->rex = v.rex;
+    in->opcode = read_byte(r);
+    if (v.map == MAP_ONE || clashes)
+        return 0;
+    unsigned variant = (v.rex & 8 ? VEX_W : 0u) | (v.l ? VEX_L : 0u) | (is_64 ? VEX_64 : 0u);
+    return find_in_groups(d, r, in, d->vex_cells[variant][v.map - MAP_0F][v.pp][in->opcode]);
+}
+
+/* Opcode maps and the row, or 0. */
 static unsigned find_slot(const struct decoder *d, struct reader *r, struct insn *in,
-                          const struct prefixes *p, enum decode_mode mode)
+                          struct prefixes *p, enum decode_mode mode)
 {
     uint8_t opcode = p->opcode;
+    if (unlikely(vex_begins(r, opcode, mode)))
+        return find_vex_slot(d, r, in, p, mode);
     if (opcode == 0x0f) {
         opcode = read_byte(r);
         in->map = MAP_0F;
@@ -152,14 +154,7 @@ static unsigned find_slot(const struct decoder *d, struct reader *r, struct insn
                        : p->rex & 8      ? VARIANT_64_W1
                                          : VARIANT_64_W0;
     unsigned slot = d->cells[variant][in->map][mandatory_prefix(p->flags)][opcode];
-    if (slot & SLOT_TABLE) {
-        uint8_t modrm = read_byte(r);
-        in->modrm = modrm;
-        in->has_modrm = true;
-        slot = d->groups[slot & ~SLOT_TABLE][(modrm >= 0xc0 ? 8 : 0) | ((modrm >> 3) & 7)];
-        if (slot & SLOT_TABLE)
-            slot = d->rm_tables[slot & ~SLOT_TABLE][modrm & 7];
-    }
+    slot = find_in_groups(d, r, in, slot);
     if (unlikely(opcode == 0x90) && in->map == MAP_ONE && (p->rex & 1))
         slot = d->xchg_r8; /* opcode 90 is NOP (PAUSE with F3) only for rAX itself */
     return slot;
@@ -193,7 +188,7 @@ static void address_32(struct insn *in, struct reader *r, unsigned rex, enum dec
         uint8_t sib = read_byte(r);
         unsigned index = ((sib >> 3) & 7u) | (rex & 2 ? 8u : 0);
         in->scale = sib >> 6;
-        in->index = index == 4 ? REG_NONE : (uint8_t)index;
+        in->index = index == 4 && !in->vsib ? REG_NONE : (uint8_t)index; /* XMM4 exists */
         if ((sib & 7) == 5 && mod == 0)
             size = 4;
         else
@@ -205,6 +200,15 @@ static void address_32(struct insn *in, struct reader *r, unsigned rex, enum dec
         in->base = (uint8_t)(rm | (rex & 1 ? 8 : 0));
     }
     in->disp = (int32_t)read_signed(r, size);
+}
+
+/* VSIB: SDM Vol. 2A, "Vector SIB (VSIB) Memory Addressing". False is #UD: no SIB byte, 16-bit
+ * addressing. */
+static bool vsib_begin(struct insn *in, const struct plan_operand *p, unsigned k)
+{
+    in->vsib = p->size[k];
+    in->vsib_index = p->number;
+    return (in->modrm & 7) == 4 && in->addrsize != 2;
 }
 
 static void read_address(struct insn *in, struct reader *r, unsigned rex, enum decode_mode mode)
@@ -329,7 +333,20 @@ static bool fill_operand(struct insn *in, struct reader *r, const struct plan_op
     case M_Q:
     case M_U:
     case M_W:
+    case M_VSIB:
         operand_rm(o, in, p, k, rex);
+        break;
+    case M_B:
+        operand_gpr(o, in, in->vex_v);
+        break;
+    case M_H:
+        o->kind = OPND_XMM;
+        o->reg = in->vex_v;
+        break;
+    case M_L:
+        o->kind = OPND_XMM;
+        in->imm = read_number(r, 1);
+        o->reg = (uint8_t)(in->imm >> 4);
         break;
     case M_G:
         operand_gpr(o, in, reg | (rex & 4 ? 8u : 0));
@@ -392,6 +409,29 @@ static void adjust_opsize(struct insn *in, unsigned attributes)
         in->opsize = 8;
 }
 
+/* Gathers: destination, mask and indices must be three registers (SDM Vol. 2C, "VPGATHERDD"). */
+static bool gather_registers_differ(const struct insn *in)
+{
+    unsigned dest = in->operands[0].reg, mask = in->operands[2].reg;
+    return dest != mask && dest != in->index && mask != in->index;
+}
+
+/*
+ * What is left of an instruction with a VEX prefix; false is #UD. SDM Vol. 2A, "VEX.vvvv": 1111b
+ * where it names no operand; elsewhere its high bit, as that of a register in imm8, is ignored
+ * outside 64-bit mode.
+ */
+static bool finish_vex(const struct plan *plan, struct insn *in, enum decode_mode mode)
+{
+    bool exists = plan->uses_vvvv || in->vex_v == 0;
+    if (mode != DECODE_64) {
+        in->vex_v &= 7;
+        for (unsigned i = 0; i < in->operand_count; i++)
+            in->operands[i].reg &= 7;
+    }
+    return exists && (!in->vsib || gather_registers_differ(in));
+}
+
 /* The rest of an instruction whose row is known; false is #UD. */
 static bool decode_row(const struct plan *plan, struct insn *in, struct reader *r, unsigned rex,
                        enum decode_mode mode)
@@ -399,18 +439,22 @@ static bool decode_row(const struct plan *plan, struct insn *in, struct reader *
     bool exists = true;
     if (mode == DECODE_64)
         adjust_opsize(in, plan->attributes);
+    unsigned k = size_index(in->opsize, in->vex_l);
     if (plan->has_modrm) {
         if (!in->has_modrm)
             in->modrm = read_byte(r);
         in->has_modrm = true;
+        if (unlikely(plan->vsib))
+            exists = vsib_begin(in, &plan->operands[plan->vsib - 1], k);
         if (in->modrm < 0xc0 && plan->has_memory)
             read_address(in, r, rex, mode);
     }
-    unsigned k = in->opsize >> 2; /* 2, 4, 8: 0, 1, 2 */
     for (unsigned i = 0; i < plan->operand_count; i++)
         exists &= fill_operand(in, r, &plan->operands[i], k, rex);
     if (in->prefixes & PFX_LOCK)
         exists &= (plan->attributes & A_LOCK) && in->has_mem;
+    if (unlikely(in->has_vex))
+        exists &= finish_vex(plan, in, mode);
     return exists;
 }
 

@@ -38,6 +38,10 @@ enum method {
     M_V,          /* XMM by ModRM.reg */
     M_U,          /* XMM by ModRM.rm */
     M_W,          /* XMM or memory by ModRM.rm */
+    M_H,          /* XMM by VEX.vvvv */
+    M_B,          /* GPR by VEX.vvvv */
+    M_L,          /* XMM by imm8[7:4] */
+    M_VSIB,       /* elements of memory, by a vector of indices */
 };
 
 /* Operand letters as numbers; with the access in the high byte: r_Ev, w_Ev, rw_Ev, a_Ev. */
@@ -90,8 +94,10 @@ struct encoding {
     uint8_t reg;    /* ModRM.reg + 1 */
     uint8_t rm;     /* ModRM.rm + 1, with mod 3 */
     uint8_t mod;    /* MOD_* */
-    uint8_t w;      /* REX.W + 1 */
+    uint8_t w;      /* REX.W or VEX.W + 1 */
     uint8_t rexb0;  /* only with REX.B = 0 */
+    uint8_t vex;    /* in the space of VEX */
+    uint8_t l;      /* VEX.L + 1 */
 };
 
 /* The macros take selectors as further arguments: OP_0F(0x01, REG(0)). */
@@ -111,6 +117,18 @@ struct encoding {
 #define OP_F2_0F38(...)  {.map = MAP_0F38, .prefix = SEL_F2, .opcode = __VA_ARGS__}
 #define OP_NP_0F3A(...)  {.map = MAP_0F3A, .prefix = SEL_NP, .opcode = __VA_ARGS__}
 #define OP_66_0F3A(...)  {.map = MAP_0F3A, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define VEX_NP_0F(...)   {.map = MAP_0F, .vex = 1, .prefix = SEL_NP, .opcode = __VA_ARGS__}
+#define VEX_66_0F(...)   {.map = MAP_0F, .vex = 1, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define VEX_F3_0F(...)   {.map = MAP_0F, .vex = 1, .prefix = SEL_F3, .opcode = __VA_ARGS__}
+#define VEX_F2_0F(...)   {.map = MAP_0F, .vex = 1, .prefix = SEL_F2, .opcode = __VA_ARGS__}
+#define VEX_NP_0F38(...) {.map = MAP_0F38, .vex = 1, .prefix = SEL_NP, .opcode = __VA_ARGS__}
+#define VEX_66_0F38(...) {.map = MAP_0F38, .vex = 1, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define VEX_F3_0F38(...) {.map = MAP_0F38, .vex = 1, .prefix = SEL_F3, .opcode = __VA_ARGS__}
+#define VEX_F2_0F38(...) {.map = MAP_0F38, .vex = 1, .prefix = SEL_F2, .opcode = __VA_ARGS__}
+#define VEX_66_0F3A(...) {.map = MAP_0F3A, .vex = 1, .prefix = SEL_66, .opcode = __VA_ARGS__}
+#define VEX_F2_0F3A(...) {.map = MAP_0F3A, .vex = 1, .prefix = SEL_F2, .opcode = __VA_ARGS__}
+#define L0 .l = 1
+#define L1 .l = 2
 #define PLUS_R .span = 7
 #define PLUS_CC .span = 15
 #define REG(n) .reg = (n) + 1
@@ -146,6 +164,8 @@ enum size_rule {
     SIZE_P,
     SIZE_S,
     SIZE_A,
+    SIZE_L,
+    SIZE_QQ,
     SIZE_RULES
 };
 

@@ -77,7 +77,8 @@ enum sensitivity {
     X(AES) X(PCLMUL) X(XSAVE) X(XSAVEOPT) X(XSAVEC) X(XSAVES) X(RDRAND) X(RDSEED) X(FSGSBASE)            \
     X(INVPCID) X(SMAP) X(PKU) X(LM) X(SYSCALL) X(RDTSCP) X(RDPID) X(LAHF_LM) X(3DNOWPREFETCH)            \
     X(PENTIUM_PMC) X(ADX) X(BMI1) X(BMI2) X(LZCNT) X(AVX) X(AVX2) X(FMA) X(F16C) X(SHA) X(GFNI)          \
-    X(CLFLUSHOPT) X(CLWB) X(VMX) X(SVM) X(NOPL) X(SMX) X(ERMS) X(SERIALIZE) X(VAES) X(VPCLMULQDQ) X(SSE4A)
+    X(CLFLUSHOPT) X(CLWB) X(VMX) X(SVM) X(NOPL) X(SMX) X(ERMS) X(SERIALIZE) X(VAES) X(VPCLMULQDQ) X(SSE4A)  \
+    X(AVX_VNNI)
 
 enum feature {
 #define X(name) FEAT_##name,
@@ -105,8 +106,7 @@ enum operand_kind {
     OPND_DR,       /* debug register number */
     OPND_ST,       /* x87 register ST(reg) */
     OPND_MMX,      /* MM0..MM7 */
-    OPND_XMM,      /* XMM0..XMM15 */
-    OPND_YMM,      /* YMM0..YMM15 (VEX) */
+    OPND_XMM,      /* XMM0..XMM15; of size 32: YMM0..YMM15 */
     OPND_STR_SRC,  /* seg:[rSI] of a string instruction, seg overridable */
     OPND_STR_DST,  /* ES:[rDI] */
     OPND_ONE,      /* the constant 1 of D0, D1 */
@@ -146,7 +146,7 @@ struct insn {
     uint8_t len;              /* bytes, 1..15 */
     uint8_t opcode;           /* last opcode byte */
     uint8_t map;              /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
-    uint8_t prefixes;         /* enum insn_prefix */
+    uint8_t prefixes;         /* enum insn_prefix; VEX's substitutes are not in it */
     uint8_t opsize;           /* effective operand size in bytes: 2, 4, 8 */
     uint8_t addrsize;         /* effective address size in bytes: 2, 4, 8 */
     uint8_t modrm;            /* the ModRM byte, 0 if there is none */
@@ -155,10 +155,13 @@ struct insn {
     bool is_moffs;            /* the address is imm */
     uint8_t seg;              /* effective segment of the memory (or OPND_STR_SRC) operand, default applied */
     uint8_t base;             /* GPR, REG_NONE or REG_RIP */
-    uint8_t index;            /* GPR or REG_NONE */
+    uint8_t index;            /* GPR or REG_NONE; with vsib: XMM or YMM */
     uint8_t scale;            /* shift: 0..3 */
+    bool has_vex;             /* C4 or C5 prefix */
     uint8_t vex_l;            /* VEX.L: 0: 128, 1: 256 */
     uint8_t vex_v;            /* VEX.vvvv register */
+    uint8_t vsib;             /* size of the vector of indices of the memory operand; 0: index is a GPR */
+    uint8_t vsib_index;       /* size of one index in it: 4 or 8; sign-extended */
     uint8_t operand_count;    /* of operands[] */
     struct operand operands[4]; /* in the manual's order: DEST first */
     int32_t disp;             /* displacement, sign-extended */

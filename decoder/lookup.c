@@ -15,7 +15,7 @@ struct selector {
     unsigned weight;   /* number of selectors */
 };
 
-#define WEIGHT_MAX 6
+#define WEIGHT_MAX 7
 
 static bool method_uses_modrm(unsigned method)
 {
@@ -34,6 +34,7 @@ static bool method_uses_modrm(unsigned method)
     case M_V:
     case M_U:
     case M_W:
+    case M_VSIB:
         return true;
     default:
         return false;
@@ -63,6 +64,7 @@ static uint8_t row_mod(const struct form *f)
     for (unsigned i = 1; i < ARRAY_SIZE(f->operands) && f->operands[i] != 0; i++) {
         switch (spec_letters(f->operands[i])->method) {
         case M_M:
+        case M_VSIB:
             return MOD_IS_MEM;
         case M_R:
         case M_N:
@@ -81,8 +83,8 @@ static struct selector row_selector(const struct form *f)
     struct selector s = {.e = f->encoding};
     s.e.mod = row_mod(f);
     const bool selectors[WEIGHT_MAX] = {
-        s.e.prefix != SEL_ANY, s.e.prefix > SEL_NFX, s.e.reg != 0,
-        s.e.rm != 0,           s.e.w != 0,           s.e.rexb0 != 0,
+        s.e.prefix != SEL_ANY, s.e.prefix > SEL_NFX, s.e.reg != 0, s.e.rm != 0, s.e.w != 0,
+        s.e.rexb0 != 0,        s.e.l != 0,
     };
     for (unsigned i = 0; i < WEIGHT_MAX; i++)
         s.weight += selectors[i];
@@ -107,14 +109,25 @@ static bool prefix_matches(unsigned selector, unsigned pp)
     }
 }
 
+static bool mode_matches(const struct form *f, bool is_64)
+{
+    return !(f->attributes & (is_64 ? A_I64 : A_O64));
+}
+
 static bool variant_matches(const struct form *f, unsigned variant)
 {
-    bool is_64 = variant != VARIANT_LEGACY;
-    if ((f->attributes & A_I64) && is_64)
-        return false;
-    if ((f->attributes & A_O64) && !is_64)
+    if (f->encoding.vex || !mode_matches(f, variant != VARIANT_LEGACY))
         return false;
     return f->encoding.w == 0 || (f->encoding.w == 2) == (variant == VARIANT_64_W1);
+}
+
+static bool vex_variant_matches(const struct form *f, unsigned variant)
+{
+    const struct encoding *e = &f->encoding;
+    if (!e->vex || !mode_matches(f, variant & VEX_64))
+        return false;
+    return (e->w == 0 || (e->w == 2) == ((variant & VEX_W) != 0)) &&
+           (e->l == 0 || (e->l == 2) == ((variant & VEX_L) != 0));
 }
 
 /* Put a row into a slot, which must be free or hold a less selective row. */
@@ -172,20 +185,28 @@ static void cell_put(struct decoder *d, uint16_t *cell, const struct encoding *e
     }
 }
 
+/* A row into the cells of one variant and map. */
+static void enter_cells(struct decoder *d, uint16_t cells[PP_COUNT][256], const struct encoding *e,
+                        unsigned row)
+{
+    for (unsigned pp = 0; pp < PP_COUNT; pp++) {
+        if (!prefix_matches(e->prefix, pp))
+            continue;
+        for (unsigned i = 0; i <= e->span; i++)
+            cell_put(d, &cells[pp][e->opcode + i], e, row);
+    }
+}
+
 static void enter_row(struct decoder *d, unsigned row)
 {
     const struct form *f = insn_form(row);
     struct encoding e = row_selector(f).e;
-    for (unsigned v = 0; v < VARIANT_COUNT; v++) {
-        if (!variant_matches(f, v))
-            continue;
-        for (unsigned pp = 0; pp < PP_COUNT; pp++) {
-            if (!prefix_matches(e.prefix, pp))
-                continue;
-            for (unsigned i = 0; i <= e.span; i++)
-                cell_put(d, &d->cells[v][e.map][pp][e.opcode + i], &e, row);
-        }
-    }
+    for (unsigned v = 0; v < VARIANT_COUNT; v++)
+        if (variant_matches(f, v))
+            enter_cells(d, d->cells[v][e.map], &e, row);
+    for (unsigned v = 0; v < VEX_VARIANT_COUNT; v++)
+        if (vex_variant_matches(f, v))
+            enter_cells(d, d->vex_cells[v][e.map - MAP_0F], &e, row);
     if (e.map == MAP_ONE && e.opcode == 0x90 && e.rexb0 == 0)
         d->xchg_r8 = (uint16_t)(row + 1);
 }
@@ -193,6 +214,7 @@ static void enter_row(struct decoder *d, unsigned row)
 void decoder_set_features(struct decoder *d, const bool has[FEATURE_COUNT])
 {
     memset(d->cells, 0, sizeof d->cells);
+    memset(d->vex_cells, 0, sizeof d->vex_cells);
     d->group_count = 0;
     d->rm_table_count = 0;
     for (unsigned weight = 0; weight <= WEIGHT_MAX; weight++) {
@@ -207,7 +229,7 @@ void decoder_set_features(struct decoder *d, const bool has[FEATURE_COUNT])
     }
 }
 
-static uint8_t size_bytes(unsigned rule, unsigned opsize)
+static uint8_t size_bytes(unsigned rule, unsigned opsize, unsigned vex_l)
 {
     uint8_t z = opsize == 2 ? 2 : 4;
     switch (rule) {
@@ -235,6 +257,10 @@ static uint8_t size_bytes(unsigned rule, unsigned opsize)
         return opsize == 8 ? 10 : 6;
     case SIZE_A:
         return (uint8_t)(2 * z);
+    case SIZE_L:
+        return vex_l ? 32 : 16;
+    case SIZE_QQ:
+        return 32;
     default:
         return 0;
     }
@@ -253,9 +279,15 @@ static void plan_init(struct plan *p, unsigned row)
         o->method = l->method;
         o->number = l->number;
         o->access = (uint8_t)(f->operands[i] >> 8);
-        for (unsigned k = 0; k < 3; k++) {
-            o->size[k] = size_bytes(l->reg_size, 2u << k);
-            o->mem_size[k] = size_bytes(l->mem_size, 2u << k);
+        p->uses_vvvv |= l->method == M_H || l->method == M_B;
+        if (l->method == M_VSIB)
+            p->vsib = p->operand_count;
+        for (unsigned opsize = 2; opsize <= 8; opsize *= 2) {
+            for (unsigned vex_l = 0; vex_l <= (opsize > 2); vex_l++) {
+                unsigned k = size_index(opsize, vex_l);
+                o->size[k] = size_bytes(l->reg_size, opsize, vex_l);
+                o->mem_size[k] = size_bytes(l->mem_size, opsize, vex_l);
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ static enum decode_result without(const struct probe *p, const char *drop, struc
     return decoder_decode(p->decoder, p->mode, bytes, sizeof bytes, in);
 }
 
-/* Rows we do not have yet, or never: VEX, EVEX, XOP, VMX, SVM, TSX, SGX, MPX, 3DNow!, VIA. */
+/* Rows we never have: EVEX, XOP, VMX, SVM, TSX, SGX, MPX, 3DNow!, VIA. */
 static bool other_extension(const struct probe *p)
 {
     static const char *const names[] = {
@@ -60,13 +60,13 @@ static bool other_extension(const struct probe *p)
         "femms",  "encl",    "invept",   "invvpid", "invlpga", "stgi",    "clgi",
         "skinit", "montmul", "monitorx", "mwaitx",  "clzero",  "bnd",     "llwpcb",
         "slwpcb", "lwp",     "bl",       "t1mskc",  "tzmsk",   "bextr"};
-    if (p->result == DECODE_OK || !p->theirs)
+    if (p->result == DECODE_OK || !p->theirs || p->in.has_vex)
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (starts(p->mnemonic, names[i]))
             return true;
     uint8_t op = p->bytes[p->opcode_at];
-    return op == 0xc4 || op == 0xc5 || op == 0x62 || op == 0x8f;
+    return op == 0x62 || op == 0x8f;
 }
 
 /* Capstone ignores a 66, F2 or F3 that the manual marks NP ("use ... will cause #UD"). */
@@ -170,13 +170,59 @@ static bool rex_r_on_segment(const struct probe *p)
     return p->result == DECODE_OK && !p->theirs && p->in.op == OP_MOV_SREG && p->mode == DECODE_64;
 }
 
-/* Newer than Capstone 4. */
+/* Under VEX: AMD's FMA4 and VPERMIL2Px, the mask registers of AVX-512. */
+static bool other_vex_extension(const struct probe *p)
+{
+    uint8_t op = p->in.opcode;
+    if (p->result != DECODE_UD || !p->theirs || !p->in.has_vex)
+        return false;
+    bool is_amd = p->in.map == MAP_0F3A && (op == 0x48 || op == 0x49 || (op & 0xfc) == 0x5c ||
+                                            (op & 0xf8) == 0x68 || (op & 0xf8) == 0x78);
+    return is_amd || p->mnemonic[0] == 'k';
+}
+
+/* Capstone lets 66, F2, F3, LOCK and REX stand before VEX. */
+static bool prefix_before_vex(const struct probe *p)
+{
+    return p->result == DECODE_UD && p->theirs && p->in.has_vex && p->opcode_at > 0 &&
+           ((p->in.prefixes & (PFX_OPSIZE | PFX_REP | PFX_REPNE | PFX_LOCK | PFX_REX)) != 0);
+}
+
+/* Capstone takes VEX.W for 0 where it must be 0; with 0 the bytes are this instruction for us too.
+ */
+static bool vex_w_ignored(const struct probe *p)
+{
+    uint8_t bytes[INSN_MAX_LEN];
+    struct insn in;
+    if (p->result != DECODE_UD || !p->theirs || p->bytes[p->opcode_at] != 0xc4)
+        return false;
+    memcpy(bytes, p->bytes, sizeof bytes);
+    bytes[p->opcode_at + 2] &= 0x7f;
+    return decoder_decode(p->decoder, p->mode, bytes, sizeof bytes, &in) == DECODE_OK &&
+           in.len == p->their_len;
+}
+
+/* Gathers whose registers are not three different ones. */
+static bool gather_into_itself(const struct probe *p)
+{
+    return p->result == DECODE_UD && p->theirs && p->in.vsib != 0 && p->in.len == p->their_len;
+}
+
+/* Newer than Capstone 4, or not in it: VBROADCASTI128. */
 static bool newer(const struct probe *p)
 {
-    static const char *const names[] = {
-        "SERIALIZE", "GF2P8MULB", "GF2P8AFFINEQB", "GF2P8AFFINEINVQB", "RDPID", "RDPKRU", "WRPKRU"};
+    static const char *const names[] = {"SERIALIZE", "RDPID", "RDPKRU", "WRPKRU", "VBROADCASTI128"};
     if (p->result != DECODE_OK || p->theirs)
         return false;
+    switch (insn_row(p->in.row)->feature) {
+    case FEAT_GFNI:
+    case FEAT_VAES:
+    case FEAT_VPCLMULQDQ:
+    case FEAT_AVX_VNNI:
+        return true;
+    default:
+        break;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (strcmp(op_name(p->in.op), names[i]) == 0)
             return true;
@@ -201,6 +247,10 @@ static const struct {
     {"67 with REX.W taken for 66", addrsize_taken_for_66},
     {"reserved NOPs", reserved_nop},
     {"REX.R on a segment register", rex_r_on_segment},
+    {"FMA4, AVX-512 under VEX", other_vex_extension},
+    {"prefix before VEX", prefix_before_vex},
+    {"VEX.W ignored", vex_w_ignored},
+    {"gather into its own registers", gather_into_itself},
     {"newer than Capstone 4", newer},
 };
 
@@ -316,6 +366,27 @@ TEST(capstone, agrees_on_every_opcode_and_modrm)
     tally_check(&t);
 }
 
+/* Opcodes under VEX: what the bits of its last byte and the unused registers change, with ModRM and
+ * a tail. */
+static void probe_vex(struct tally *t, enum decode_mode mode, unsigned map, unsigned last)
+{
+    for (unsigned opcode = 0; opcode < 256; opcode++)
+        probe_opcode(t, mode, (const char[]){'\xc4', (char)(0xe0 | map), (char)last, 0}, MAP_ONE,
+                     opcode);
+}
+
+TEST(capstone, agrees_on_every_opcode_under_vex)
+{
+    struct tally t;
+    tally_init(&t);
+    for (enum decode_mode mode = DECODE_32; mode <= DECODE_64; mode++)
+        for (unsigned map = 1; map <= 3; map++)
+            for (unsigned wlpp = 0; wlpp < 16; wlpp++)
+                for (unsigned vvvv = 13; vvvv <= 15; vvvv += 2)
+                    probe_vex(&t, mode, map, (wlpp & 8) << 4 | vvvv << 3 | (wlpp & 7));
+    tally_check(&t);
+}
+
 static uint64_t next_random(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -340,4 +411,5 @@ TEST(capstone, agrees_on_random_bytes)
     tally_check(&t);
 }
 
-TEST_MAIN(RUN(capstone, agrees_on_every_opcode_and_modrm) RUN(capstone, agrees_on_random_bytes))
+TEST_MAIN(RUN(capstone, agrees_on_every_opcode_and_modrm)
+              RUN(capstone, agrees_on_every_opcode_under_vex) RUN(capstone, agrees_on_random_bytes))

@@ -11,14 +11,29 @@
 
 #include "decoder/encoding.h"
 
+/* VEX.128.66.0F38.W0, as the manual writes it; what it calls LIG and WIG, or has rows for both of,
+ * is left out. */
+static void put_vex(FILE *out, const struct encoding *e)
+{
+    static const char *const prefixes[] = {
+        [SEL_NP] = "NP", [SEL_66] = "66", [SEL_F3] = "F3", [SEL_F2] = "F2"};
+    static const char *const maps[] = {[MAP_0F] = "0F", [MAP_0F38] = "0F38", [MAP_0F3A] = "0F3A"};
+    static const char *const lengths[] = {"", ".128", ".256"};
+    static const char *const w[] = {"", ".W0", ".W1"};
+    fprintf(out, "VEX%s.%s.%s%s ", lengths[e->l], prefixes[e->prefix], maps[e->map], w[e->w]);
+}
+
 /* The manual's notation: 66 0F C7 /6, 50+r, 0F 01 D0, REX.W + 0F C7 /1. */
 static void put_encoding(FILE *out, const struct form *f)
 {
     static const char *const prefixes[] = {"", "NFx ", "NP ", "66 ", "F3 ", "F2 "};
     static const char *const maps[] = {"", "0F ", "0F 38 ", "0F 3A "};
     const struct encoding *e = &f->encoding;
-    fprintf(out, "%s%s%s%02X", prefixes[e->prefix], e->w == 2 ? "REX.W + " : "", maps[e->map],
-            e->opcode);
+    if (e->vex)
+        put_vex(out, e);
+    else
+        fprintf(out, "%s%s%s", prefixes[e->prefix], e->w == 2 ? "REX.W + " : "", maps[e->map]);
+    fprintf(out, "%02X", e->opcode);
     if (e->span != 0)
         fputs(e->span == 7 ? "+r" : "+cc", out);
     if (e->rm != 0)

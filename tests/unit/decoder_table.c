@@ -8,6 +8,28 @@
 
 #include "decoder/encoding.h"
 
+/* The VEX prefix of a row, three bytes long; vvvv 1111b, or 1110b where it names an operand. */
+static size_t vex_bytes(const struct form *f, uint8_t *bytes)
+{
+    const struct encoding *e = &f->encoding;
+    unsigned pp = e->prefix - SEL_NP, vvvv = 15;
+    for (unsigned i = 1; i < ARRAY_SIZE(f->operands) && f->operands[i] != 0; i++) {
+        unsigned method = operand_letters[f->operands[i] & 0xff].method;
+        if (method == M_H || method == M_B)
+            vvvv = 14;
+    }
+    bytes[0] = 0xc4;
+    bytes[1] = (uint8_t)(0xe0 | e->map);
+    bytes[2] = (uint8_t)((e->w == 2 ? 0x80u : 0) | vvvv << 3 | (e->l == 2 ? 4u : 0) | pp);
+    return 3;
+}
+
+static bool has_vsib(const struct form *f)
+{
+    return f->encoding.vex && f->operands[2] != 0 &&
+           operand_letters[f->operands[2] & 0xff].method == M_VSIB;
+}
+
 /* Bytes that select a row, with ModRM.mod as given; returns how many, zeros follow. */
 static size_t row_bytes(const struct form *f, unsigned mod, unsigned opcode, uint8_t *bytes)
 {
@@ -15,6 +37,13 @@ static size_t row_bytes(const struct form *f, unsigned mod, unsigned opcode, uin
     const struct encoding *e = &f->encoding;
     size_t n = 0;
     memset(bytes, 0, INSN_MAX_LEN);
+    if (e->vex) {
+        n = vex_bytes(f, bytes);
+        bytes[n++] = (uint8_t)opcode;
+        bytes[n++] = (uint8_t)(mod << 6 | (e->reg ? e->reg - 1u : 0) << 3 | (has_vsib(f) ? 4 : 0));
+        bytes[n] = has_vsib(f) ? 0x10 : 0; /* index 2: neither the destination 0 nor the mask 1 */
+        return n;
+    }
     if (e->prefix >= SEL_66)
         bytes[n++] = prefixes[e->prefix];
     if (e->w == 2)
@@ -55,7 +84,7 @@ TEST(table, every_row_is_reached_in_the_modes_it_claims)
     for (unsigned row = 0; row < insn_row_count(); row++) {
         const struct form *f = insn_form(row);
         bool in_64 = !(f->attributes & A_I64);
-        bool in_32 = !(f->attributes & A_O64) && f->encoding.w != 2;
+        bool in_32 = !(f->attributes & A_O64) && (f->encoding.vex || f->encoding.w != 2);
         if (row_reached(d, row, DECODE_64, &in, bytes) != in_64 ||
             row_reached(d, row, DECODE_32, &in, bytes) != in_32)
             fail_msg("row %u, %s %s", row, insn_row(row)->name, insn_row(row)->encoding);

@@ -56,7 +56,11 @@ static inline void text_memory(struct text *t, const struct insn *in)
         plus = "+";
     }
     if (in->index != REG_NONE) {
-        text_add(t, "%s%s*%u", plus, text_gpr(in->index), 1u << in->scale);
+        if (in->vsib)
+            text_add(t, "%s%cmm%u*%u", plus, in->vsib == 32 ? 'y' : 'x', in->index,
+                     1u << in->scale);
+        else
+            text_add(t, "%s%s*%u", plus, text_gpr(in->index), 1u << in->scale);
         plus = "+";
     }
     if (in->disp != 0 || *plus == 0) {

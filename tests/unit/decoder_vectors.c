@@ -177,12 +177,12 @@ TEST(rows, control_debug_and_segment_registers)
 TEST(rows, what_64_bit_mode_took_away)
 {
     CHECK(DECODE_64, {"27", "UD"}, {"60", "UD"}, {"82 c0 01", "UD"}, {"9a 00 00 00 00 00 00", "UD"},
-          {"ce", "UD"}, {"d4 0a", "UD"}, {"d6", "UD"}, {"62 00", "UD"}, {"c5 f8 77", "UD"},
-          {"c4 e2 79 18 00", "UD"});
+          {"ce", "UD"}, {"d4 0a", "UD"}, {"d6", "UD"}, {"62 00", "UD"},
+          {"62 f1 7c 48 58 c1", "UD"});
     CHECK(DECODE_32, {"27", "DAA"}, {"60", "PUSHA"}, {"82 c0 ff", "ADD rw:ax.1 r:#-1.1"},
           {"9a 44 33 22 11 66 55", "CALL_FAR r:5566:11223344.6"}, {"ce", "INTO"},
           {"d4 0a", "AAM r:#a.1"}, {"d6", "SALC"}, {"62 00", "BOUND r:ax.4 r:[ds:ax].8"},
-          {"c5 00", "LDS w:ax.4 r:[ds:ax].6"}, {"c5 f8 77", "UD"}, {"62 f1", "UD"},
+          {"c5 00", "LDS w:ax.4 r:[ds:ax].6"}, {"c4 06", "LES w:ax.4 r:[ds:si].6"}, {"62 f1", "UD"},
           {"0f 05", "SYSCALL"}, {"0f 01 f8", "UD"}, {"f3 0f ae c0", "UD"});
 }
 
@@ -222,6 +222,70 @@ TEST(rows, strings_and_ports)
           {"66 ef", "OUT r:port dx.2 r:ax.2"}, {"d7", "XLAT"});
 }
 
+TEST(vex, fields_name_registers_and_lengths)
+{
+    CHECK(DECODE_64, {"c5 f8 77", "VZEROUPPER"}, {"c5 fc 77", "VZEROALL"},
+          {"c5 e8 58 cb", "VADDPS w:xmm1.16 r:xmm2.16 r:xmm3.16"},
+          {"c5 ec 58 0b", "VADDPS w:xmm1.32 r:xmm2.32 r:[ds:bx].32"},
+          {"c4 41 2d 58 cb", "VADDPD w:xmm9.32 r:xmm10.32 r:xmm11.32"},
+          {"c4 01 2d 58 0c 9b", "VADDPD w:xmm9.32 r:xmm10.32 r:[ds:r11+r11*4].32"},
+          {"c5 ab 58 0d 10 00 00 00", "VADDSD w:xmm1.8 r:xmm10.8 r:[ds:ip+10].8"},
+          {"c4 e3 71 4a c2 f0", "VBLENDVPS w:xmm0.16 r:xmm1.16 r:xmm2.16 r:xmm15.16"},
+          {"c4 e3 75 4c c2 3f", "VPBLENDVB w:xmm0.32 r:xmm1.32 r:xmm2.32 r:xmm3.32"},
+          {"c5 f9 6e c0", "VMOVD w:xmm0.16 r:ax.4"}, {"c4 e1 f9 6e c0", "VMOVQ w:xmm0.16 r:ax.8"},
+          {"c5 f1 71 d2 05", "VPSRLW w:xmm1.16 r:xmm2.16 r:#5.1"},
+          {"c4 e2 7d 25 c1", "VPMOVSXDQ w:xmm0.32 r:xmm1.16"},
+          {"c4 e2 7d 22 00", "VPMOVSXBQ w:xmm0.32 r:[ds:ax].4"},
+          {"64 67 c5 f8 10 00", "VMOVUPS w:xmm0.16 r:[fs:ax].16"},
+          {"c4 e1 fa 2a c9", "VCVTSI2SS w:xmm1.4 r:xmm0.4 r:cx.8"},
+          {"c4 c2 60 f2 c1", "ANDN w:ax.4 r:bx.4 r:r9.4"},
+          {"c4 62 b3 f6 c1", "MULX w:r8.8 w:r9.8 r:cx.8"}, {"c4 e2 f0 f3 c0", "UD"},
+          {"c4 e2 f0 f3 cb", "BLSR w:cx.8 r:bx.8"});
+}
+
+TEST(vex, other_prefixes_reserved_maps_and_unused_vvvv_are_ud)
+{
+    CHECK(DECODE_64, {"66 c5 f8 77", "UD"}, {"f2 c5 f8 77", "UD"}, {"f3 c5 f8 77", "UD"},
+          {"f0 c5 f8 77", "UD"}, {"48 c5 f8 77", "UD"}, {"48 2e c5 f8 77", "VZEROUPPER"},
+          {"c4 e0 78 77", "UD"}, {"c4 e1 78 77", "VZEROUPPER"}, {"c4 e4 78 77", "UD"},
+          {"c4 ff 78 77", "UD"}, {"c5 f0 77", "UD"}, {"c5 78 77", "VZEROUPPER"},
+          {"c5 f0 10 00", "UD"}, {"c5 f1 d7 c0", "UD"}, {"c5 f9 d7 00", "UD"},
+          {"c4 e3 7d 00 c1 00", "UD"}, {"c4 e3 fd 00 c1 00", "VPERMQ w:xmm0.32 r:xmm1.32 r:#0.1"},
+          {"c4 e2 f9 18 00", "UD"}, {"c4 e2 79 18 00", "VBROADCASTSS w:xmm0.16 r:[ds:ax].4"},
+          {"c4 e2 79 19 00", "UD"}, {"c4 e2 7d 19 00", "VBROADCASTSD w:xmm0.32 r:[ds:ax].8"},
+          {"c5 fd 6e c0", "UD"}, {"c5 fe 58 c1", "VADDSS w:xmm0.4 r:xmm0.4 r:xmm1.4"},
+          {"c4 e2 7c f2 c0", "UD"}, {"c4", "TRUNCATED"}, {"c4 e2", "TRUNCATED"},
+          {"c5 f8", "TRUNCATED"}, {"c5 f8 58", "TRUNCATED"});
+}
+
+TEST(vex, outside_64_bit_mode_high_register_bits_are_ignored)
+{
+    CHECK(DECODE_32, {"c5 f8 77", "VZEROUPPER"}, {"c4 c1 78 77", "VZEROUPPER"},
+          {"c4 c1 68 58 cb", "VADDPS w:xmm1.16 r:xmm2.16 r:xmm3.16"},
+          {"c4 e1 28 58 cb", "VADDPS w:xmm1.16 r:xmm2.16 r:xmm3.16"}, {"c4 e1 38 77", "UD"},
+          {"c5 b8 77 00 00 00", "LDS w:di.4 r:[ds:ax+77].6"},
+          {"c4 e3 71 4a c2 f0", "VBLENDVPS w:xmm0.16 r:xmm1.16 r:xmm2.16 r:xmm7.16"},
+          {"c4 e1 f9 6e c0", "VMOVD w:xmm0.16 r:ax.4"}, {"c4 e3 f9 16 c0 01", "UD"},
+          {"c4 e3 79 16 c0 01", "VPEXTRD w:ax.4 r:xmm0.16 r:#1.1"},
+          {"c4 c2 a0 f2 c1", "ANDN w:ax.4 r:bx.4 r:cx.4"});
+    CHECK(DECODE_16, {"c5 f8 58 00", "VADDPS w:xmm0.16 r:xmm0.16 r:[ds:bx+si*1].16"},
+          {"c4 e2 78 f2 c1", "ANDN w:ax.4 r:ax.4 r:cx.4"}, {"c5 00", "LDS w:ax.2 r:[ds:bx+si*1].4"},
+          {"c4", "TRUNCATED"});
+}
+
+TEST(vex, gathers_have_a_vector_of_indices_and_three_registers)
+{
+    CHECK(DECODE_64, {"c4 e2 69 90 04 08", "VPGATHERDD rw:xmm0.16 r:[ds:ax+xmm1*1].4 rw:xmm2.16"},
+          {"c4 e2 6d 90 04 48", "VPGATHERDD rw:xmm0.32 r:[ds:ax+ymm1*2].4 rw:xmm2.32"},
+          {"c4 e2 ed 90 04 a0", "VPGATHERDQ rw:xmm0.32 r:[ds:ax+xmm4*4].8 rw:xmm2.32"},
+          {"c4 a2 6d 93 04 e5 10 00 00 00", "VGATHERQPS rw:xmm0.16 r:[ds:ymm12*8+10].4 rw:xmm2.16"},
+          {"c4 e2 ed 93 04 08", "VGATHERQPD rw:xmm0.32 r:[ds:ax+ymm1*1].8 rw:xmm2.32"},
+          {"c4 e2 79 90 04 08", "UD"}, {"c4 e2 71 90 04 08", "UD"}, {"c4 e2 69 90 0c 08", "UD"},
+          {"c4 e2 69 90 00", "UD"}, {"c4 e2 69 90 05 00 00 00 00", "UD"}, {"c4 e2 69 90 c1", "UD"});
+    CHECK(DECODE_32, {"c4 e2 69 90 04 08", "VPGATHERDD rw:xmm0.16 r:[ds:ax+xmm1*1].4 rw:xmm2.16"},
+          {"67 c4 e2 69 90 04", "UD"});
+}
+
 TEST(length, fifteen_bytes_and_no_more)
 {
     CHECK(DECODE_64, {"66 66 66 66 66 66 66 66 66 66 66 66 66 66 90", "NOP"},
@@ -232,15 +296,16 @@ TEST(length, fifteen_bytes_and_no_more)
           {"f0 89 05 00 00", "TRUNCATED"});
 }
 
-TEST_MAIN(RUN(addressing, forms_of_64_bit_mode) RUN(addressing, forms_of_16_and_32_bits)
-              RUN(prefixes, rex_counts_only_right_before_the_opcode)
-                  RUN(prefixes, segment_overrides) RUN(prefixes, mandatory_prefixes_select)
-                      RUN(prefixes, nop_and_its_relatives) RUN(prefixes,
-                                                               lock_only_with_a_memory_destination)
-                          RUN(sizes, defaults_of_64_bit_mode) RUN(sizes, immediates_are_extended)
-                              RUN(rows, control_debug_and_segment_registers)
-                                  RUN(rows, what_64_bit_mode_took_away)
-                                      RUN(rows, groups_choose_by_mod_and_rm)
-                                          RUN(rows, x87_and_its_aliases)
-                                              RUN(rows, strings_and_ports)
-                                                  RUN(length, fifteen_bytes_and_no_more))
+TEST_MAIN(RUN(addressing, forms_of_64_bit_mode) RUN(addressing, forms_of_16_and_32_bits) RUN(
+    prefixes, rex_counts_only_right_before_the_opcode) RUN(prefixes, segment_overrides)
+              RUN(prefixes, mandatory_prefixes_select) RUN(prefixes, nop_and_its_relatives) RUN(
+                  prefixes, lock_only_with_a_memory_destination) RUN(sizes, defaults_of_64_bit_mode)
+                  RUN(sizes, immediates_are_extended) RUN(rows, control_debug_and_segment_registers)
+                      RUN(rows, what_64_bit_mode_took_away) RUN(rows, groups_choose_by_mod_and_rm)
+                          RUN(rows, x87_and_its_aliases) RUN(rows, strings_and_ports)
+                              RUN(vex, fields_name_registers_and_lengths)
+                                  RUN(vex, other_prefixes_reserved_maps_and_unused_vvvv_are_ud)
+                                      RUN(vex, outside_64_bit_mode_high_register_bits_are_ignored)
+                                          RUN(vex,
+                                              gathers_have_a_vector_of_indices_and_three_registers)
+                                              RUN(length, fifteen_bytes_and_no_more))

@@ -13,6 +13,8 @@ struct shape {
     bool names_memory;  /* some memory operand is possible */
     bool is_string;     /* REP has a meaning */
     bool has_opsize;    /* 66 changes the operand size */
+    bool has_vsib;      /* memory by a vector of indices: a SIB byte must follow */
+    bool uses_vvvv;     /* VEX.vvvv names a register */
     bool is_branch;     /* near branch or MOVSXD: with 66 in 64-bit mode Intel and AMD differ */
 };
 
@@ -60,6 +62,13 @@ static void shape_operand(struct shape *s, uint16_t spec)
     case M_J:
         s->is_branch = true;
         break;
+    case M_VSIB:
+        s->has_vsib = s->memory_only = s->names_memory = s->has_modrm = true;
+        break;
+    case M_H:
+    case M_B:
+        s->uses_vvvv = true;
+        break;
     default:
         break;
     }
@@ -95,7 +104,7 @@ static void put_prefixes(struct generator *g, struct vector *v, const struct for
     static const uint8_t segments_64[] = {0x64, 0x65, 0x64, 0x65, 0x2e, 0x3e};
     static const uint8_t segments_32[] = {0x26, 0x2e, 0x36, 0x3e};
     bool is_64 = v->mode == DECODE_64;
-    unsigned prefix = f->encoding.prefix;
+    unsigned prefix = f->encoding.vex ? SEL_NP : f->encoding.prefix;
     if (s->names_memory && chance(g, 12))
         put(v, is_64 ? segments_64[pick(g, 6)] : segments_32[pick(g, 4)]);
     if ((s->names_memory && chance(g, 7)) || (s->is_branch && chance(g, 5)))
@@ -127,11 +136,33 @@ static void put_rex(struct generator *g, struct vector *v, const struct encoding
         put(v, rex);
 }
 
+/* C5 where it can say the same, half of the time. The inverted bits of outside 64-bit mode stay 1.
+ */
+static void put_vex(struct generator *g, struct vector *v, const struct encoding *e,
+                    const struct shape *s)
+{
+    unsigned rxb = v->mode == DECODE_64 ? pick(g, 8) : 7;
+    unsigned vvvv = s->uses_vvvv ? pick(g, 16) : 15;
+    unsigned w = e->w ? e->w - 1u : pick(g, 2), l = e->l ? e->l - 1u : pick(g, 2);
+    if (v->mode != DECODE_64)
+        vvvv |= 8;
+    unsigned low = vvvv << 3 | l << 2 | (unsigned)(e->prefix - SEL_NP);
+    if ((rxb & 3) == 3 && e->map == MAP_0F && w == 0 && chance(g, 50)) {
+        put(v, 0xc5);
+        put(v, (rxb & 4) << 5 | low);
+        return;
+    }
+    put(v, 0xc4);
+    put(v, rxb << 5 | e->map);
+    put(v, w << 7 | low);
+}
+
 static void put_opcode(struct generator *g, struct vector *v, const struct encoding *e)
 {
-    if (e->map != MAP_ONE)
+    bool is_escaped = e->map != MAP_ONE && !e->vex;
+    if (is_escaped)
         put(v, 0x0f);
-    if (e->map == MAP_0F38 || e->map == MAP_0F3A)
+    if (is_escaped && e->map != MAP_0F)
         put(v, e->map == MAP_0F38 ? 0x38 : 0x3a);
     put(v, e->opcode + pick(g, e->span + 1u));
 }
@@ -141,7 +172,7 @@ static void put_modrm(struct generator *g, struct vector *v, const struct encodi
 {
     unsigned mod = s->register_only ? 3 : s->memory_only || chance(g, 55) ? pick(g, 3) : 3;
     unsigned reg = e->reg ? e->reg - 1u : pick(g, 8), rm = e->rm ? e->rm - 1u : pick(g, 8);
-    if (mod != 3 && !e->rm && chance(g, 25))
+    if (mod != 3 && !e->rm && (s->has_vsib || chance(g, 25)))
         rm = 4;
     put(v, mod << 6 | reg << 3 | rm);
 }
@@ -192,7 +223,10 @@ bool generate_vector(struct generator *g, unsigned row, struct vector *v,
     v->profile = guess_profile(g, row);
     v->seed = (uint32_t)vector_random(&g->seed);
     put_prefixes(g, v, f, &s);
-    put_rex(g, v, &f->encoding);
+    if (f->encoding.vex)
+        put_vex(g, v, &f->encoding, &s);
+    else
+        put_rex(g, v, &f->encoding);
     put_opcode(g, v, &f->encoding);
     if (s.has_modrm)
         put_modrm(g, v, &f->encoding, &s);

@@ -121,7 +121,7 @@ static void record_row(struct recorder *r, unsigned row, unsigned count)
     unsigned made = 0, want = wanted(row, count);
     FILE *f = r->out[file_of(row)];
     bool in_64 = !(form->attributes & A_I64);
-    bool in_32 = !(form->attributes & A_O64) && form->encoding.w != 2;
+    bool in_32 = !(form->attributes & A_O64) && (form->encoding.vex || form->encoding.w != 2);
     if (d->sensitivity != SENS_NONE)
         return;
     fprintf(f, "# %s %s %s\n", d->name, d->encoding, d->operands);
