@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* AES-NI and PCLMULQDQ. SDM Vol. 1, "Advanced Encryption Standard Instructions"; the algorithm is
- * FIPS 197's. */
+/* Arithmetic without carries: AES-NI, PCLMULQDQ, GFNI. SDM Vol. 1, "Advanced Encryption Standard
+ * Instructions", "Galois Field New Instructions"; the algorithm is FIPS 197's. */
 #include "cpu/interp/sse.h"
 
 /* clang-format off */
@@ -143,11 +143,68 @@ SIMD_FN(pclmulqdq)
     *d = v128_make(low, high);
 }
 
+/* ---- GFNI: bytes in GF(2^8) modulo x^8 + x^4 + x^3 + x + 1, which is AES's field ---- */
+
+static uint8_t gf_multiply(uint8_t a, uint8_t b)
+{
+    unsigned product = 0, shifted = a;
+    for (unsigned i = 0; i < 8; i++) {
+        product ^= shifted & (0u - (b >> i & 1u));
+        shifted = shifted << 1 ^ (0x11bu & (0u - (shifted >> 7)));
+    }
+    return (uint8_t)product;
+}
+
+/* a^254 = a^-1, and 0 for 0. */
+static uint8_t gf_inverse(uint8_t a)
+{
+    uint8_t power = a, inverse = 1;
+    for (unsigned i = 1; i < 8; i++) {
+        power = gf_multiply(power, power);
+        inverse = gf_multiply(inverse, power);
+    }
+    return inverse;
+}
+
+/* Row i of the matrix is byte 7 - i; the result's bit i is its product with x, plus bit i of imm.
+ */
+static uint8_t affine(uint64_t matrix, uint8_t x, unsigned imm)
+{
+    unsigned r = imm;
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned v = (unsigned)(matrix >> 8 * (7 - i)) & x;
+        v ^= v >> 4;
+        r ^= (0x6996u >> (v & 15) & 1) << i;
+    }
+    return (uint8_t)r;
+}
+
+SIMD_FN(gf2p8mulb)
+{
+    for (unsigned i = 0; i < 16; i++)
+        d->b[i] = gf_multiply(d->b[i], s->b[i]);
+}
+
+/* SRC holds a matrix for each quadword of DEST. SDM Vol. 2A, "GF2P8AFFINEQB" */
+SIMD_FN(gf2p8affineqb)
+{
+    for (unsigned i = 0; i < 16; i++)
+        d->b[LANE_B(i)] = affine(s->q[i / 8], d->b[LANE_B(i)], imm);
+}
+
+/* SDM Vol. 2A, "GF2P8AFFINEINVQB" */
+SIMD_FN(gf2p8affineinvqb)
+{
+    for (unsigned i = 0; i < 16; i++)
+        d->b[LANE_B(i)] = affine(s->q[i / 8], gf_inverse(d->b[LANE_B(i)]), imm);
+}
+
 /* clang-format off */
 #define ROW(OP, name) [OP_##OP] = {.fn = do_##name}
 const struct simd_row simd_aes_rows[] = {
     ROW(AESENC, aesenc), ROW(AESENCLAST, aesenclast), ROW(AESDEC, aesdec), ROW(AESDECLAST, aesdeclast),
     ROW(AESIMC, aesimc), ROW(AESKEYGENASSIST, aeskeygenassist), ROW(PCLMULQDQ, pclmulqdq),
+    ROW(GF2P8MULB, gf2p8mulb), ROW(GF2P8AFFINEQB, gf2p8affineqb), ROW(GF2P8AFFINEINVQB, gf2p8affineinvqb),
 };
 /* clang-format on */
 const size_t simd_aes_count = ARRAY_SIZE(simd_aes_rows);

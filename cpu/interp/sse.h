@@ -109,7 +109,7 @@ extern const struct simd_row simd_fp_rows[];      /* floating-point arithmetic *
 extern const struct simd_row
     simd_packed_rows[]; /* the same: horizontal, compares to masks, rounding, estimates */
 extern const struct simd_row simd_convert_rows[]; /* conversions */
-extern const struct simd_row simd_aes_rows[];     /* AES-NI, PCLMULQDQ */
+extern const struct simd_row simd_aes_rows[];     /* AES-NI, PCLMULQDQ, GFNI */
 extern const size_t simd_int_count, simd_shuffle_count, simd_fp_count, simd_packed_count,
     simd_convert_count, simd_aes_count;
 
@@ -123,6 +123,8 @@ static inline const struct simd_row *simd_row_of(const struct simd_row *rows, si
 /* Families in files of their own. */
 select_fn sse_select_string; /* PCMPxSTRx */
 select_fn sse_select_masked; /* MASKMOVDQU, MASKMOVQ, BLENDVx */
+select_fn sse_select_sha;    /* SHA1x, SHA256x */
+select_fn sse_select_sse4a;  /* EXTRQ, INSERTQ */
 
 /* ---- registers ---- */
 

@@ -175,6 +175,10 @@ exec_fn *select_sse_int(struct selection *s, struct rec *rec)
             rec->imm &= ~0xc0;
         return op == OP_PMOVMSKB && fn == exec_simd ? exec_pmovmskb_r : fn;
     }
-    exec_fn *fn = sse_select_string(s, rec);
-    return fn ? fn : sse_select_masked(s, rec);
+    static select_fn *const others[] = {sse_select_string, sse_select_masked, sse_select_sha,
+                                        sse_select_sse4a};
+    exec_fn *fn = NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(others) && !fn; i++)
+        fn = others[i](s, rec);
+    return fn;
 }

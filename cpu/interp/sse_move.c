@@ -231,8 +231,10 @@ static const struct move_row *row_of(unsigned op)
     case OP_MOVQ:
         return &move_movq;
     case OP_MOVSS:
+    case OP_MOVNTSS:
         return &move_movss;
     case OP_MOVSD_XMM:
+    case OP_MOVNTSD:
         return &move_movsd;
     case OP_MOVLPS:
     case OP_MOVLPD:

@@ -174,6 +174,31 @@ static uint64_t in_the_image(const struct vector *v, const struct insn *in)
     return 4 * PAGE_SIZE - 1;
 }
 
+/* The memory operand as an index into memory. */
+static uint64_t operand_index(const struct vector *v, const struct insn *in)
+{
+    uint64_t ea = (uint64_t)(int64_t)in->disp;
+    if (in->is_moffs)
+        ea = in->imm;
+    else if (in->base == REG_RIP)
+        ea += v->before.rip + v->len;
+    else if (in->base < 16)
+        ea += v->before.gpr[in->base];
+    if (!in->is_moffs && in->index < 16)
+        ea += v->before.gpr[in->index] << in->scale;
+    ea &= low_mask(in->addrsize * 8u);
+    ea += vector_segment_base(v, in->seg);
+    if (v->mode != DECODE_64)
+        ea &= UINT32_MAX;
+    ea -= v->base;
+    return ea - VECTOR_MEM - (ea >= VECTOR_MEM + VECTOR_ALIAS ? VECTOR_ALIAS : 0);
+}
+
+static uint64_t misaligned16(const struct vector *v, const struct insn *in)
+{
+    return in->has_mem && (operand_index(v, in) & 15) ? UINT64_MAX : 0;
+}
+
 static uint64_t alignment_check(const struct vector *v, const struct insn *in)
 {
     (void)in;
@@ -313,26 +338,6 @@ struct difference difference_between(const struct vector_state *w, const struct 
 
 /* ---- what may ---- */
 
-/* The memory operand as an index into memory. */
-static uint64_t operand_index(const struct vector *v, const struct insn *in)
-{
-    uint64_t ea = (uint64_t)(int64_t)in->disp;
-    if (in->is_moffs)
-        ea = in->imm;
-    else if (in->base == REG_RIP)
-        ea += v->before.rip + v->len;
-    else if (in->base < 16)
-        ea += v->before.gpr[in->base];
-    if (!in->is_moffs && in->index < 16)
-        ea += v->before.gpr[in->index] << in->scale;
-    ea &= low_mask(in->addrsize * 8u);
-    ea += vector_segment_base(v, in->seg);
-    if (v->mode != DECODE_64)
-        ea &= UINT32_MAX;
-    ea -= v->base;
-    return ea - VECTOR_MEM - (ea >= VECTOR_MEM + VECTOR_ALIAS ? VECTOR_ALIAS : 0);
-}
-
 static void absorb_memory(const struct vector *v, const struct insn *in, uint64_t mask,
                           struct difference *d)
 {
@@ -441,9 +446,7 @@ const char *allowed_unimplemented(unsigned feature)
         uint8_t feature;
         const char *reason;
     } features[] = {
-        {FEAT_SHA, "no CPU model has SHA"},
-        {FEAT_GFNI, "no CPU model has GFNI"},
-        {FEAT_SSE4A, "AMD only; no CPU model has SSE4A"},
+        {FEATURE_COUNT, NULL}, /* none at present */
     };
     for (size_t i = 0; i < ARRAY_SIZE(features); i++)
         if (features[i].feature == feature)
