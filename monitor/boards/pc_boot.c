@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "monitor/acpi_tables.h"
+#include "monitor/boards/pc_bios_data.h"
 #include "monitor/boards/pc_parts.h"
 #include "monitor/emulate_host.h"
 
@@ -106,6 +107,14 @@ static int make_acpi(struct pc *pc)
     return acpi_tables_build(&config, &pc->acpi, &pc->acpi_size);
 }
 
+static void load_bios_data(struct pc *pc)
+{
+    uint16_t com[PC_UARTS];
+    for (unsigned i = 0; i < pc->uarts; i++)
+        com[i] = (uint16_t)pc->uart[i].io.base;
+    pc_bios_data_load(pc->vm->pm, EBDA_BASE, com, pc->uarts);
+}
+
 static int load_guest(struct pc *pc, struct err *err)
 {
     pc->entry = (struct entry_state){.mode = ENTRY_RESET};
@@ -116,6 +125,7 @@ static int load_guest(struct pc *pc, struct err *err)
         physmem_load(pc->vm->pm, MiB - shadow, tail - shadow, shadow);
         return 0;
     }
+    load_bios_data(pc);
     physmem_load(pc->vm->pm, ACPI_BASE, pc->acpi, pc->acpi_size);
     return loader_load(&pc->boot, pc->vm->pm, &pc->entry, err);
 }

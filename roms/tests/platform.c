@@ -113,6 +113,26 @@ static void acpi(void)
     check("FADT and MADT are there", has_fadt && has_madt);
 }
 
+static uint32_t load16(const volatile uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
+/* What a BIOS leaves behind: kernels and hypervisors read where base memory ends from there. */
+static void bios_data(void)
+{
+    volatile uint8_t *bda = memory(0x400), *ebda = memory(load16(bda + 0xE) << 4);
+    reg_t service = (load16(memory(0x15 * 4 + 2)) << 4) + load16(memory(0x15 * 4));
+    check_equal("40:0 has the port of COM1", COM1, load16(bda));
+    check("40:10 says there is an FPU", load16(bda + 0x10) & 2);
+    check("40:E points below 640 KiB", ebda >= memory(0x80000) && ebda < memory(0xA0000));
+    check_equal("40:13 ends base memory there", (reg_t)ebda, (reg_t)load16(bda + 0x13) << 10);
+    check("the EBDA begins with its size", *ebda >= 1 && ebda + *ebda * 1024 <= memory(0xA0000));
+    check("INT 15h leads into the ROM", service >= 0xC0000 && service < 0x110000);
+    check_equal("FFFF:0 has a far jump", 0xEA, *memory(0xFFFF0));
+    check_equal("F000:FFFE says PC/AT", 0xFC, *memory(0xFFFFE));
+}
+
 /* COM1 itself: nothing is printed while it is in loopback. */
 static void uart(void)
 {
@@ -200,6 +220,7 @@ int main(void)
     pci();
     fw_cfg();
     acpi();
+    bios_data();
     uart();
     rtc();
     check("the keyboard controller is idle", !(in8(0x64) & 2));
