@@ -4,22 +4,25 @@
 #include "monitor/loader.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/endian.h"
 #include "monitor/elf_load.h"
 #include "monitor/load_bzimage.h"
 #include "monitor/multiboot.h"
+#include "monitor/payload.h"
 
 enum { ZERO_CHUNK = 65536 };
 enum { BOOT_CS = 0x10, BOOT_DS = 0x18, GDT_BYTES = 32 };
 enum { PTE_P = 1, PTE_RW = 2, PDE_PS = 0x80, MAPPED_GIB = 4 };
 
-int loader_load(const struct boot_info *boot, struct physmem *pm, struct entry_state *entry,
-                struct err *err)
+#define UNPACKED_MAX ((size_t)512 * MiB) /* of a kernel that is a gzip file */
+
+static int load_plain(const struct boot_info *boot, struct physmem *pm, struct entry_state *entry,
+                      struct err *err)
 {
     const struct blob *k = &boot->kernel;
-    *entry = (struct entry_state){.mode = ENTRY_RESET};
     if (bzimage_recognises(k->data, k->size))
         return bzimage_load(boot, pm, entry, err);
     if (multiboot_recognises(k->data, k->size))
@@ -30,6 +33,35 @@ int loader_load(const struct boot_info *boot, struct physmem *pm, struct entry_s
     err_hint(err,
              "-kernel takes a Linux bzImage, an ELF file with a PVH note, or a Multiboot 1 image");
     return -EINVAL;
+}
+
+/* RFC 1952: ID1, ID2, and the only compression method there is. */
+static bool is_gzip(const struct blob *k)
+{
+    return k->size > 3 && k->data[0] == 0x1f && k->data[1] == 0x8b && k->data[2] == 8;
+}
+
+/* Kernels are distributed as gzip files because boot loaders unpack them. */
+static int load_gzip(const struct boot_info *boot, struct physmem *pm, struct entry_state *entry,
+                     struct err *err)
+{
+    struct boot_info plain = *boot;
+    uint8_t *out;
+    int r = payload_unpack(boot->kernel.data, boot->kernel.size, UNPACKED_MAX, NULL, &out,
+                           &plain.kernel.size, err);
+    if (r)
+        return r;
+    plain.kernel.data = out;
+    r = load_plain(&plain, pm, entry, err);
+    free(out);
+    return r;
+}
+
+int loader_load(const struct boot_info *boot, struct physmem *pm, struct entry_state *entry,
+                struct err *err)
+{
+    *entry = (struct entry_state){.mode = ENTRY_RESET};
+    return (is_gzip(&boot->kernel) ? load_gzip : load_plain)(boot, pm, entry, err);
 }
 
 unsigned loader_split_modules(char *option, struct module_spec *out, unsigned max)

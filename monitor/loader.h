@@ -62,7 +62,8 @@ struct entry_state {
 };
 
 /*
- * Load boot->kernel, whatever it is: a Linux bzImage, a Multiboot 1 image, or an ELF with a PVH note, tried in this order.
+ * Load boot->kernel, whatever it is: a Linux bzImage, a Multiboot 1 image, or an ELF with a PVH note, tried in this order;
+ * a gzip file of one of them is unpacked first.
  * 0 and *entry, or -EINVAL (not a kernel, damaged, cannot run here), -ENOSPC (too little memory: err says how much is
  * needed), -ENOMEM (of the host).
  */

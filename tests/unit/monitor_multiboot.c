@@ -185,6 +185,53 @@ TEST(multiboot, module_option_is_split)
     EXPECT_EQ(4, loader_split_modules(many, m, 4));
 }
 
+/* A gzip file by hand: one stored block (RFC 1951, 3.2.4), CRC-32, size. */
+static size_t make_gzip(uint8_t *out, const uint8_t *in, size_t n)
+{
+    static const uint8_t header[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
+    uint32_t crc = UINT32_MAX;
+    memcpy(out, header, 10);
+    out[10] = 1;
+    le16_store(out + 11, (uint16_t)n);
+    le16_store(out + 13, (uint16_t)~n);
+    memcpy(out + 15, in, n);
+    for (size_t i = 0; i < n * 8; i++)
+        crc = crc >> 1 ^ (((crc ^ (uint32_t)in[i / 8] >> i % 8) & 1) ? 0xedb88320 : 0);
+    le32_store(out + 15 + n, ~crc);
+    le32_store(out + 19 + n, (uint32_t)n);
+    return n + 23;
+}
+
+TEST(loader, a_gzip_file_is_unpacked_first)
+{
+    uint8_t e[ELF_SIZE], z[ELF_SIZE + 23], code[ELF_CODE_SIZE];
+    struct bench b;
+    make_multiboot(e, 3);
+    bench_init(&b, z, make_gzip(z, e, sizeof(e)));
+    EXPECT_EQ(0, bench_load(&b));
+    EXPECT_EQ(ENTRY_PROT32, b.entry.mode);
+    EXPECT_EQ(0x400002, b.entry.rip);
+    EXPECT(physmem_read(b.m.pm, 0x400000, code, 8) && memcmp(code, ELF_CODE, 8) == 0);
+    bench_fini(&b);
+}
+
+TEST(loader, a_damaged_gzip_file_is_refused)
+{
+    uint8_t e[ELF_SIZE], z[ELF_SIZE + 23];
+    struct bench b;
+    make_multiboot(e, 3);
+    size_t n = make_gzip(z, e, sizeof(e));
+    z[0x300 - 0x200] ^= 1;
+    bench_init(&b, z, n);
+    EXPECT_EQ(-EINVAL, bench_load(&b));
+    bench_fini(&b);
+    for (n = 0; n < 20; n++) {
+        bench_init(&b, z, n);
+        EXPECT_EQ(-EINVAL, bench_load(&b));
+        bench_fini(&b);
+    }
+}
+
 TEST(loader, something_else_is_named_as_such)
 {
     struct bench b;
@@ -203,4 +250,6 @@ TEST_MAIN(RUN(multiboot, elf_starts_with_the_magic_and_its_information)
                               RUN(multiboot, required_features_we_lack_are_an_error)
                                   RUN(multiboot, every_truncation_is_refused)
                                       RUN(multiboot, module_option_is_split)
-                                          RUN(loader, something_else_is_named_as_such))
+                                          RUN(loader, a_gzip_file_is_unpacked_first)
+                                              RUN(loader, a_damaged_gzip_file_is_refused)
+                                                  RUN(loader, something_else_is_named_as_such))
