@@ -252,6 +252,11 @@ bool cpu_model_has(const struct cpu_model *m, enum cpuid_word word, unsigned bit
     return m->words[word] >> bit & 1;
 }
 
+bool cpu_model_has_pmu(const struct cpu_model *m)
+{
+    return m->max_leaf >= 0xa && cpu_model_has(m, CPUID_1_ECX, 15);
+}
+
 void cpu_model_gates(const struct cpu_model *m, bool *features)
 {
     static const uint8_t always[] = {FEAT_8086, FEAT_186,  FEAT_286,        FEAT_386,
@@ -366,6 +371,21 @@ static struct cpuid_regs leaf_4(const struct cpu_model *m, uint32_t subleaf)
     };
 }
 
+/*
+ * Architectural Performance Monitoring: version 2. Of its events there are cycles, instructions and reference cycles; EBX has a bit
+ * set for those that are not counted: last-level cache references and misses, branches and mispredicted branches.
+ */
+static struct cpuid_regs leaf_a(const struct cpu_model *m)
+{
+    if (!cpu_model_has_pmu(m))
+        return (struct cpuid_regs){0};
+    return (struct cpuid_regs){
+        .eax = 2 | PMU_GENERAL << 8 | PMU_WIDTH << 16 | 7 << 24,
+        .ebx = 0x78,
+        .edx = PMU_FIXED | PMU_WIDTH << 5,
+    };
+}
+
 /* Extended Topology: one thread a core, all cores in one package. */
 static struct cpuid_regs leaf_b(const struct cpu_model *m, uint32_t apic_id, uint32_t subleaf)
 {
@@ -446,6 +466,8 @@ static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu 
         return (struct cpuid_regs){.eax = m->words[CPUID_6_EAX]};
     case 7:
         return leaf_7(m, subleaf);
+    case 0xa:
+        return leaf_a(m);
     case 0xb:
         return leaf_b(m, apic_id, subleaf);
     case 0xd:

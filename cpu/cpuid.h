@@ -63,6 +63,7 @@ void cpu_model_apply(const struct cpu_model *m, struct vcpu *vcpu);
 uint32_t cpu_model_signature(const struct cpu_model *m);
 
 bool cpu_model_has(const struct cpu_model *m, enum cpuid_word word, unsigned bit);
+bool cpu_model_has_pmu(const struct cpu_model *m);  /* CPUID.01H:ECX.PDCM and leaf 0AH */
 uint64_t cpu_model_cr4(const struct cpu_model *m);  /* bits of CR4 that may be set */
 uint64_t cpu_model_efer(const struct cpu_model *m); /* bits of EFER that may be written */
 uint64_t cpu_model_xcr0(const struct cpu_model *m); /* bits of XCR0 that may be set */

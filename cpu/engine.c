@@ -274,5 +274,6 @@ enum cpu_exit cpu_run(struct vcpu *vcpu)
     vcpu->arch.ticks += done;
     vcpu->arch.retired += done - run->rep_extra;
     vcpu->arch.rflags = flags_get(vcpu);
+    pmu_settle(vcpu);
     return why;
 }

@@ -70,6 +70,8 @@ void cpu_update_mode(struct vcpu *vcpu)
     update_bases(vcpu);
     struct privilege as = {.user = cpu->cpl == 3, .ac = cpu->rflags & F_AC};
     mmu_set_privilege(&vcpu->run.mmu, as, mode & (MODE_ALIGN | MODE_BREAK));
+    if (unlikely(vcpu->run.pmu.is_user != (cpu->cpl != 0)))
+        pmu_cpl_changed(vcpu);
 }
 
 static enum mmu_format paging_format(const struct cpu *cpu)

@@ -52,6 +52,7 @@ static void reset_power_on(struct cpu *cpu)
     cpu->mxcsr = 0x1f80;
     cpu->pat = UINT64_C(0x0007040600070406);
     cpu->misc_enable = 1;
+    cpu->perf_global_ctrl = BIT(PMU_GENERAL) - 1;
     for (unsigned i = 0; i < ARRAY_SIZE(cpu->mc_bank); i += 4)
         cpu->mc_bank[i] = UINT64_MAX;
 }
@@ -73,4 +74,5 @@ void cpu_reset(struct vcpu *vcpu, bool is_init, uint32_t signature)
         cpu->cr0 = (cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
     flags_set_status(vcpu, cpu->rflags);
     cpu_update_mmu(vcpu);
+    pmu_rebuild(vcpu);
 }

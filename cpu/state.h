@@ -52,6 +52,11 @@
     ONE(S, uint64_t, mcg_ctl,        "IA32_MCG_CTL")                                                                  \
     ARR(S, uint64_t, mc_bank, 40,    "IA32_MC0_CTL, STATUS, ADDR, MISC, ... of 10 banks")                             \
     ONE(S, uint64_t, debugctl,       "IA32_DEBUGCTL")                                                                 \
+    ARR(S, uint64_t, perf_counter, 7, "IA32_PMC0-3, IA32_FIXED_CTR0-2: 48 bits, counted up to here")                 \
+    ARR(S, uint64_t, perf_eventsel, 4, "IA32_PERFEVTSEL0-3")                                                          \
+    ONE(S, uint64_t, perf_fixed_ctrl, "IA32_FIXED_CTR_CTRL")                                                          \
+    ONE(S, uint64_t, perf_global_ctrl, "IA32_PERF_GLOBAL_CTRL")                                                       \
+    ONE(S, uint64_t, perf_global_status, "IA32_PERF_GLOBAL_STATUS")                                                   \
     ONE(S, uint64_t, kvm_wall_clock, "MSR_KVM_WALL_CLOCK_NEW as written")                                             \
     ONE(S, uint64_t, kvm_system_time, "MSR_KVM_SYSTEM_TIME_NEW as written")                                           \
     ONE(S, uint32_t, kvm_time_version, "version field of the kvmclock page last written")                             \

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cpu/mode.h"
+#include "cpu/pmu.h"
 #include "cpu/record.h"
 #include "cpu/state.h"
 #include "mmu/mmu.h"
@@ -62,6 +63,7 @@ struct run {
     bool attention;               /* something is pending that a change of IF, CPL or TPR may make deliverable */
     int64_t budget_start;         /* budget when cpu_run was entered, plus what was added since */
     uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */
+    struct pmu_run pmu;           /* where the performance counters are */
     /* wiring */
     const struct sens_ops *sens;  /* borrowed: slot per op, from the policy table */
     bool features[FEATURE_COUNT]; /* what CPUID says there is: others are #UD */

@@ -50,6 +50,20 @@ static bool is_runnable(const struct monitor_vcpu *mv)
     }
 }
 
+/* ---- performance counters ---- */
+
+/* Ticks have passed: an overflow that wants an interrupt gets it here, at its very instruction. */
+static void check_counters(struct monitor_vcpu *mv)
+{
+    struct vcpu *vcpu = mv->vcpu;
+    pmu_settle(vcpu);
+    if (likely(!vcpu->run.pmu.has_interrupt))
+        return;
+    vcpu->run.pmu.has_interrupt = false;
+    if (mv->lapic)
+        lapic_local_interrupt(mv->lapic, LVT_PMC);
+}
+
 /* ---- delivery ---- */
 
 static void take_tick(struct monitor_vcpu *mv)
@@ -58,6 +72,7 @@ static void take_tick(struct monitor_vcpu *mv)
     mv->vcpu->arch.ticks++;
     m->s.ticks++;
     m->s.turn_left -= m->s.turn_left > 0;
+    check_counters(mv);
 }
 
 static void shut_down(struct monitor_vcpu *mv)
@@ -222,6 +237,7 @@ static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t
     m->running = NULL;
     *done = vcpu->arch.ticks - before;
     m->s.ticks += *done;
+    check_counters(mv);
     return why;
 }
 
@@ -244,6 +260,8 @@ static void step_vcpu(struct monitor_vcpu *mv)
     if (unlikely(mv->vcpu->run.attention || cpu->activity != ACTIVITY_ACTIVE) && !deliver_pending(mv))
         return;
     uint64_t budget = next_budget(m);
+    if (unlikely(mv->vcpu->run.pmu.is_on))
+        budget = smaller(budget, pmu_budget(mv->vcpu));
     if (budget == 0 || m->stop || m->reset_requested)
         return;
     uint64_t done;

@@ -169,6 +169,12 @@ static const struct bus_ops bus = {.read = bus_read, .write = bus_write};
 
 /* ---- VM ---- */
 
+void machine_set_vcpu_clock(const struct machine *m, struct vcpu *vcpu)
+{
+    vcpu->run.pmu.tick_ns = m->s.ns_per_tick;
+    vcpu->run.pmu.tsc_hz = m->s.tsc_hz;
+}
+
 /* One allocation per vCPU, cleared; the emulators find the monitor's side through run.owner. */
 static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
 {
@@ -191,6 +197,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
     vcpu->run.transcendentals = &mpfr_transcendentals;
     vcpu->run.owner = mv;
     vcpu->run.index = index;
+    machine_set_vcpu_clock(vm->machine, vcpu);
     cpu_model_gates(&vm->model, vcpu->run.features);
     cpu_reset(vcpu, false, vm->model.signature);
     return 0;

@@ -136,6 +136,9 @@ void vm_add_device(struct vm *vm, const struct device_ops *ops, void *self, cons
 /* Virtual time at this very instruction. */
 vtime machine_now(const struct machine *m);
 
+/* Tell a vCPU's counters of the machine's clock: at creation and after a load. */
+void machine_set_vcpu_clock(const struct machine *m, struct vcpu *vcpu);
+
 /* Wake the dispatcher: the vCPU has an interrupt, NMI, INIT or SIPI to look at. */
 void monitor_vcpu_kick(struct monitor_vcpu *mv);
 

@@ -3,6 +3,7 @@
  * changed nothing. */
 #include "cpu/cpuid.h"
 #include "monitor/emulate/descriptor.h"
+#include "monitor/emulate/pmu.h"
 
 enum { FAULTS = false, IGNORED = true };
 
@@ -166,26 +167,48 @@ static bool write_pred_cmd(struct vcpu *vcpu, uint32_t msr, uint64_t v)
     return cpu_model_has(model_of(vcpu), CPUID_7_EDX, 26) && !(v & ~UINT64_C(1));
 }
 
-/* Bits 11 and 12: no branch-trace storage, no precise event sampling. */
+/* Bits 11 and 12: no branch-trace storage, no precise event sampling; 7: performance counters. All
+ * three are read-only. */
+#define MISC_ENABLE_PERFMON BIT(7)
 #define MISC_ENABLE_FIXED (BIT(11) | BIT(12))
-/* Fast strings, thermal control, performance monitoring, SpeedStep, MONITOR, CPUID limit, XD
- * disable, and their kin. */
+/* Fast strings, thermal control, SpeedStep, MONITOR, CPUID limit, XD disable, and their kin. */
 #define MISC_ENABLE_WRITABLE                                                                       \
-    (BIT(0) | BIT(3) | BIT(7) | BIT(16) | BIT(18) | BIT(22) | BIT(23) | BIT(34) | BIT(38))
+    (BIT(0) | BIT(3) | BIT(16) | BIT(18) | BIT(22) | BIT(23) | BIT(34) | BIT(38))
 
 static bool read_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     (void)msr;
     *v = vcpu->arch.misc_enable | MISC_ENABLE_FIXED;
+    *v |= cpu_model_has_pmu(model_of(vcpu)) ? MISC_ENABLE_PERFMON : 0;
     return true;
 }
 
 static bool write_misc_enable(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
     (void)msr;
-    if (v & ~(MISC_ENABLE_WRITABLE | MISC_ENABLE_FIXED))
+    if (v & ~(MISC_ENABLE_WRITABLE | MISC_ENABLE_FIXED | MISC_ENABLE_PERFMON))
         return false;
     vcpu->arch.misc_enable = v & MISC_ENABLE_WRITABLE;
+    return true;
+}
+
+/* LBR and BTF; freezing comes with the counters. SDM Vol. 3B, "IA32_DEBUGCTL MSR". */
+static bool read_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    (void)msr;
+    *v = vcpu->arch.debugctl;
+    return true;
+}
+
+static bool write_debugctl(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    uint64_t allowed = BIT(0) | BIT(1);
+    (void)msr;
+    if (cpu_model_has_pmu(model_of(vcpu)))
+        allowed |= DEBUGCTL_FREEZE_PERFMON | DEBUGCTL_FREEZE_LBRS;
+    if (v & ~allowed)
+        return false;
+    vcpu->arch.debugctl = v;
     return true;
 }
 

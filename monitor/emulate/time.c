@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks, counters and entropy: RDTSC RDTSCP RDPMC RDPID RDRAND RDSEED. All derive from virtual
+/* Clocks and entropy: RDTSC RDTSCP RDPID RDRAND RDSEED. All derive from virtual
  * time or the seeded generator. */
 #include "monitor/emulate/emulate.h"
 
@@ -30,13 +30,6 @@ enum sens_result emulate_rdtscp(struct vcpu *vcpu, const struct insn *in)
         return SENS_FAULT;
     gpr_set32(vcpu, REG_RCX, vcpu->arch.tsc_aux);
     return SENS_NEXT;
-}
-
-/* RDPMC.  SDM Vol. 2B, "RDPMC": no counter is offered, so any number is out of range. */
-enum sens_result emulate_rdpmc(struct vcpu *vcpu, const struct insn *in)
-{
-    (void)in;
-    return fail_gp0(vcpu);
 }
 
 /* RDPID.  SDM Vol. 2B, "RDPID". */

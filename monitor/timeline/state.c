@@ -264,7 +264,8 @@ static int check_vcpu(struct loading *l, const struct cpu *cpu)
 {
     bool bad = cpu->cpl > 3 || cpu->activity > ACTIVITY_WAIT_SIPI || cpu->int_shadow > SHADOW_MOV_SS ||
                !(cpu->rflags & 2) || ((cpu->cr0 & CR0_PG) && !(cpu->cr0 & CR0_PE)) || cpu->efer >> 16 ||
-               (cpu->dr[7] >> 32) || (cpu->mxcsr >> 16) || ((cpu->efer & EFER_LMA) && !(cpu->cr4 & CR4_PAE));
+               (cpu->dr[7] >> 32) || (cpu->mxcsr >> 16) || ((cpu->efer & EFER_LMA) && !(cpu->cr4 & CR4_PAE)) ||
+               !pmu_is_possible(cpu);
     return bad ? damaged(l, "a vCPU is in a state that no processor can be in") : 0;
 }
 
@@ -293,6 +294,8 @@ static int settle_parts(struct loading *l)
             break;
         vcpu->run.attention = true;
         flags_set_status(vcpu, vcpu->arch.rflags);
+        pmu_rebuild(vcpu);
+        machine_set_vcpu_clock(l->m, vcpu);
         cpu_update_mmu(vcpu);
     }
     for (unsigned i = 0; rc == 0 && i < vm->device_count; i++)
