@@ -18,6 +18,12 @@ enum apic_delivery {
     APIC_EXTINT = 7,
 };
 
+/* Delivery modes that IF = 0 does not hold back: they end a HLT whatever the flags say. */
+ALWAYS_INLINE bool apic_ignores_if(uint32_t delivery)
+{
+    return delivery == APIC_SMI || delivery == APIC_NMI || delivery == APIC_INIT;
+}
+
 enum apic_shorthand { APIC_DEST, APIC_SELF, APIC_ALL, APIC_OTHERS };
 
 #define APIC_BROADCAST UINT32_C(0xffffffff)

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 
+#include "devices/apic.h"
 #include "devices/chip_clock.h"
 
 enum {
@@ -135,6 +136,15 @@ static void arm(struct hpet *h, unsigned n)
             when = (cycle_now(h) + distance + 1) * NS_PER_CYCLE;
     }
     event_arm(&h->match[n], when);
+}
+
+bool hpet_ignores_if(const struct hpet *h)
+{
+    for (unsigned n = 0; n < HPET_TIMERS; n++)
+        if (h->s.timer_config[n] & TN_INT_ENB && h->s.timer_config[n] & TN_FSB_EN &&
+            apic_ignores_if((uint32_t)h->s.fsb[n] >> 8 & 7))
+            return true;
+    return false;
 }
 
 static void interrupt(struct hpet *h, unsigned n)

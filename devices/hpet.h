@@ -53,5 +53,8 @@ extern const struct device_ops hpet_ops;
  * the guest runs. */
 void hpet_init(struct hpet *hpet, struct event_queue *queue, struct trace *trace);
 
+/* Would any timer send a message that IF = 0 does not hold back? */
+bool hpet_ignores_if(const struct hpet *hpet);
+
 /* Is LEG_RT_CNF set: do timers 0 and 1 own IRQ 0 and IRQ 8? */
 bool hpet_is_legacy(const struct hpet *hpet);

@@ -75,6 +75,16 @@ void ioapic_set_irq(void *opaque, unsigned n, bool level)
         send(ioapic, n);
 }
 
+bool ioapic_ignores_if(const struct ioapic *ioapic)
+{
+    for (unsigned n = 0; n < IOAPIC_PINS; n++) {
+        uint64_t rte = ioapic->s.redirection[n];
+        if (!(rte & RTE_MASKED) && apic_ignores_if(rte >> 8 & 7))
+            return true;
+    }
+    return false;
+}
+
 void ioapic_eoi(void *opaque, uint8_t vector)
 {
     struct ioapic *ioapic = opaque;

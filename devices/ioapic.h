@@ -35,6 +35,9 @@ void ioapic_init(struct ioapic *ioapic, struct trace *trace);
 /* Drive pin n, 0-23. A listener for struct irq_line: opaque is the struct ioapic. */
 void ioapic_set_irq(void *opaque, unsigned n, bool level);
 
+/* Would any pin, when driven, send what IF = 0 does not hold back? */
+bool ioapic_ignores_if(const struct ioapic *ioapic);
+
 /* A LAPIC has finished level interrupt `vector` (lapic_host.eoi_broadcast). opaque is the struct
  * ioapic. */
 void ioapic_eoi(void *opaque, uint8_t vector);

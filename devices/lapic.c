@@ -254,6 +254,14 @@ void lapic_set_lint(void *opaque, unsigned n, bool level)
         call(l->host.interrupt_pending, l->host.opaque);
 }
 
+bool lapic_lint_ignores_if(const struct lapic *l, unsigned n)
+{
+    uint32_t lvt = l->s.lvt[LVT_LINT0 + n];
+    if (!lapic_is_enabled(l))
+        return n == 1;
+    return !(lvt & LVT_MASKED) && apic_ignores_if(lvt >> 8 & 7);
+}
+
 bool lapic_accepts_extint(const struct lapic *l)
 {
     uint32_t lvt = l->s.lvt[LVT_LINT0];

@@ -151,6 +151,9 @@ bool lapic_is_software_enabled(const struct lapic *lapic);
  */
 void lapic_set_lint(void *opaque, unsigned n, bool level);
 
+/* Would pin n, when driven, do what IF = 0 does not hold back? */
+bool lapic_lint_ignores_if(const struct lapic *lapic, unsigned n);
+
 /* Raise the local performance monitoring or thermal interrupt through its LVT entry. */
 void lapic_local_interrupt(struct lapic *lapic, enum lapic_lvt which);
 

@@ -292,12 +292,23 @@ static bool next_turn(struct machine *m)
     return false;
 }
 
+/* Halted for good: with IF = 0 only an NMI, SMI or INIT ends a HLT (SDM Vol. 2A, "HLT"), and nobody is there to send one. */
+static bool is_dead(const struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        const struct cpu *cpu = &vm->vcpus[i].vcpu->arch;
+        if (cpu->activity == ACTIVITY_HLT && cpu->rflags & F_IF)
+            return false;
+    }
+    return vm->board_ops && !vm->board_ops->ignores_if(vm);
+}
+
 /* Every vCPU is halted: skip to what comes next, sleeping if a person is waiting. */
 static void idle(struct machine *m)
 {
     vtime now = machine_now(m), until = m->events.next;
     m->vm->exits.halts++;
-    if (until == VTIME_NEVER && !door_is_open(&m->door)) {
+    if (is_dead(m->vm) || (until == VTIME_NEVER && !door_is_open(&m->door))) {
         machine_stop(m, STOP_DEAD_HALT, 0);
         return;
     }

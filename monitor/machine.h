@@ -89,6 +89,8 @@ struct board_ops {
     void (*destroy)(struct vm *vm); /* frees vm->board */
     bool (*intr)(struct vm *vm);              /* level of the 8259A's INTR */
     uint8_t (*intr_acknowledge)(struct vm *vm); /* its interrupt acknowledge cycle */
+    /* Could a timer or pin bring an NMI, SMI or INIT, which IF = 0 does not hold back? Of state, not of time. */
+    bool (*ignores_if)(const struct vm *vm);
     void (*ended)(struct vm *vm);               /* the run is over: hand out what chips still hold */
 };
 

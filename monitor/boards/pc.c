@@ -502,6 +502,14 @@ static uint8_t pc_intr_acknowledge(struct vm *vm)
     return pic_acknowledge(&pc_of(vm)->pic);
 }
 
+/* What drives LINT1 is not on this board: LINT0 of the boot processor, I/O APIC pins and HPET messages are. */
+static bool pc_ignores_if(const struct vm *vm)
+{
+    const struct pc *pc = (const struct pc *)vm->board;
+    return lapic_lint_ignores_if(&pc->lapics[0], 0) || ioapic_ignores_if(&pc->ioapic) ||
+           hpet_ignores_if(&pc->hpet);
+}
+
 /* A guest that writes its last words and powers off at once does not wait for the wire. */
 static void pc_ended(struct vm *vm)
 {
@@ -515,6 +523,7 @@ static const struct board_ops pc_ops = {
     .destroy = pc_destroy,
     .intr = pc_intr,
     .intr_acknowledge = pc_intr_acknowledge,
+    .ignores_if = pc_ignores_if,
     .ended = pc_ended,
 };
 
