@@ -127,6 +127,22 @@ static size_t bus_bytes(struct draft *d, unsigned from, uint8_t *buf)
     return mmu_read_as(&d->vcpu->run.mmu, all, la, d->vcpu->run.la_mask, buf, len, &ignored) ? len : 0;
 }
 
+/*
+ * decoder_decode, but in real-address and virtual-8086 mode VEX is not recognized, and the bytes are LES or LDS of a
+ * register: #UD, and no byte after the ModRM is looked at. SDM Vol. 2A, "Exceptions Type 1" and following.
+ */
+static enum decode_result decode(const struct draft *d, const uint8_t *p, size_t avail, struct insn *in)
+{
+    unsigned prefixes = 0;
+    enum decode_result result = decoder_decode(d->vcpu->run.decoder, mode_code(d->mode), p, avail, in);
+    if (likely(!in->has_vex) || (d->mode & (MODE_PE | MODE_VM)) == MODE_PE)
+        return result;
+    while ((p[prefixes] & 0xfe) != 0xc4)
+        prefixes++;
+    in->len = (uint8_t)(prefixes + 2);
+    return DECODE_UD;
+}
+
 /* The instruction runs into the next page: fetch that too. False: run.fault. */
 static bool decode_crossing(struct draft *d, const uint8_t *head, size_t avail, struct insn *in,
                             enum decode_result *result)
@@ -144,7 +160,7 @@ static bool decode_crossing(struct draft *d, const uint8_t *head, size_t avail, 
     size_t more = INSN_MAX_LEN - avail;
     if (!physmem_read(vcpu->run.pm, d->pa2, buf + avail, more))
         memset(buf + avail, 0xff, more);
-    *result = decoder_decode(vcpu->run.decoder, mode_code(d->mode), buf, INSN_MAX_LEN, in);
+    *result = decode(d, buf, INSN_MAX_LEN, in);
     d->crosses = true;
     return true;
 }
@@ -164,12 +180,9 @@ static bool is_avx(const struct insn *in)
     return in->has_vex && feature != FEAT_BMI1 && feature != FEAT_BMI2;
 }
 
-/* VEX is not recognized in real-address and virtual-8086 mode: SDM Vol. 2A, "Exceptions Type 1" and following. */
 static bool is_executed(const struct draft *d, const struct insn *in)
 {
     const bool *features = d->vcpu->run.features;
-    if (in->has_vex && (d->mode & (MODE_PE | MODE_VM)) != MODE_PE)
-        return false;
     return features[insn_row(in->row)->feature] && (features[FEAT_AVX] || !is_avx(in));
 }
 
@@ -234,7 +247,7 @@ static bool decode_next(struct draft *d)
     if (avail == 0)
         return false;
     struct insn *in = &d->insn[d->count];
-    enum decode_result result = decoder_decode(d->vcpu->run.decoder, mode_code(d->mode), p, avail, in);
+    enum decode_result result = decode(d, p, avail, in);
     if (result == DECODE_TRUNCATED) {
         if (d->count > 0 || !decode_crossing(d, p, avail, in, &result))
             return false;

@@ -5,7 +5,7 @@
 static select_fn *const families[] = {
     select_move,   select_arith, select_branch, select_stack,    select_shift,  select_string,
     select_muldiv, select_bit,   select_x87,    select_sse_move, select_sse_int, select_sse_fp,
-    select_mmx,    select_fxsave,
+    select_mmx,    select_fxsave, select_bmi,
 };
 
 exec_fn *select_handler(struct selection *s, struct rec *rec)

@@ -30,6 +30,7 @@ select_fn select_move;    /* MOV MOVZX MOVSX MOVSXD LEA XCHG CMOVCC SETCC BSWAP 
 select_fn select_shift;   /* ROL ROR RCL RCR SHL SHR SAR SHLD SHRD */
 select_fn select_muldiv;  /* MUL IMUL DIV IDIV, AAM AAD AAA AAS DAA DAS */
 select_fn select_bit;     /* BT BTS BTR BTC BSF BSR POPCNT TZCNT LZCNT CRC32 */
+select_fn select_bmi;     /* ANDN BLSR BLSMSK BLSI BEXTR BZHI PDEP PEXT MULX SHLX SHRX SARX RORX */
 select_fn select_stack;   /* PUSH POP PUSHA POPA ENTER LEAVE */
 select_fn select_branch;  /* JCC JMP CALL RET near, LOOPcc, JCXZ, BOUND, INTO's trap aside */
 select_fn select_string;  /* MOVS CMPS STOS LODS SCAS with REP */
