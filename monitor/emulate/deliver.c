@@ -49,7 +49,7 @@ static bool deliver_plain(struct vcpu *vcpu, const struct event_delivery *e, con
     struct stack s = stack_current(vcpu);
     uint16_t ip = le16_load(entry);
     if (!is_vm86(vcpu) && ip > vcpu->arch.seg_limit[SEG_CS])
-        return raise_fault_code(vcpu, EXC_GP, 0);
+        return stack_has_room(vcpu, &s, 3, 2) && raise_fault_code(vcpu, EXC_GP, 0);
     if (!stack_push_frame(vcpu, &s, frame, 3, 2))
         return false;
     stack_commit(vcpu, &s);
@@ -158,7 +158,7 @@ static bool read_handler(struct vcpu *vcpu, const struct gate *g, uint32_t ext,
     *cpl = attr_is_conforming(cs->attr) ? now : dpl;
     if (is_vm86(vcpu) && *cpl != 0)
         return raise_fault_code(vcpu, EXC_GP, selector_error(g->sel, ext));
-    return descriptor_set_accessed(vcpu, cs) && transfer_check_rip(vcpu, cs, g->offset, ext);
+    return descriptor_set_accessed(vcpu, cs);
 }
 
 static uint64_t handler_flags(const struct vcpu *vcpu, const struct gate *g)
@@ -185,7 +185,9 @@ static bool deliver_long(struct vcpu *vcpu, const struct event_delivery *e, cons
     if ((is_inner || g->ist) && !transfer_inner_rsp(vcpu, cpl, g->ist, ext, &rsp))
         return false;
     struct stack s = stack_for_64(vcpu, rsp & ~UINT64_C(15), cpl, ext);
-    if (!stack_push_frame(vcpu, &s, frame, e->has_error_code ? 6 : 5, 8))
+    unsigned n = e->has_error_code ? 6 : 5;
+    if (!transfer_check_target(vcpu, &cs, g->offset, ext, &s, n, 8) ||
+        !stack_push_frame(vcpu, &s, frame, n, 8))
         return false;
     stack_commit(vcpu, &s);
     if (is_inner)
@@ -242,8 +244,9 @@ static bool deliver_legacy(struct vcpu *vcpu, const struct event_delivery *e, co
     s.error = ext;
     if (is_inner && !transfer_inner_stack(vcpu, cpl, ext, &ss, &s))
         return false;
-    unsigned n = build_frame(vcpu, e, is_inner, frame);
-    if (!stack_push_frame(vcpu, &s, frame, n, g->type >= TYPE_INTERRUPT32 ? 4 : 2))
+    unsigned n = build_frame(vcpu, e, is_inner, frame), size = g->type >= TYPE_INTERRUPT32 ? 4 : 2;
+    if (!transfer_check_target(vcpu, &cs, g->offset, ext, &s, n, size) ||
+        !stack_push_frame(vcpu, &s, frame, n, size))
         return false;
     if (is_inner)
         segment_commit(vcpu, SEG_SS, ss.sel, &ss);

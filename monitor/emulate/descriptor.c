@@ -178,7 +178,9 @@ void segments_drop_privileged(struct vcpu *vcpu, unsigned cpl)
     static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         uint32_t attr = vcpu->arch.seg_attr[data[i]];
-        if (!(attr & ATTR_UNUSABLE) && attr_dpl(attr) < cpl && !attr_is_conforming(attr))
+        if (attr & ATTR_UNUSABLE)
+            vcpu->arch.seg_sel[data[i]] = 0; /* a null selector loses its RPL; the base stays */
+        else if (attr_dpl(attr) < cpl && !attr_is_conforming(attr))
             segment_commit_null(vcpu, data[i], 0, 0);
     }
 }

@@ -49,8 +49,11 @@ static bool push_return(struct vcpu *vcpu, struct stack *s, unsigned size)
 static enum sens_result transfer_plain(struct vcpu *vcpu, const struct far_transfer *t)
 {
     struct stack s = stack_current(vcpu);
-    if (t->off > vcpu->arch.seg_limit[SEG_CS])
+    if (t->off > vcpu->arch.seg_limit[SEG_CS]) {
+        if (t->is_call && !stack_has_room(vcpu, &s, 2, t->opsize))
+            return SENS_FAULT;
         return fail_gp0(vcpu);
+    }
     if (t->is_call) {
         if (!push_return(vcpu, &s, t->opsize))
             return SENS_FAULT;
@@ -72,11 +75,14 @@ static enum sens_result transfer_code(struct vcpu *vcpu, const struct far_transf
         return fail_code(vcpu, EXC_GP, selector_error(t->sel, 0));
     if (!(cs->attr & ATTR_P))
         return fail_code(vcpu, EXC_NP, selector_error(t->sel, 0));
-    if (!transfer_check_long(vcpu, cs, 0) || !transfer_check_rip(vcpu, cs, t->off, 0) ||
-        !descriptor_set_accessed(vcpu, cs))
+    if (!transfer_check_long(vcpu, cs, 0))
+        return SENS_FAULT;
+    struct stack s = stack_current(vcpu);
+    bool is_inside = t->is_call ? transfer_check_target(vcpu, cs, t->off, 0, &s, 2, t->opsize)
+                                : transfer_check_rip(vcpu, cs, t->off, 0);
+    if (!is_inside || !descriptor_set_accessed(vcpu, cs))
         return SENS_FAULT;
     if (t->is_call) {
-        struct stack s = stack_current(vcpu);
         if (!push_return(vcpu, &s, t->opsize))
             return SENS_FAULT;
         stack_commit(vcpu, &s);
@@ -107,7 +113,8 @@ static bool read_gate_code(struct vcpu *vcpu, const struct far_transfer *t, uint
 }
 
 /* MORE-PRIVILEGE with a 64-bit gate: SS becomes null, nothing is copied. */
-static bool call_inner_long(struct vcpu *vcpu, unsigned cpl)
+static bool call_inner_long(struct vcpu *vcpu, const struct descriptor *cs, unsigned cpl,
+                            uint64_t rip)
 {
     const struct cpu *cpu = &vcpu->arch;
     const uint64_t frame[4] = {cpu->seg_sel[SEG_SS], cpu->gpr[REG_RSP], cpu->seg_sel[SEG_CS],
@@ -116,7 +123,8 @@ static bool call_inner_long(struct vcpu *vcpu, unsigned cpl)
     if (!transfer_inner_rsp(vcpu, cpl, 0, 0, &rsp))
         return false;
     struct stack s = stack_for_64(vcpu, rsp, cpl, 0);
-    if (!stack_push_frame(vcpu, &s, frame, 4, 8))
+    if (!transfer_check_target(vcpu, cs, rip, 0, &s, 4, 8) ||
+        !stack_push_frame(vcpu, &s, frame, 4, 8))
         return false;
     stack_commit(vcpu, &s);
     segment_commit_null(vcpu, SEG_SS, (uint16_t)cpl, cpl);
@@ -124,18 +132,19 @@ static bool call_inner_long(struct vcpu *vcpu, unsigned cpl)
 }
 
 /* MORE-PRIVILEGE with a 16 or 32-bit gate: SS, SP, the parameters, CS, IP on the inner stack. */
-static bool call_inner(struct vcpu *vcpu, const struct descriptor *gate, unsigned cpl,
-                       unsigned size)
+static bool call_inner(struct vcpu *vcpu, const struct descriptor *gate,
+                       const struct descriptor *cs, uint64_t rip, unsigned size)
 {
     const struct cpu *cpu = &vcpu->arch;
-    unsigned count = gate->raw >> 32 & 31;
+    unsigned count = gate->raw >> 32 & 31, cpl = attr_dpl(cs->attr);
     uint64_t params[31], frame[STACK_FRAME_MAX];
     struct stack outer = stack_current(vcpu), s;
     struct descriptor ss;
     unsigned n = 0;
     if (!transfer_inner_stack(vcpu, cpl, 0, &ss, &s))
         return false;
-    if (count && !stack_read_frame(vcpu, &outer, 0, params, count, size))
+    if (!transfer_check_target(vcpu, cs, rip, 0, &s, count + 4, size) ||
+        (count && !stack_read_frame(vcpu, &outer, 0, params, count, size)))
         return false;
     frame[n++] = cpu->seg_sel[SEG_SS];
     frame[n++] = cpu->gpr[REG_RSP];
@@ -157,19 +166,21 @@ static enum sens_result transfer_call_gate(struct vcpu *vcpu, const struct far_t
     uint64_t rip = is_16 ? gate_offset(gate) & 0xffff : gate_offset(gate);
     unsigned size = is_long ? 8 : is_16 ? 2 : 4;
     struct descriptor cs;
-    if (!read_gate_code(vcpu, t, gate_selector(gate), &cs) ||
-        !transfer_check_rip(vcpu, &cs, rip, 0))
+    if (!read_gate_code(vcpu, t, gate_selector(gate), &cs))
         return SENS_FAULT;
     unsigned dpl = attr_dpl(cs.attr), cpl = vcpu->arch.cpl;
+    struct stack s = stack_current(vcpu);
     if (t->is_call && !attr_is_conforming(cs.attr) && dpl < cpl) {
-        if (!(is_long ? call_inner_long(vcpu, dpl) : call_inner(vcpu, gate, dpl, size)))
+        if (!(is_long ? call_inner_long(vcpu, &cs, dpl, rip)
+                      : call_inner(vcpu, gate, &cs, rip, size)))
             return SENS_FAULT;
         cpl = dpl;
     } else if (t->is_call) {
-        struct stack s = stack_current(vcpu);
-        if (!push_return(vcpu, &s, size))
+        if (!transfer_check_target(vcpu, &cs, rip, 0, &s, 2, size) || !push_return(vcpu, &s, size))
             return SENS_FAULT;
         stack_commit(vcpu, &s);
+    } else if (!transfer_check_rip(vcpu, &cs, rip, 0)) {
+        return SENS_FAULT;
     }
     transfer_enter(vcpu, &cs, cpl, rip);
     return finish(vcpu);
@@ -272,9 +283,7 @@ static enum sens_result ret_outer(struct vcpu *vcpu, const struct stack *s, unsi
         segment_commit_null(vcpu, SEG_SS, (uint16_t)v[1], rpl);
     else
         segment_commit(vcpu, SEG_SS, (uint16_t)v[1], &ss);
-    bool is_wide = transfer_is_code64(vcpu, cs) || (!is_null && (ss.attr & ATTR_DB));
-    uint64_t rsp = v[0] + release;
-    gpr_set(vcpu, REG_RSP, size == 8 ? 8 : is_wide ? 4 : 2, rsp);
+    transfer_load_sp(vcpu, cs, &ss, is_null, v[0] + release);
     transfer_enter(vcpu, cs, rpl, rip);
     segments_drop_privileged(vcpu, rpl);
     return finish(vcpu);

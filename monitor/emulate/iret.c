@@ -27,7 +27,10 @@ static enum sens_result finish(struct vcpu *vcpu, uint64_t flags)
 {
     flags_set(vcpu, flags);
     cpu_update_mode(vcpu);
-    return SENS_JUMP;
+    if (likely(!transfer_virtual_interrupt(vcpu)))
+        return SENS_JUMP;
+    transfer_fault_there(vcpu);
+    return SENS_FAULT;
 }
 
 /* ---- real and virtual-8086 mode ---- */
@@ -79,7 +82,7 @@ static enum sens_result return_to_vm86(struct vcpu *vcpu, const struct stack *s)
         return SENS_FAULT;
     if (v[FRAME_IP] > 0xffff)
         return fail_gp0(vcpu);
-    flags_set(vcpu, v[FRAME_FLAGS] & F_ALL);
+    flags_set(vcpu, v[FRAME_FLAGS] & F_ALL); /* VM first: it is what the loads look at */
     segment_load_plain(vcpu, SEG_CS, (uint16_t)v[FRAME_CS]);
     segment_load_plain(vcpu, SEG_SS, (uint16_t)v[FRAME_SS]);
     for (unsigned i = 0; i < ARRAY_SIZE(segs); i++)
@@ -87,8 +90,7 @@ static enum sens_result return_to_vm86(struct vcpu *vcpu, const struct stack *s)
     vcpu->arch.gpr[REG_RSP] = (uint32_t)v[FRAME_SP];
     vcpu->arch.rip = v[FRAME_IP];
     vcpu->arch.cpl = 3;
-    cpu_update_mode(vcpu);
-    return SENS_JUMP;
+    return finish(vcpu, v[FRAME_FLAGS] & F_ALL);
 }
 
 /* Flags an IRET at this CPL may write. */
@@ -130,7 +132,7 @@ static enum sens_result return_with_stack(struct vcpu *vcpu, const struct insn *
         segment_commit_null(vcpu, SEG_SS, ss_sel, rpl);
     else
         segment_commit(vcpu, SEG_SS, ss_sel, &ss);
-    gpr_set(vcpu, REG_RSP, in->opsize, v[FRAME_SP]);
+    transfer_load_sp(vcpu, cs, &ss, is_null, v[FRAME_SP]);
     transfer_enter(vcpu, cs, rpl, v[FRAME_IP]);
     if (rpl > cpl)
         segments_drop_privileged(vcpu, rpl);

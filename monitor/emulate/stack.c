@@ -73,6 +73,15 @@ static uint64_t la_mask_of(const struct stack *s)
     return s->is_64 ? UINT64_MAX : UINT32_MAX;
 }
 
+bool stack_has_room(struct vcpu *vcpu, const struct stack *s, unsigned n, unsigned size)
+{
+    laddr la;
+    for (unsigned i = 1; i <= n; i++)
+        if (!locate(vcpu, s, (s->sp - (uint64_t)size * i) & s->mask, size, &la))
+            return false;
+    return true;
+}
+
 /* The accesses: data breakpoints see them when they were made. */
 static bool write_bytes(struct vcpu *vcpu, const struct stack *s, laddr la, const uint8_t *b,
                         unsigned len)

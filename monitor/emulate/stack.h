@@ -32,6 +32,9 @@ struct stack stack_for(const struct vcpu *vcpu, const struct descriptor *ss, uin
 /* A 64-bit stack at rsp for code at cpl. */
 struct stack stack_for_64(const struct vcpu *vcpu, uint64_t rsp, unsigned cpl, uint32_t error);
 
+/* Would n values of size bytes fit? No access is made. False: run.fault is #SS(s->error). */
+bool stack_has_room(struct vcpu *vcpu, const struct stack *s, unsigned n, unsigned size);
+
 /* Push n values of size bytes, v[0] first; s->sp moves. False: run.fault, nothing written. */
 bool stack_push_frame(struct vcpu *vcpu, struct stack *s, const uint64_t *v, unsigned n,
                       unsigned size);

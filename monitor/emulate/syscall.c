@@ -41,11 +41,11 @@ enum sens_result emulate_syscall(struct vcpu *vcpu, const struct insn *in)
     if (!syscall_exists(vcpu))
         return fail(vcpu, EXC_UD);
     uint64_t flags = flags_get(vcpu) & ~(uint64_t)F_RF;
-    uint16_t cs = (uint16_t)(cpu->star >> 32) & 0xfffc;
+    uint16_t star = (uint16_t)(cpu->star >> 32);
     cpu->gpr[REG_RCX] = vcpu->run.next_rip;
     cpu->gpr[11] = flags;
     flags_set(vcpu, flags & ~cpu->fmask);
-    return enter(vcpu, cs, (uint16_t)(cs + 8), ATTR_CODE64, 0, cpu->lstar);
+    return enter(vcpu, star & 0xfffc, (uint16_t)(star + 8), ATTR_CODE64, 0, cpu->lstar);
 }
 
 /* SYSRET.  SDM Vol. 2B, "SYSRET": the canonical check is made at CPL 0, so its #GP runs on the

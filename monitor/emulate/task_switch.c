@@ -292,11 +292,10 @@ static bool enter_task(struct vcpu *vcpu, const struct task_request *r,
                        const struct descriptor *tss, const struct task_state *t)
 {
     bool is_nested = r->kind == TASK_CALL || r->kind == TASK_GATE_EVENT;
-    if (!load_cr3(vcpu, tss, t->cr3))
-        return false;
+    bool ok = load_cr3(vcpu, tss, t->cr3); /* else in the new task, on the old CR3 */
     commit_registers(vcpu, tss, t, is_nested);
     cpu_update_mmu(vcpu);
-    bool ok = load_segments(vcpu, t, r->ext);
+    ok = ok && load_segments(vcpu, t, r->ext);
     cpu_update_mode(vcpu);
     if (!ok)
         return false;
@@ -311,16 +310,12 @@ static bool enter_task(struct vcpu *vcpu, const struct task_request *r,
 
 bool task_switch(struct vcpu *vcpu, const struct task_request *r)
 {
-    struct run *run = &vcpu->run;
     struct descriptor tss;
     struct task_state t;
     if (!find_tss(vcpu, r, &tss) || !read_tss(vcpu, &tss, &t) || !save_old(vcpu, r, &tss))
         return false;
-    if (enter_task(vcpu, r, &tss, &t))
+    if (enter_task(vcpu, r, &tss, &t) && !transfer_virtual_interrupt(vcpu))
         return true;
-    /* The engine takes a fault's RIP from the record: let that be the new task's, whose fault it
-     * is. */
-    if (run->in_block)
-        run->insn_base = vcpu->arch.rip - run->rec->off;
+    transfer_fault_there(vcpu);
     return false;
 }

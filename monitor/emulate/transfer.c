@@ -15,6 +15,23 @@ bool transfer_check_rip(struct vcpu *vcpu, const struct descriptor *cs, uint64_t
     return raise_fault_code(vcpu, EXC_GP, ext);
 }
 
+bool transfer_check_target(struct vcpu *vcpu, const struct descriptor *cs, uint64_t rip,
+                           uint32_t ext, const struct stack *s, unsigned n, unsigned size)
+{
+    if (likely(transfer_check_rip(vcpu, cs, rip, ext)))
+        return true;
+    return stack_has_room(vcpu, s, n, size) && transfer_check_rip(vcpu, cs, rip, ext);
+}
+
+void transfer_load_sp(struct vcpu *vcpu, const struct descriptor *cs, const struct descriptor *ss,
+                      bool is_null, uint64_t sp)
+{
+    if (transfer_is_code64(vcpu, cs))
+        vcpu->arch.gpr[REG_RSP] = sp;
+    else
+        gpr_set(vcpu, REG_RSP, !is_null && (ss->attr & ATTR_DB) ? 4 : 2, sp);
+}
+
 bool transfer_check_long(struct vcpu *vcpu, const struct descriptor *cs, uint32_t ext)
 {
     if (is_long_mode(vcpu) && (cs->attr & (ATTR_L | ATTR_DB)) == (ATTR_L | ATTR_DB))
@@ -87,6 +104,24 @@ bool transfer_inner_rsp(struct vcpu *vcpu, unsigned cpl, unsigned ist, uint32_t 
         return false;
     *rsp = le64_load(b);
     return is_canonical(*rsp) || raise_fault_code(vcpu, EXC_SS, ext);
+}
+
+void transfer_fault_there(struct vcpu *vcpu)
+{
+    struct run *run = &vcpu->run;
+    if (run->in_block) /* the engine takes a fault's RIP from the record */
+        run->insn_base = vcpu->arch.rip - run->rec->off;
+}
+
+bool transfer_virtual_interrupt(struct vcpu *vcpu)
+{
+    const struct cpu *cpu = &vcpu->arch;
+    if (likely((cpu->rflags & (F_VIF | F_VIP)) != (F_VIF | F_VIP)) || iopl(vcpu) == 3)
+        return false;
+    if (!(is_vm86(vcpu) ? cpu->cr4 & CR4_VME : (cpu->cr4 & CR4_PVI) && cpu->cpl == 3))
+        return false;
+    raise_fault_code(vcpu, EXC_GP, 0);
+    return true;
 }
 
 void transfer_enter(struct vcpu *vcpu, const struct descriptor *cs, unsigned cpl, uint64_t rip)
