@@ -16,7 +16,7 @@ static bool check_canonical(struct vcpu *vcpu, const struct rec *rec, laddr la, 
 
 /*
  * What an access of len bytes must be aligned to while alignment is checked: SDM Vol. 3A,
- * "Alignment Requirements by Data Type"; 16 bytes at once as AMD parts do (Intel's may check less).
+ * "Alignment Requirements by Data Type"; 16 bytes at once as AMD parts do, and 32 as twice 16 (Intel's may check less).
  * Images checked by their own instructions, not here: FXSAVE, XSAVE.
  */
 static size_t natural_alignment(size_t len)
@@ -30,22 +30,31 @@ static size_t natural_alignment(size_t len)
     case 28: /* the same, 32-bit format */
     case 108:
         return 4;
+    case 32:
+        return 16;
     default:
         return len <= 8 || len == 16 ? len : 1;
     }
+}
+
+/* Canonical, data breakpoints. */
+static bool check_unaligned(struct vcpu *vcpu, const struct rec *rec, laddr la, size_t len, bool is_write)
+{
+    vcpu->run.rec = rec;
+    if (!check_canonical(vcpu, rec, la, len))
+        return false;
+    if (unlikely(vcpu->run.mode & MODE_BREAK))
+        debug_data_access(vcpu, la, len, is_write);
+    return true;
 }
 
 /* Canonical, #AC, data breakpoints; in this order (SDM Vol. 3A, "Priority Among Concurrent Events"). */
 static bool check_access(struct vcpu *vcpu, const struct rec *rec, laddr la, size_t len, bool is_write)
 {
     vcpu->run.rec = rec;
-    if (!check_canonical(vcpu, rec, la, len))
-        return false;
     if (unlikely(vcpu->run.mode & MODE_ALIGN) && (la & (natural_alignment(len) - 1)))
-        return raise_fault_code(vcpu, EXC_AC, 0);
-    if (unlikely(vcpu->run.mode & MODE_BREAK))
-        debug_data_access(vcpu, la, len, is_write);
-    return true;
+        return check_canonical(vcpu, rec, la, len) && raise_fault_code(vcpu, EXC_AC, 0);
+    return check_unaligned(vcpu, rec, la, len, is_write);
 }
 
 struct loaded mem_load_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size)
@@ -53,6 +62,16 @@ struct loaded mem_load_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, 
     uint8_t b[8];
     la &= vcpu->run.la_mask;
     if (!check_access(vcpu, rec, la, size, false) ||
+        !mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, b, size, &vcpu->run.fault))
+        return (struct loaded){0, false};
+    return (struct loaded){le_load(b, size), true};
+}
+
+struct loaded mem_load_unaligned(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size)
+{
+    uint8_t b[8];
+    la &= vcpu->run.la_mask;
+    if (!check_unaligned(vcpu, rec, la, size, false) ||
         !mmu_read(&vcpu->run.mmu, la, vcpu->run.la_mask, b, size, &vcpu->run.fault))
         return (struct loaded){0, false};
     return (struct loaded){le_load(b, size), true};
@@ -84,6 +103,13 @@ bool mem_probe_write(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigne
 {
     la &= vcpu->run.la_mask;
     return check_access(vcpu, rec, la, size, true) &&
+           mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, size, ACCESS_WRITE, &vcpu->run.fault);
+}
+
+bool mem_probe_write_unaligned(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size)
+{
+    la &= vcpu->run.la_mask;
+    return check_unaligned(vcpu, rec, la, size, true) &&
            mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, size, ACCESS_WRITE, &vcpu->run.fault);
 }
 

@@ -174,6 +174,9 @@ struct linear rec_la_checked(struct vcpu *vcpu, const struct rec *rec, unsigned 
 /* Out of line: any size 1 2 4 8; alignment checks, data breakpoints, faults into run.fault. */
 struct loaded mem_load_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
 bool mem_store_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size, uint64_t v);
+/* For what never raises #AC, the elements of gathers and VMASKMOV: mem_load_slow, mem_probe_write. */
+struct loaded mem_load_unaligned(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
+bool mem_probe_write_unaligned(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
 /* Probe with write intent, then read. The store that follows (mem_store_slow) can't fault. */
 struct loaded mem_rmw_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
 /* The checks of a store of size bytes, and no access: for what may write only some of them, or none. */

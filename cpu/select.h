@@ -37,6 +37,7 @@ select_fn select_string;  /* MOVS CMPS STOS LODS SCAS with REP */
 select_fn select_x87;     /* D8-DF, FWAIT */
 select_fn select_fxsave;  /* FXSAVE FXRSTOR XSAVE* XRSTOR LDMXCSR STMXCSR XGETBV */
 select_fn select_mmx;     /* MMX registers */
+select_fn select_avx;     /* whatever has a VEX prefix and works on vectors */
 select_fn select_sse_move; /* MOVAPS, MOVDQA, shuffles, unpacks, inserts, extracts */
 select_fn select_sse_fp;  /* float and double arithmetic, conversions, compares */
 select_fn select_sse_int; /* packed integer, SSSE3, SSE4, AES, PCLMULQDQ */

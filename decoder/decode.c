@@ -124,6 +124,7 @@ static unsigned find_vex_slot(const struct decoder *d, struct reader *r, struct 
     in->has_vex = true;
     in->vex_l = v.l;
     in->vex_v = v.vvvv;
+    in->vex_w = v.rex & 8;
     in->opsize = is_64 && (v.rex & 8) ? 8 : 4;
     in->map = v.map;
     p->rex = v.rex;

@@ -160,6 +160,7 @@ struct insn {
     bool has_vex;             /* C4 or C5 prefix */
     uint8_t vex_l;            /* VEX.L: 0: 128, 1: 256 */
     uint8_t vex_v;            /* VEX.vvvv register */
+    bool vex_w;               /* VEX.W, in any mode */
     uint8_t vsib;             /* size of the vector of indices of the memory operand; 0: index is a GPR */
     uint8_t vsib_index;       /* size of one index in it: 4 or 8; sign-extended */
     uint8_t operand_count;    /* of operands[] */

@@ -306,14 +306,17 @@ static exec_fn *select_fx(const struct selection *s)
     return s->in->op == OP_FXSAVE ? exec_fxsave : exec_fxrstor;
 }
 
-/* SDM Vol. 2, exception type 5 without a vector length: #UD by EM or OSFXSR, then #NM. */
+/* SDM Vol. 2, exception type 5 without a vector length: #UD by EM or OSFXSR (VEX: XCR0), then #NM.
+ */
 static exec_fn *select_mxcsr(const struct selection *s)
 {
-    if ((s->mode & (MODE_EM | MODE_OSFXSR)) != MODE_OSFXSR)
+    bool exists =
+        s->in->has_vex ? s->mode & MODE_AVX : (s->mode & (MODE_EM | MODE_OSFXSR)) == MODE_OSFXSR;
+    if (!exists)
         return exec_ud;
     if (s->mode & MODE_TS)
         return exec_nm;
-    return s->in->op == OP_LDMXCSR ? exec_ldmxcsr : exec_stmxcsr;
+    return s->in->op == OP_LDMXCSR || s->in->op == OP_VLDMXCSR ? exec_ldmxcsr : exec_stmxcsr;
 }
 
 static exec_fn *select_xsave(struct selection *s)
@@ -344,7 +347,8 @@ exec_fn *select_fxsave(struct selection *s, struct rec *rec)
     exec_fn *fn;
     if (s->in->op == OP_FXSAVE || s->in->op == OP_FXRSTOR)
         fn = select_fx(s);
-    else if (s->in->op == OP_LDMXCSR || s->in->op == OP_STMXCSR)
+    else if (s->in->op == OP_LDMXCSR || s->in->op == OP_STMXCSR || s->in->op == OP_VLDMXCSR ||
+             s->in->op == OP_VSTMXCSR)
         fn = select_mxcsr(s);
     else
         fn = select_xsave(s);

@@ -37,22 +37,7 @@ static void mmx_set(struct vcpu *vcpu, unsigned n, uint64_t v)
 
 /* ---- operands ---- */
 
-static unsigned rec_bytes(const struct rec *rec)
-{
-    return 1u << ((unsigned)rec->imm >> SIMD_SIZE_SHIFT & 7);
-}
-
-static enum simd_place rec_source(const struct rec *rec)
-{
-    return (enum simd_place)((unsigned)rec->imm >> SIMD_SRC_SHIFT & 7);
-}
-
-static enum simd_place rec_destination(const struct rec *rec)
-{
-    return (enum simd_place)((unsigned)rec->imm >> SIMD_DST_SHIFT & 7);
-}
-
-static bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access, laddr *la)
+bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access, laddr *la)
 {
     struct linear at = simd_linear(vcpu, rec, rec_bytes(rec), access);
     *la = at.la;
@@ -129,7 +114,7 @@ static union v128 simd_old(const struct vcpu *vcpu, const struct rec *rec)
     return v128_make(0, 0);
 }
 
-static bool simd_write(struct vcpu *vcpu, const struct rec *rec, const union v128 *d)
+bool simd_write(struct vcpu *vcpu, const struct rec *rec, const union v128 *d)
 {
     switch (rec_destination(rec)) {
     case PLACE_XMM:
@@ -212,6 +197,10 @@ bool simd_has_mmx(const struct insn *in)
 
 exec_fn *simd_unavailable(const struct selection *s)
 {
+    if (s->in->has_vex && !(s->mode & MODE_AVX))
+        return exec_ud;
+    if (s->in->has_vex)
+        return s->mode & MODE_TS ? exec_nm : NULL;
     if (s->mode & MODE_EM)
         return exec_ud;
     /* CVTPI2PS with a memory operand still has an XMM operand; pure MMX needs no OSFXSR. */
@@ -220,7 +209,7 @@ exec_fn *simd_unavailable(const struct selection *s)
     return s->mode & MODE_TS ? exec_nm : NULL;
 }
 
-static enum simd_place place_of(const struct operand *o)
+enum simd_place simd_place_of(const struct operand *o)
 {
     switch (o->kind) {
     case OPND_XMM:
@@ -236,22 +225,22 @@ static enum simd_place place_of(const struct operand *o)
     }
 }
 
-static unsigned log2_bytes(unsigned bytes)
+unsigned simd_log2_bytes(unsigned bytes)
 {
-    return bytes > 8 ? 4 : bytes > 4 ? 3 : bytes > 2 ? 2 : bytes - 1;
+    return bytes > 16 ? 5 : bytes > 8 ? 4 : bytes > 4 ? 3 : bytes > 2 ? 2 : bytes - 1;
 }
 
 void simd_prepare(const struct selection *s, struct rec *rec, simd_fn *fn, unsigned attr)
 {
     const struct operand *o = s->in->operands;
     unsigned flags = 0;
-    unsigned dst = o[0].access & ACC_W ? place_of(&o[0]) : PLACE_FLAGS;
-    unsigned src = place_of(&o[1]);
+    unsigned dst = o[0].access & ACC_W ? simd_place_of(&o[0]) : PLACE_FLAGS;
+    unsigned src = simd_place_of(&o[1]);
     for (unsigned i = 0; i < 2; i++) {
         if (o[i].kind != OPND_MEM)
             continue;
-        flags |= log2_bytes(o[i].size) << SIMD_SIZE_SHIFT;
-        if (o[i].size == 16 && !(attr & ROW_UNALIGNED))
+        flags |= simd_log2_bytes(o[i].size) << SIMD_SIZE_SHIFT;
+        if (o[i].size == 16 && !(attr & ROW_UNALIGNED) && !s->in->has_vex)
             flags |= SIMD_ALIGNED;
     }
     flags |= (s->mem64 ? SIMD_M64 : 0u) | (attr & ROW_FP ? SIMD_FP : 0u);
@@ -262,6 +251,22 @@ void simd_prepare(const struct selection *s, struct rec *rec, simd_fn *fn, unsig
     rec->imm = (int32_t)(((unsigned)rec->imm & SIMD_IMM8) | flags | src << SIMD_SRC_SHIFT |
                          dst << SIMD_DST_SHIFT);
     rec->link = (uintptr_t)fn;
+}
+
+const struct simd_row *simd_row_find(unsigned op)
+{
+    const struct {
+        const struct simd_row *rows;
+        size_t count;
+    } tables[] = {
+        {simd_int_rows, simd_int_count},         {simd_shuffle_rows, simd_shuffle_count},
+        {simd_fp_rows, simd_fp_count},           {simd_packed_rows, simd_packed_count},
+        {simd_convert_rows, simd_convert_count}, {simd_aes_rows, simd_aes_count},
+    };
+    const struct simd_row *row = NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(tables) && !row; i++)
+        row = simd_row_of(tables[i].rows, tables[i].count, op);
+    return row;
 }
 
 exec_fn *simd_select(const struct simd_row *row, struct selection *s, struct rec *rec)

@@ -67,7 +67,9 @@ exec_fn exec_simd;
 void simd_prepare(const struct selection *s, struct rec *rec, simd_fn *fn, unsigned attr);
 
 /* #UD or #NM by the mode word, else NULL. SDM Vol. 3A, "Providing Operating System Support for
- * SSE/SSE2/SSE3/SSSE3/SSE4 Extensions", Vol. 3A, "Emulation of the MMX Instruction Set". */
+ * SSE/SSE2/SSE3/SSSE3/SSE4 Extensions", Vol. 3A, "Emulation of the MMX Instruction Set"; with a VEX
+ * prefix Vol. 1, "Detection of Intel AVX Instructions": XCR0 decides, CR0.EM and CR4.OSFXSR don't.
+ */
 exec_fn *simd_unavailable(const struct selection *s);
 
 /* The handler for s by a row: NULL when the row has no meaning for it. */
@@ -77,6 +79,8 @@ bool simd_has_mmx(const struct insn *in);
 
 /* Parts of the worker for handlers of odd shape. False: run.fault. */
 bool simd_source(struct vcpu *vcpu, const struct rec *rec, union v128 *s);
+bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access, laddr *la);
+bool simd_write(struct vcpu *vcpu, const struct rec *rec, const union v128 *d);
 bool simd_enter_mmx(struct vcpu *vcpu, const struct rec *rec);
 void simd_commit_mmx(struct vcpu *vcpu);
 
@@ -113,6 +117,9 @@ extern const struct simd_row simd_aes_rows[];     /* AES-NI, PCLMULQDQ, GFNI */
 extern const size_t simd_int_count, simd_shuffle_count, simd_fp_count, simd_packed_count,
     simd_convert_count, simd_aes_count;
 
+/* The row of a legacy op in whichever table has it, or NULL. */
+const struct simd_row *simd_row_find(unsigned op);
+
 /* The row of op in a table of count rows, or NULL. */
 static inline const struct simd_row *simd_row_of(const struct simd_row *rows, size_t count,
                                                  unsigned op)
@@ -121,10 +128,21 @@ static inline const struct simd_row *simd_row_of(const struct simd_row *rows, si
 }
 
 /* Families in files of their own. */
-select_fn sse_select_string; /* PCMPxSTRx */
-select_fn sse_select_masked; /* MASKMOVDQU, MASKMOVQ, BLENDVx */
+select_fn sse_select_string; /* PCMPxSTRx, VPCMPxSTRx */
+select_fn sse_select_masked; /* MASKMOVDQU, VMASKMOVDQU, MASKMOVQ, BLENDVx */
 select_fn sse_select_sha;    /* SHA1x, SHA256x */
 select_fn sse_select_sse4a;  /* EXTRQ, INSERTQ */
+
+/* select_sse_move for the legacy op of a VEX instruction to memory or a general register. */
+exec_fn *sse_select_move(struct selection *s, struct rec *rec, unsigned op);
+
+/* Meanings of moves: all (zero-extended where SRC is shorter); the lower quadword, the upper
+ * cleared; from low to low, low to high, high to low quadword. */
+simd_fn simd_copy, simd_movq, simd_low_qword, simd_high_qword, simd_high_to_low;
+
+/* Lane by lane of 1, 4 or 8 bytes: SRC where the mask's sign bit is set, else DEST. SDM Vol. 2A,
+ * "BLENDVPS", Vol. 2B, "PBLENDVB". */
+union v128 simd_blend(union v128 d, union v128 s, union v128 mask, unsigned bytes);
 
 /* ---- registers ---- */
 
@@ -167,6 +185,26 @@ ALWAYS_INLINE unsigned simd_imm8(const struct rec *rec)
     return (unsigned)rec->imm & SIMD_IMM8;
 }
 
+/* Bytes of the memory operand. */
+ALWAYS_INLINE unsigned rec_bytes(const struct rec *rec)
+{
+    return 1u << ((unsigned)rec->imm >> SIMD_SIZE_SHIFT & 7);
+}
+
+ALWAYS_INLINE enum simd_place rec_source(const struct rec *rec)
+{
+    return (enum simd_place)((unsigned)rec->imm >> SIMD_SRC_SHIFT & 7);
+}
+
+ALWAYS_INLINE enum simd_place rec_destination(const struct rec *rec)
+{
+    return (enum simd_place)((unsigned)rec->imm >> SIMD_DST_SHIFT & 7);
+}
+
+/* How the selection says these. */
+enum simd_place simd_place_of(const struct operand *o);
+unsigned simd_log2_bytes(unsigned bytes);
+
 /* Linear address of the memory operand, size bytes. */
 ALWAYS_INLINE struct linear simd_linear(struct vcpu *vcpu, const struct rec *rec, unsigned size,
                                         enum access access)
@@ -178,13 +216,19 @@ ALWAYS_INLINE struct linear simd_linear(struct vcpu *vcpu, const struct rec *rec
 
 /* ---- shapes of hot handlers ---- */
 
-/* Sixteen bytes in one page that hits, aligned if they must be: else not ok. */
+/* 16 or 32 bytes in one page that hits, aligned if they must be: else not ok. */
+ALWAYS_INLINE struct hit simd_hit(const struct vcpu *vcpu, const struct vtlb_entry *array, laddr la,
+                                  unsigned size, bool aligned)
+{
+    struct hit at = vtlb_hit(vcpu, array, la, size);
+    at.ok = at.ok && !(aligned && (la & (size - 1)));
+    return at;
+}
+
 ALWAYS_INLINE struct hit simd_hit16(const struct vcpu *vcpu, const struct vtlb_entry *array,
                                     laddr la, bool aligned)
 {
-    struct hit at = vtlb_hit(vcpu, array, la, 16);
-    at.ok = at.ok && !(aligned && (la & 15));
-    return at;
+    return simd_hit(vcpu, array, la, 16, aligned);
 }
 
 /* clang-format off */

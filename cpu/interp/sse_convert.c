@@ -239,13 +239,24 @@ static const struct convert_row gpr_rows[] = {
 };
 /* clang-format on */
 
-exec_fn *sse_select_convert_gpr(struct selection *s, struct rec *rec)
+static const struct convert_row *convert_row_of(unsigned op)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(gpr_rows); i++)
+        if (gpr_rows[i].op == op)
+            return &gpr_rows[i];
+    return NULL;
+}
+
+simd_fn *sse_convert_gpr_meaning(unsigned op, bool is_wide)
+{
+    const struct convert_row *row = convert_row_of(op);
+    return row ? row->fn[is_wide] : NULL;
+}
+
+exec_fn *sse_select_convert_gpr(struct selection *s, struct rec *rec, unsigned op)
 {
     const struct operand *o = s->in->operands;
-    const struct convert_row *row = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(gpr_rows) && !row; i++)
-        if (gpr_rows[i].op == s->in->op)
-            row = &gpr_rows[i];
+    const struct convert_row *row = convert_row_of(op);
     if (!row)
         return NULL;
     exec_fn *unavailable = simd_unavailable(s);

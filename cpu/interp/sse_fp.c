@@ -8,32 +8,6 @@
 
 /* ---- DEST := DEST op SRC ---- */
 
-/* The smaller, the larger: SRC if they are equal. Plain operands raise nothing, whatever MXCSR
- * says. */
-static inline struct sse_try32 sse_try_min32(uint32_t a, uint32_t b)
-{
-    return (struct sse_try32){sse_float(a) < sse_float(b) ? a : b,
-                              sse_plain32(a) && sse_plain32(b)};
-}
-
-static inline struct sse_try32 sse_try_max32(uint32_t a, uint32_t b)
-{
-    return (struct sse_try32){sse_float(a) > sse_float(b) ? a : b,
-                              sse_plain32(a) && sse_plain32(b)};
-}
-
-static inline struct sse_try64 sse_try_min64(uint64_t a, uint64_t b)
-{
-    return (struct sse_try64){sse_double(a) < sse_double(b) ? a : b,
-                              sse_plain64(a) && sse_plain64(b)};
-}
-
-static inline struct sse_try64 sse_try_max64(uint64_t a, uint64_t b)
-{
-    return (struct sse_try64){sse_double(a) > sse_double(b) ? a : b,
-                              sse_plain64(a) && sse_plain64(b)};
-}
-
 ALWAYS_INLINE int finish_sd(struct vcpu *vcpu, const struct rec *rec, struct sse_try64 r)
 {
     if (unlikely(!sse_fast_mxcsr(vcpu->arch.mxcsr) || !r.ok))
@@ -248,6 +222,6 @@ exec_fn *select_sse_fp(struct selection *s, struct rec *rec)
         row = simd_row_of(simd_convert_rows, simd_convert_count, op);
     if (row)
         return simd_select(row, s, rec);
-    exec_fn *fn = sse_select_convert_gpr(s, rec);
+    exec_fn *fn = sse_select_convert_gpr(s, rec, op);
     return fn ? fn : sse_select_dot(s, rec);
 }

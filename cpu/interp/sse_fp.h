@@ -24,6 +24,34 @@ static inline uint64_t pair32(uint32_t low, uint32_t high)
     return low | (uint64_t)high << 32;
 }
 
+/* ---- tries of what sse_fast.h has not ---- */
+
+/* The smaller, the larger: SRC if they are equal. Plain operands raise nothing, whatever MXCSR
+ * says. */
+static inline struct sse_try32 sse_try_min32(uint32_t a, uint32_t b)
+{
+    return (struct sse_try32){sse_float(a) < sse_float(b) ? a : b,
+                              sse_plain32(a) && sse_plain32(b)};
+}
+
+static inline struct sse_try32 sse_try_max32(uint32_t a, uint32_t b)
+{
+    return (struct sse_try32){sse_float(a) > sse_float(b) ? a : b,
+                              sse_plain32(a) && sse_plain32(b)};
+}
+
+static inline struct sse_try64 sse_try_min64(uint64_t a, uint64_t b)
+{
+    return (struct sse_try64){sse_double(a) < sse_double(b) ? a : b,
+                              sse_plain64(a) && sse_plain64(b)};
+}
+
+static inline struct sse_try64 sse_try_max64(uint64_t a, uint64_t b)
+{
+    return (struct sse_try64){sse_double(a) > sse_double(b) ? a : b,
+                              sse_plain64(a) && sse_plain64(b)};
+}
+
 /* ---- what the host may do in any mode: nothing is rounded, and the flags are known ---- */
 
 static inline enum fp_relation compare_f32(struct fp_env *env, uint32_t a, uint32_t b,
@@ -127,8 +155,18 @@ static inline uint32_t integral_f32(struct fp_env *env, uint32_t a, uint8_t rc, 
     }
 /* clang-format on */
 
-/* CVTSI2SS, CVTSI2SD, CVTSS2SI ...: their meaning depends on the size of the general register. */
-select_fn sse_select_convert_gpr;
+/* CVTSI2SS, CVTSI2SD, CVTSS2SI ...: their meaning depends on the size of the general register. op:
+ * s->in's without V. */
+exec_fn *sse_select_convert_gpr(struct selection *s, struct rec *rec, unsigned op);
+simd_fn *sse_convert_gpr_meaning(unsigned op, bool is_wide); /* NULL: no such op */
 
 /* DPPS, DPPD. */
 select_fn sse_select_dot;
+
+/*
+ * Their meaning for some 128-bit lanes at once. Each step of all lanes reports its exceptions
+ * before the next is computed: an unmasked one ends the instruction with the flags so far. False:
+ * run.fault.
+ */
+bool sse_dpps(struct vcpu *vcpu, union v128 *d, const union v128 *s, unsigned lanes, unsigned imm);
+bool sse_dppd(struct vcpu *vcpu, union v128 *d, const union v128 *s, unsigned imm);

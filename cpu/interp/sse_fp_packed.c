@@ -56,11 +56,8 @@ SIMD_FN(addsubpd)
 
 /* ---- dot products.  SDM Vol. 2A, "DPPS", "DPPD" ---- */
 
-/*
- * Products chosen by imm 7:4 (else +0.0), added in pairs, then the pairs; written where imm 3:0
- * says. Each step reports its exceptions before the next is computed: an unmasked one ends the
- * instruction with the flags so far.
- */
+/* Products chosen by imm 7:4 (else +0.0), added in pairs, then the pairs; written where imm 3:0
+ * says. */
 static bool step_done(struct vcpu *vcpu, struct fp_env *env)
 {
     bool ok = sse_settle(vcpu, env);
@@ -68,48 +65,59 @@ static bool step_done(struct vcpu *vcpu, struct fp_env *env)
     return ok;
 }
 
-static NOINLINE bool dpps_work(struct vcpu *vcpu, const struct rec *rec)
+bool sse_dpps(struct vcpu *vcpu, union v128 *d, const union v128 *s, unsigned lanes, unsigned imm)
 {
     struct fp_env env = sse_env(vcpu);
-    union v128 s, d = xmm_get(vcpu, rec->dst);
-    unsigned imm = simd_imm8(rec);
-    uint32_t p[4] = {0};
-    if (!simd_source(vcpu, rec, &s))
+    uint32_t p[8] = {0};
+    for (unsigned i = 0; i < 4 * lanes; i++)
+        if (imm >> (4 + (i & 3)) & 1)
+            p[i] = sse_mul32(&env, d[i / 4].d[LANE_D(i & 3)], s[i / 4].d[LANE_D(i & 3)]);
+    if (!step_done(vcpu, &env))
         return false;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 2 * lanes; i++)
+        p[i] = sse_add32(&env, p[2 * i], p[2 * i + 1]);
+    if (!step_done(vcpu, &env))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        p[i] = sse_add32(&env, p[2 * i], p[2 * i + 1]);
+    if (!step_done(vcpu, &env))
+        return false;
+    for (unsigned i = 0; i < 4 * lanes; i++)
+        d[i / 4].d[LANE_D(i & 3)] = imm >> (i & 3) & 1 ? p[i / 4] : 0;
+    return true;
+}
+
+bool sse_dppd(struct vcpu *vcpu, union v128 *d, const union v128 *s, unsigned imm)
+{
+    struct fp_env env = sse_env(vcpu);
+    uint64_t p[2] = {0};
+    for (unsigned i = 0; i < 2; i++)
         if (imm >> (4 + i) & 1)
-            p[i] = sse_mul32(&env, d.d[LANE_D(i)], s.d[LANE_D(i)]);
+            p[i] = sse_mul64(&env, d->q[i], s->q[i]);
     if (!step_done(vcpu, &env))
         return false;
-    uint32_t low = sse_add32(&env, p[0], p[1]), high = sse_add32(&env, p[2], p[3]);
+    uint64_t sum = sse_add64(&env, p[0], p[1]);
     if (!step_done(vcpu, &env))
         return false;
-    uint32_t sum = sse_add32(&env, low, high);
-    if (!step_done(vcpu, &env))
+    *d = v128_make(imm & 1 ? sum : 0, imm & 2 ? sum : 0);
+    return true;
+}
+
+static NOINLINE bool dpps_work(struct vcpu *vcpu, const struct rec *rec)
+{
+    union v128 s, d = xmm_get(vcpu, rec->dst);
+    if (!simd_source(vcpu, rec, &s) || !sse_dpps(vcpu, &d, &s, 1, simd_imm8(rec)))
         return false;
-    for (unsigned i = 0; i < 4; i++)
-        d.d[LANE_D(i)] = imm >> i & 1 ? sum : 0;
     xmm_set(vcpu, rec->dst, d);
     return true;
 }
 
 static NOINLINE bool dppd_work(struct vcpu *vcpu, const struct rec *rec)
 {
-    struct fp_env env = sse_env(vcpu);
     union v128 s, d = xmm_get(vcpu, rec->dst);
-    unsigned imm = simd_imm8(rec);
-    uint64_t p[2] = {0};
-    if (!simd_source(vcpu, rec, &s))
+    if (!simd_source(vcpu, rec, &s) || !sse_dppd(vcpu, &d, &s, simd_imm8(rec)))
         return false;
-    for (unsigned i = 0; i < 2; i++)
-        if (imm >> (4 + i) & 1)
-            p[i] = sse_mul64(&env, d.q[i], s.q[i]);
-    if (!step_done(vcpu, &env))
-        return false;
-    uint64_t sum = sse_add64(&env, p[0], p[1]);
-    if (!step_done(vcpu, &env))
-        return false;
-    xmm_set(vcpu, rec->dst, v128_make(imm & 1 ? sum : 0, imm & 2 ? sum : 0));
+    xmm_set(vcpu, rec->dst, d);
     return true;
 }
 
@@ -141,30 +149,23 @@ exec_fn *sse_select_dot(struct selection *s, struct rec *rec)
 /* ---- compares to masks.  SDM Vol. 2A, "CMPPS", table "Comparison Predicate for CMPPD and CMPPS"
  * ---- */
 
-/* Predicates 1, 2, 5, 6 signal on QNaNs. Only imm 2:0 counts without VEX. */
+/*
+ * Predicates 0 to 15; 16 to 31 are the same, but what signals on QNaNs and what does not changes
+ * places. Only 0 to 7 exist without VEX.
+ */
 static bool is_signalling(unsigned imm)
 {
-    return ((imm & 3) == 1) | ((imm & 3) == 2);
+    return (((imm & 3) == 1) | ((imm & 3) == 2)) != (imm >> 4 & 1);
 }
 
 static bool holds(enum fp_relation r, unsigned imm)
 {
-    bool yes = false;
-    switch (imm & 3) {
-    case 0:
-        yes = r == FP_EQUAL;
-        break;
-    case 1:
-        yes = r == FP_LESS;
-        break;
-    case 2:
-        yes = r == FP_LESS || r == FP_EQUAL;
-        break;
-    default:
-        yes = r == FP_UNORDERED;
-        break;
-    }
-    return yes != (imm >> 2 & 1);
+    enum { L = 1 << FP_LESS, E = 1 << FP_EQUAL, G = 1 << FP_GREATER, U = 1 << FP_UNORDERED };
+    /* EQ LT LE UNORD NEQ NLT NLE ORD, EQ_UQ NGE NGT FALSE NEQ_OQ GE GT TRUE */
+    static const uint8_t relations[] = {
+        E,     L,     L | E,     U, L | G | U, E | G | U, G | U, L | E | G,
+        E | U, L | U, L | E | U, 0, L | G,     E | G,     G,     L | E | G | U};
+    return relations[imm & 15] >> r & 1;
 }
 
 static uint32_t cmp_f32(struct fp_env *env, uint32_t a, uint32_t b, unsigned imm)
@@ -177,27 +178,34 @@ static uint64_t cmp_f64(struct fp_env *env, uint64_t a, uint64_t b, unsigned imm
     return holds(compare_f64(env, a, b, is_signalling(imm)), imm) ? UINT64_MAX : 0;
 }
 
-SIMD_FN(cmpss)
+SIMD_FN(vcmpss)
 {
     set_f32(d, cmp_f32(env, low_f32(d), low_f32(s), imm));
 }
 
-SIMD_FN(cmpsd)
+SIMD_FN(vcmpsd)
 {
     d->q[0] = cmp_f64(env, d->q[0], s->q[0], imm);
 }
 
-SIMD_FN(cmpps)
+SIMD_FN(vcmpps)
 {
     for (unsigned i = 0; i < 4; i++)
         d->d[i] = cmp_f32(env, d->d[i], s->d[i], imm);
 }
 
-SIMD_FN(cmppd)
+SIMD_FN(vcmppd)
 {
     for (unsigned i = 0; i < 2; i++)
         d->q[i] = cmp_f64(env, d->q[i], s->q[i], imm);
 }
+
+/* clang-format off */
+SIMD_FN(cmpss) { do_vcmpss(env, d, s, imm & 7); }
+SIMD_FN(cmpsd) { do_vcmpsd(env, d, s, imm & 7); }
+SIMD_FN(cmpps) { do_vcmpps(env, d, s, imm & 7); }
+SIMD_FN(cmppd) { do_vcmppd(env, d, s, imm & 7); }
+/* clang-format on */
 
 /* ---- rounding.  SDM Vol. 2B, "ROUNDPD": imm 2 MXCSR.RC, else imm 1:0; imm 3 no PE ---- */
 
@@ -328,6 +336,7 @@ const struct simd_row simd_packed_rows[] = {
     FP_ROW(HADDPS, haddps), FP_ROW(HADDPD, haddpd), FP_ROW(HSUBPS, hsubps), FP_ROW(HSUBPD, hsubpd),
     FP_ROW(ADDSUBPS, addsubps), FP_ROW(ADDSUBPD, addsubpd),
     FP_ROW(CMPSS, cmpss), FP_ROW(CMPSD_XMM, cmpsd), FP_ROW(CMPPS, cmpps), FP_ROW(CMPPD, cmppd),
+    FP_ROW(VCMPSS, vcmpss), FP_ROW(VCMPSD, vcmpsd), FP_ROW(VCMPPS, vcmpps), FP_ROW(VCMPPD, vcmppd),
     FP_ROW(ROUNDSS, roundss), FP_ROW(ROUNDSD, roundsd), FP_ROW(ROUNDPS, roundps), FP_ROW(ROUNDPD, roundpd),
     [OP_RCPSS] = {.fn = do_rcpss}, [OP_RCPPS] = {.fn = do_rcpps},
     [OP_RSQRTSS] = {.fn = do_rsqrtss}, [OP_RSQRTPS] = {.fn = do_rsqrtps},

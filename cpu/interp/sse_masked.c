@@ -6,7 +6,7 @@
 /* ---- blends.  SDM Vol. 2A, "BLENDVPS", Vol. 2B, "PBLENDVB": the sign bit of XMM0's lane takes SRC
  * ---- */
 
-static union v128 blend(union v128 d, union v128 s, union v128 mask, unsigned bytes)
+union v128 simd_blend(union v128 d, union v128 s, union v128 mask, unsigned bytes)
 {
     union v128 m = bytes == 1   ? v_pcmpgtb(v128_make(0, 0), mask)
                    : bytes == 4 ? v_psrad(mask, 31)
@@ -20,7 +20,7 @@ static NOINLINE bool blend_work(struct vcpu *vcpu, const struct rec *rec, unsign
     union v128 s;
     if (!simd_source(vcpu, rec, &s))
         return false;
-    xmm_set(vcpu, rec->dst, blend(xmm_get(vcpu, rec->dst), s, xmm_get(vcpu, 0), bytes));
+    xmm_set(vcpu, rec->dst, simd_blend(xmm_get(vcpu, rec->dst), s, xmm_get(vcpu, 0), bytes));
     return true;
 }
 
@@ -106,6 +106,7 @@ exec_fn *sse_select_masked(struct selection *s, struct rec *rec)
         break;
     case OP_MASKMOVQ:
     case OP_MASKMOVDQU:
+    case OP_VMASKMOVDQU:
         fn = exec_maskmov;
         break;
     default:

@@ -4,32 +4,15 @@
 
 /* ---- meanings ---- */
 
-/* Zero-extended where SRC is shorter. */
-SIMD_FN(copy)
-{
-    *d = *s;
-}
-
-/* The lower quadword alone: MOVQ between registers clears the rest. */
-SIMD_FN(movq)
-{
-    *d = v128_make(s->q[0], 0);
-}
-
-SIMD_FN(low_qword)
-{
-    d->q[0] = s->q[0];
-}
-
-SIMD_FN(high_qword)
-{
-    d->q[1] = s->q[0];
-}
-
-SIMD_FN(high_to_low)
-{
-    d->q[0] = s->q[1];
-}
+/* clang-format off */
+#define MEANING(name) \
+    void name(struct fp_env *env UNUSED, union v128 *d, const union v128 *s, unsigned imm UNUSED)
+MEANING(simd_copy) { *d = *s; }
+MEANING(simd_movq) { *d = v128_make(s->q[0], 0); }
+MEANING(simd_low_qword) { d->q[0] = s->q[0]; }
+MEANING(simd_high_qword) { d->q[1] = s->q[0]; }
+MEANING(simd_high_to_low) { d->q[0] = s->q[1]; }
+/* clang-format on */
 
 /* ---- sixteen bytes: MOVAPS, MOVUPS, MOVDQA, MOVDQU, LDDQU, MOVNTxx ---- */
 
@@ -190,25 +173,25 @@ struct move_row {
 };
 
 static const struct move_row move_aligned = {
-    load_aligned_handlers, store_aligned_handlers, exec_mov128_r_r, do_copy, do_copy, 0};
+    load_aligned_handlers, store_aligned_handlers, exec_mov128_r_r, simd_copy, simd_copy, 0};
 static const struct move_row move_unaligned = {load_unaligned_handlers,
                                                store_unaligned_handlers,
                                                exec_mov128_r_r,
-                                               do_copy,
-                                               do_copy,
+                                               simd_copy,
+                                               simd_copy,
                                                ROW_UNALIGNED};
 static const struct move_row move_movd = {load32_handlers, store32_handlers, NULL,
-                                          do_copy,         do_copy,          0};
+                                          simd_copy,       simd_copy,        0};
 static const struct move_row move_movq = {load64_handlers, store64_handlers, exec_movq_r_r,
-                                          do_movq,         do_movq,          0};
+                                          simd_movq,       simd_movq,        0};
 static const struct move_row move_movss = {load32_handlers, store32_handlers, exec_movss_r_r,
-                                           do_copy,         do_copy,          0};
+                                           simd_copy,       simd_copy,        0};
 static const struct move_row move_movsd = {load64_handlers, store64_handlers, exec_movsd_r_r,
-                                           do_copy,         do_copy,          0};
+                                           simd_copy,       simd_copy,        0};
 static const struct move_row move_low = {load_low_handlers, store64_handlers, exec_movhlps_r_r,
-                                         do_low_qword,      do_copy,          0};
+                                         simd_low_qword,    simd_copy,        0};
 static const struct move_row move_high = {load_high_handlers, store_high_handlers, exec_movlhps_r_r,
-                                          do_high_qword,      do_high_to_low,      0};
+                                          simd_high_qword,    simd_high_to_low,    0};
 
 static const struct move_row *row_of(unsigned op)
 {
@@ -257,10 +240,10 @@ static exec_fn *select_gpr(const struct operand *o)
     return o[1].size == 8 ? exec_movq_x_r : exec_movd_x_r;
 }
 
-exec_fn *select_sse_move(struct selection *s, struct rec *rec)
+exec_fn *sse_select_move(struct selection *s, struct rec *rec, unsigned op)
 {
     const struct operand *o = s->in->operands;
-    const struct move_row *row = row_of(s->in->op);
+    const struct move_row *row = row_of(op);
     if (!row || simd_has_mmx(s->in))
         return NULL;
     exec_fn *unavailable = simd_unavailable(s);
@@ -273,4 +256,9 @@ exec_fn *select_sse_move(struct selection *s, struct rec *rec)
     bool is_store = o[0].kind == OPND_MEM;
     simd_prepare(s, rec, is_store ? row->store_fn : row->load_fn, row->attr);
     return (is_store ? row->store : row->load)[shape_of(s, rec)];
+}
+
+exec_fn *select_sse_move(struct selection *s, struct rec *rec)
+{
+    return sse_select_move(s, rec, s->in->op);
 }

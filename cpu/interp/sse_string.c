@@ -100,7 +100,7 @@ static unsigned compare(const struct text *a, const struct text *b, unsigned imm
 /* ---- handlers ---- */
 
 /* rec->link. */
-enum { STR_EXPLICIT = 1, STR_WIDE = 2, STR_INDEX = 4 };
+enum { STR_EXPLICIT = 1, STR_WIDE = 2, STR_INDEX = 4, STR_VEX = 8 };
 
 /* |EAX| or |RAX|, at most n. */
 static unsigned explicit_length(const struct vcpu *vcpu, unsigned gpr, bool is_wide, unsigned n)
@@ -119,13 +119,15 @@ static void put_index(struct vcpu *vcpu, unsigned result, unsigned imm, unsigned
     vcpu->arch.gpr[REG_RCX] = index;
 }
 
-static void put_mask(struct vcpu *vcpu, unsigned result, unsigned imm, unsigned n)
+static void put_mask(struct vcpu *vcpu, unsigned result, unsigned imm, unsigned n, bool is_vex)
 {
     union v128 v = v128_make(result, 0);
     if (imm & STR_LAST)
         for (unsigned i = 0; i < 16; i++)
             v.b[LANE_B(i)] = result >> (i / (16 / n)) & 1 ? 0xff : 0;
     xmm_set(vcpu, 0, v);
+    if (is_vex)
+        vcpu->arch.ymm[2] = vcpu->arch.ymm[3] = 0;
 }
 
 static NOINLINE bool string_work(struct vcpu *vcpu, const struct rec *rec)
@@ -143,7 +145,7 @@ static NOINLINE bool string_work(struct vcpu *vcpu, const struct rec *rec)
     if (rec->link & STR_INDEX)
         put_index(vcpu, result, imm, n);
     else
-        put_mask(vcpu, result, imm, n);
+        put_mask(vcpu, result, imm, n, rec->link & STR_VEX);
     flags_set_status(vcpu, (result ? F_CF : 0u) | (b.valid < n ? F_ZF : 0u) |
                                (a.valid < n ? F_SF : 0u) | (result & 1 ? F_OF : 0u));
     return true;
@@ -161,15 +163,19 @@ exec_fn *sse_select_string(struct selection *s, struct rec *rec)
     unsigned kind;
     switch (s->in->op) {
     case OP_PCMPESTRI:
+    case OP_VPCMPESTRI:
         kind = STR_EXPLICIT | STR_INDEX;
         break;
     case OP_PCMPESTRM:
+    case OP_VPCMPESTRM:
         kind = STR_EXPLICIT;
         break;
     case OP_PCMPISTRI:
+    case OP_VPCMPISTRI:
         kind = STR_INDEX;
         break;
     case OP_PCMPISTRM:
+    case OP_VPCMPISTRM:
         kind = 0;
         break;
     default:
@@ -179,6 +185,7 @@ exec_fn *sse_select_string(struct selection *s, struct rec *rec)
     if (unavailable)
         return unavailable;
     simd_prepare(s, rec, NULL, ROW_UNALIGNED);
-    rec->link = kind | (s->in->prefixes & PFX_REX_W ? STR_WIDE : 0u);
+    bool is_wide = s->in->has_vex ? s->in->opsize == 8 : s->in->prefixes & PFX_REX_W;
+    rec->link = kind | (is_wide ? STR_WIDE : 0u) | (s->in->has_vex ? STR_VEX : 0u);
     return exec_string;
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Fast paths of SSE + - * / and square root: host arithmetic, inline, where it cannot be told apart
- * from the softfloat; everything else goes out of line to softfloat.h. Called by the SSE handlers
- * only.
+ * Fast paths of SSE + - * /, square root and FMA3's fma: host arithmetic, inline, where it cannot
+ * be told apart from the softfloat; everything else goes out of line to softfloat.h. Called by the
+ * SSE handlers only.
  *
  * sse_try_* give the host's result or say that they can't: a handler whose state sse_fast_mxcsr()
  * allows tries, and goes out of line otherwise. sse_add64() and its like do both.
@@ -235,4 +235,31 @@ static inline uint64_t sse_sqrt64(struct fp_env *env, uint64_t a)
 {
     struct sse_try64 r = sse_try_sqrt64(a);
     return sse_fast_ok(env) && r.ok ? r.value : f64_sqrt(env, a);
+}
+
+/* The C library's fma rounds once on every host; the signs are those of FP_NEGATE_*. */
+static inline uint32_t sse_fma32(struct fp_env *env, uint32_t a, uint32_t b, uint32_t c,
+                                 unsigned negate)
+{
+    if (sse_fast_ok(env) && sse_plain32(a) && sse_plain32(b) && sse_plain32(c)) {
+        uint32_t product = negate & FP_NEGATE_PRODUCT ? a ^ 0x80000000u : a;
+        uint32_t addend = negate & FP_NEGATE_ADDEND ? c ^ 0x80000000u : c;
+        uint32_t r = sse_bits32(fmaf(sse_float(product), sse_float(b), sse_float(addend)));
+        if (sse_normal32(r))
+            return r;
+    }
+    return f32_fma(env, a, b, c, negate);
+}
+
+static inline uint64_t sse_fma64(struct fp_env *env, uint64_t a, uint64_t b, uint64_t c,
+                                 unsigned negate)
+{
+    if (sse_fast_ok(env) && sse_plain64(a) && sse_plain64(b) && sse_plain64(c)) {
+        uint64_t product = negate & FP_NEGATE_PRODUCT ? a ^ UINT64_C(0x8000000000000000) : a;
+        uint64_t addend = negate & FP_NEGATE_ADDEND ? c ^ UINT64_C(0x8000000000000000) : c;
+        uint64_t r = sse_bits64(fma(sse_double(product), sse_double(b), sse_double(addend)));
+        if (sse_normal64(r))
+            return r;
+    }
+    return f64_fma(env, a, b, c, negate);
 }

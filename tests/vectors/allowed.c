@@ -435,9 +435,6 @@ const char *allowed_without_vector(unsigned row)
     for (size_t i = 0; i < ARRAY_SIZE(without); i++)
         if (insn_row(row)->op == without[i].op)
             return without[i].reason;
-    bool is_bmi = insn_row(row)->feature == FEAT_BMI1 || insn_row(row)->feature == FEAT_BMI2;
-    if (insn_form(row)->encoding.vex && !is_bmi)
-        return "VEX: not executed yet";
     return NULL;
 }
 

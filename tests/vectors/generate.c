@@ -89,7 +89,8 @@ static struct shape shape_of(unsigned row)
     s.has_opsize |= (f->attributes & A_D64) != 0 || op == OP_PUSHA || op == OP_POPA ||
                     op == OP_FLDENV || op == OP_FNSTENV || op == OP_FRSTOR || op == OP_FNSAVE ||
                     op == OP_CBW || op == OP_CWD;
-    s.names_memory |= op == OP_XLAT || op == OP_MASKMOVQ || op == OP_MASKMOVDQU;
+    s.names_memory |=
+        op == OP_XLAT || op == OP_MASKMOVQ || op == OP_MASKMOVDQU || op == OP_VMASKMOVDQU;
     return s;
 }
 
@@ -203,7 +204,7 @@ static char guess_profile(struct generator *g, unsigned row)
                : strstr(d->operands, "Mq") ? PROFILE_DOUBLE
                                            : PROFILE_EXTENDED;
     }
-    if (strncmp(name, "CVT", 3) == 0)
+    if (strncmp(name, "CVT", 3) == 0 || strncmp(name, "VCVT", 4) == 0)
         return "isd"[pick(g, 3)];
     if (chance(g, 10))
         return "isd"[pick(g, 3)];

@@ -74,7 +74,7 @@ static unsigned alignment(struct generator *g, const struct insn *in, unsigned s
     if ((in->prefixes & PFX_LOCK) || in->op == OP_XCHG)
         return size;
     if (size >= 16)
-        return chance(g, 80) ? 16 : 1;
+        return chance(g, 80) ? size : 1;
     return chance(g, 50) && size != 0 && size != 10 ? size : 1;
 }
 
@@ -91,7 +91,8 @@ static uint64_t target(struct generator *g, const struct vector *v, unsigned siz
         at = VECTOR_DATA_END + pick(g, 4096);
     else if (kind < 10 && v->mode == DECODE_64)
         at = UINT64_C(0x8000000000000000) | vector_random(&g->seed) >> 8;
-    if (align != 1 && align != 2 && align != 4 && align != 8 && align != 16 && align != 64)
+    if (align != 1 && align != 2 && align != 4 && align != 8 && align != 16 && align != 32 &&
+        align != 64)
         align = 1;
     return at & ~(uint64_t)(align - 1);
 }
@@ -105,6 +106,10 @@ static uint64_t segment_base(const struct vector *v, const struct insn *in)
 static unsigned displacement_at(const struct vector *v, const struct insn *in)
 {
     unsigned at = 0;
+    while (in->has_vex && (v->bytes[at] & 0xfe) != 0xc4)
+        at++;
+    if (in->has_vex)
+        at += v->bytes[at] == 0xc4 ? 3 : 2;
     while (at + 1u < v->len && (v->bytes[at] != in->opcode || v->bytes[at + 1] != in->modrm))
         at++;
     bool has_sib = in->addrsize != 2 && (in->modrm & 7) == 4;
@@ -175,9 +180,45 @@ static bool is_bit_string(const struct insn *in)
            in->operands[1].kind == OPND_GPR;
 }
 
+static uint64_t *vector_quadword(struct vector *v, unsigned reg, unsigned i)
+{
+    return i < 2 ? &v->before.xmm[reg][i] : &v->before.ymm_high[reg][i - 2];
+}
+
+/* Indices of a gather: within 2 KiB around the address that it has without them, but for a few. */
+static void place_indices(struct pins *p, const struct insn *in)
+{
+    for (unsigned i = 0; i < in->vsib / 8u; i++) {
+        uint64_t q = 0;
+        for (unsigned bits = 0; bits < 64; bits += in->vsib_index * 8u) {
+            int64_t index = (int64_t)pick(p->g, 4096) - 2048;
+            uint64_t e =
+                chance(p->g, 3) ? vector_random(&p->g->seed) : (uint64_t)(index >> in->scale);
+            q |= (e & low_mask(in->vsib_index * 8u)) << bits;
+        }
+        *vector_quadword(p->v, in->index, i) = q;
+    }
+}
+
+/* The address that a gather has without indices. */
+static bool place_gather(struct pins *p, struct insn *in)
+{
+    uint64_t at = VECTOR_DATA + 2048 + pick(p->g, 4096) - segment_base(p->v, in);
+    struct insn plain = *in;
+    if (in->addrsize < 8 && at >> (in->addrsize * 8u) != 0)
+        return false;
+    place_indices(p, in);
+    plain.index = REG_NONE;
+    bool ok = place(p, &plain, at);
+    in->disp = plain.disp;
+    return ok;
+}
+
 static bool place_memory(struct pins *p, struct insn *in)
 {
     struct vector *v = p->v;
+    if (in->vsib)
+        return place_gather(p, in);
     unsigned size = image_size(in->op);
     for (unsigned i = 0; i < in->operand_count; i++)
         if ((in->operands[i].kind == OPND_MEM || in->operands[i].kind == OPND_MOFFS) &&
@@ -299,7 +340,7 @@ static bool place_image(struct pins *p, const struct insn *in)
     uint8_t *m = memory(p->v, operand_address(p->v, in), 1024);
     if (m == NULL || chance(p->g, 10))
         return true;
-    if (in->op == OP_LDMXCSR) {
+    if (in->op == OP_LDMXCSR || in->op == OP_VLDMXCSR) {
         le32_store(m, le32_load(m) & 0xffff);
         return true;
     }
@@ -335,6 +376,7 @@ static bool place_special(struct pins *p, struct insn *in)
                             VECTOR_DATA + pick(p->g, 4096) - segment_base(p->v, in), in->addrsize));
     case OP_MASKMOVQ:
     case OP_MASKMOVDQU:
+    case OP_VMASKMOVDQU:
         return pin(p, REG_RDI,
                    with_low(p->v->before.gpr[REG_RDI],
                             target(p->g, p->v, 16, 1) - segment_base(p->v, in), in->addrsize));
@@ -347,12 +389,15 @@ static bool place_special(struct pins *p, struct insn *in)
         return place_comparand(p, in);
     case OP_PCMPESTRI:
     case OP_PCMPESTRM:
+    case OP_VPCMPESTRI:
+    case OP_VPCMPESTRM:
         if (chance(p->g, 60)) {
             pin(p, REG_RAX, (uint64_t)((int64_t)pick(p->g, 40) - 20));
             pin(p, REG_RDX, (uint64_t)((int64_t)pick(p->g, 40) - 20));
         }
         return true;
     case OP_LDMXCSR:
+    case OP_VLDMXCSR:
     case OP_FXRSTOR:
         return place_image(p, in);
     case OP_XRSTOR:

@@ -6,8 +6,8 @@
  *     record [-n COUNT] [-s SEED] DIRECTORY
  *     record -r <OLD >NEW
  *
- * The first writes general.vec, x87.vec and simd.vec there; the second runs the vectors of OLD
- * again, results ignored, for vectors made by hand and for other CPUs. COUNT is of vectors in
+ * The first writes general.vec, x87.vec, simd.vec and avx.vec there; the second runs the vectors of
+ * OLD again, results ignored, for vectors made by hand and for other CPUs. COUNT is of vectors in
  * 64-bit code per row; half as many are made in 32-bit code, as many for rows that exist only
  * there. See docs/testing.md.
  */
@@ -20,7 +20,7 @@
 #include "tests/vectors/generate.h"
 #include "tests/vectors/native.h"
 
-enum { FILE_GENERAL, FILE_X87, FILE_SIMD, FILE_COUNT, TRIES = 600 };
+enum { FILE_GENERAL, FILE_X87, FILE_SIMD, FILE_AVX, FILE_COUNT, TRIES = 600 };
 
 struct recorder {
     struct generator generator; /* of instructions */
@@ -32,6 +32,9 @@ struct recorder {
 static unsigned file_of(unsigned row)
 {
     const struct insn_desc *d = insn_row(row);
+    bool is_bmi = d->feature == FEAT_BMI1 || d->feature == FEAT_BMI2;
+    if (insn_form(row)->encoding.vex && !is_bmi)
+        return FILE_AVX;
     switch (d->feature) {
     case FEAT_FPU:
         return FILE_X87;
@@ -53,12 +56,13 @@ static unsigned file_of(unsigned row)
     }
 }
 
-static bool is_rep_string(const struct insn *in)
+/* May a single step end in the middle of it? REP strings; gathers, where an element faults. */
+static bool may_pause(const struct insn *in)
 {
     bool is_string = false;
     for (unsigned i = 0; i < in->operand_count; i++)
         is_string |= in->operands[i].kind == OPND_STR_SRC || in->operands[i].kind == OPND_STR_DST;
-    return is_string && (in->prefixes & (PFX_REP | PFX_REPNE));
+    return (is_string && (in->prefixes & (PFX_REP | PFX_REPNE))) || in->vsib;
 }
 
 static bool is_worth_keeping(const struct vector *v, const struct insn *in, bool want_fault)
@@ -89,7 +93,7 @@ static unsigned record_mode(struct recorder *r, unsigned row, enum decode_mode m
         v.mode = mode;
         if (!generate_vector(&r->generator, row, &v, &expanded, &in))
             continue;
-        if (!native_run(&v, is_rep_string(&in)))
+        if (!native_run(&v, may_pause(&in)))
             continue;
         if (!is_worth_keeping(&v, &in, faults < want / 4 + 1 || i > TRIES / 2))
             continue;
@@ -109,7 +113,7 @@ static unsigned wanted(unsigned row, unsigned count)
         return count * 3;
     if (file_of(row) == FILE_X87)
         return count * 2;
-    if (file_of(row) == FILE_SIMD && strstr(operands, "r_Ib"))
+    if ((file_of(row) == FILE_SIMD || file_of(row) == FILE_AVX) && strstr(operands, "r_Ib"))
         return count * 2;
     return count;
 }
@@ -138,7 +142,7 @@ static void record_row(struct recorder *r, unsigned row, unsigned count)
 
 static bool open_files(struct recorder *r, const char *directory, unsigned count, uint64_t seed)
 {
-    static const char *const names[FILE_COUNT] = {"general", "x87", "simd"};
+    static const char *const names[FILE_COUNT] = {"general", "x87", "simd", "avx"};
     char path[4096];
     for (unsigned i = 0; i < FILE_COUNT; i++) {
         snprintf(path, sizeof path, "%s/%s.vec", directory, names[i]);
@@ -181,7 +185,7 @@ static int record_again(const struct decoder *d)
         plain.profile = v.profile;
         plain.seed = v.seed;
         vector_expand(&plain);
-        if (!native_run(&v, is_rep_string(&in)))
+        if (!native_run(&v, may_pause(&in)))
             return 1;
         vector_write(stdout, &v, &plain.before);
     }
