@@ -427,6 +427,11 @@ void uart_init(struct uart *u, struct event_queue *q, struct trace *trace, uint6
     uart_reset(u);
 }
 
+bool uart_has_output(const struct uart *u)
+{
+    return u->s.is_shifting || u->s.tx_count > 0;
+}
+
 void uart_drain(const struct uart *u)
 {
     if (!u->tx || (u->s.mcr & MCR_LOOP) || (u->s.lcr & LCR_BREAK))

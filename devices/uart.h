@@ -72,6 +72,9 @@ unsigned uart_can_receive(const struct uart *u);
 /* A character arrives. When there is no room it is an overrun (LSR.OE), as on the line. */
 void uart_receive(struct uart *u, uint8_t byte);
 
+/* Is there a byte in the transmitter or on the wire? */
+bool uart_has_output(const struct uart *uart);
+
 /*
  * The run has ended and no time will pass any more: hand over what is still on its way out. The
  * state stays as it is, so the last hash of a run does not depend on who listens.

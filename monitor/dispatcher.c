@@ -303,16 +303,22 @@ static bool is_dead(const struct vm *vm)
     return vm->board_ops && !vm->board_ops->ignores_if(vm);
 }
 
-/* Every vCPU is halted: skip to what comes next, sleeping if a person is waiting. */
+/*
+ * Every vCPU is halted: skip to what comes next, sleeping if a person is waiting. When the machine is dead, time
+ * passes only until the person has seen its last words: they end it, always at the same position.
+ */
 static void idle(struct machine *m)
 {
     vtime now = machine_now(m), until = m->events.next;
     m->vm->exits.halts++;
-    if (is_dead(m->vm) || (until == VTIME_NEVER && !door_is_open(&m->door))) {
+    bool is_quiet = until == VTIME_NEVER;
+    if (is_dead(m->vm) && (!door_is_open(&m->door) || !m->vm->board_ops->has_output(m->vm)))
+        is_quiet = true;
+    if (is_quiet && !door_is_open(&m->door)) {
         machine_stop(m, STOP_DEAD_HALT, 0);
         return;
     }
-    vtime reached = door_wait(&m->door, now, until);
+    vtime reached = door_wait(&m->door, now, is_quiet ? VTIME_NEVER : until);
     if (reached > now)
         m->s.idle_ns += reached - now;
     if (m->door.interrupted && *m->door.interrupted)

@@ -510,6 +510,15 @@ static bool pc_ignores_if(const struct vm *vm)
            hpet_ignores_if(&pc->hpet);
 }
 
+static bool pc_has_output(const struct vm *vm)
+{
+    const struct pc *pc = (const struct pc *)vm->board;
+    bool has_output = false;
+    for (unsigned i = 0; i < pc->uarts; i++)
+        has_output = has_output || uart_has_output(&pc->uart[i]);
+    return has_output;
+}
+
 /* A guest that writes its last words and powers off at once does not wait for the wire. */
 static void pc_ended(struct vm *vm)
 {
@@ -524,6 +533,7 @@ static const struct board_ops pc_ops = {
     .intr = pc_intr,
     .intr_acknowledge = pc_intr_acknowledge,
     .ignores_if = pc_ignores_if,
+    .has_output = pc_has_output,
     .ended = pc_ended,
 };
 

@@ -209,6 +209,16 @@ class Ends(Case):
         p.communicate(timeout=SECONDS)              # closes its input
         self.assertEqual(p.returncode, 70)
 
+    def test_halt_with_a_timer_says_its_last_words_and_waits(self):
+        p = subprocess.Popen([TRAPLINE, "run", "-m", "16", "-nographic", "-kernel",
+                              self.guest(g.PERIODIC_TIMER + g.say("up") + g.say_unpolled("last words") + g.HALT)],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(p.stdout.read(12), b"uplast words")
+        self.assertIsNone(p.poll())
+        _, err = p.communicate(timeout=SECONDS)     # closes its input
+        self.assertEqual(p.returncode, 70)
+        self.assertIn(b"halted", err)
+
     def test_tick_limit_is_68(self):
         self.fails(self.boot(g.SPIN, "-max-ticks", "100000"), "limit", "100000", status=68)
 

@@ -38,6 +38,11 @@ def say(text):
     return b"".join(b"\xb0" + bytes([c]) + send_al() for c in text.encode())
 
 
+def say_unpolled(text):
+    """At most 16 bytes into the transmitter's FIFO; they come out while the guest goes on."""
+    return drain() + dx(COM1 + 2) + b"\xb0\x01\xee" + dx(COM1) + b"".join(b"\xb0" + bytes([c]) + b"\xee" for c in text.encode())
+
+
 def debug(text):
     """To the debug console, which is always ready."""
     return b"".join(b"\xb0" + bytes([c]) + b"\xe6\xe9" for c in text.encode())  # mov al, c; out 0e9h, al
@@ -50,6 +55,7 @@ def drain():
 POWER_OFF = drain() + dx(PM1_CONTROL) + b"\x66\xb8\x00\x20\x66\xef"     # mov ax, SLP_EN; out dx, ax
 RESET = drain() + b"\xb0\xfe\xe6\x64"                       # the keyboard controller's reset pulse
 HALT = b"\xfa\xf4"                                          # cli; hlt
+PERIODIC_TIMER = b"\xb0\x34\xe6\x43\xb0\xa9\xe6\x40\xb0\x04\xe6\x40"    # channel 0 of the 8254: mode 2, 1 ms
 SPIN = b"\xeb\xfe"                                          # jmp .
 TRIPLE_FAULT = b"\x0f\x01\x1d\x00\x00\x10\x00\x0f\x0b"      # lidt [a limit of B002h with a base of no gates]; ud2
 
