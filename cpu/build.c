@@ -222,7 +222,7 @@ static void add_insn(struct draft *d, enum decode_result result)
 {
     struct insn *in = &d->insn[d->count];
     exec_fn *forced = NULL;
-    if (result == DECODE_TOO_LONG || !within_limit(d, d->bytes, in->len ? in->len : 1))
+    if (result == DECODE_TOO_LONG)
         forced = exec_gp0;
     else if (result == DECODE_UD || !is_executed(d, in))
         forced = exec_ud;
@@ -232,6 +232,19 @@ static void add_insn(struct draft *d, enum decode_result result)
         d->is_ended = true;
     else if ((insn_row(in->row)->ends_block || repeats(in)) && !is_sensitive(d, in) && !falls_through(d, in))
         d->is_ended = true;
+}
+
+/*
+ * The next instruction has len bytes or more. True: it reaches beyond the CS limit, and run.fault is #GP(0) if it would be the
+ * first of its block; before any #PF of the bytes beyond. No block is kept of that: the limit is not in its key.
+ */
+static bool is_beyond_limit(struct draft *d, unsigned len)
+{
+    if (within_limit(d, d->bytes, len))
+        return false;
+    if (d->count == 0)
+        d->vcpu->run.fault = fault_code(EXC_GP, 0);
+    return true;
 }
 
 /* Decode the next instruction into the draft. False: the block ends before it, or run.fault if it would be the first. */
@@ -249,10 +262,10 @@ static bool decode_next(struct draft *d)
     struct insn *in = &d->insn[d->count];
     enum decode_result result = decode(d, p, avail, in);
     if (result == DECODE_TRUNCATED) {
-        if (d->count > 0 || !decode_crossing(d, p, avail, in, &result))
+        if (d->count > 0 || is_beyond_limit(d, (unsigned)avail + 1) || !decode_crossing(d, p, avail, in, &result))
             return false;
     }
-    if (d->count > 0 && (d->bytes + in->len > BLOCK_MAX_BYTES || !within_limit(d, d->bytes, in->len)))
+    if (is_beyond_limit(d, in->len ? in->len : 1) || (d->count > 0 && d->bytes + in->len > BLOCK_MAX_BYTES))
         return false;
     add_insn(d, result);
     return true;

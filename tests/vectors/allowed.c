@@ -19,7 +19,8 @@ enum {
     FIELD_POINTERS = 1 << 7, /* FIP, FDP, FOP */
     FIELD_MEM = 1 << 8,
     FIELD_CR2 = 1 << 9,
-    FIELD_ALL = 1 << 10,
+    FIELD_RIP = 1 << 10,
+    FIELD_ALL = 1 << 11,
 };
 
 #define OP_ANY OP_INVALID
@@ -132,6 +133,32 @@ static uint64_t no_error_summary(const struct vector *v, const struct insn *in)
 {
     (void)in;
     return v->after.fsw & 0x80 ? 0 : UINT64_MAX;
+}
+
+/* Not all of it is in the code page, and the processor did not mind. */
+static uint64_t cut_short(const struct vector *v, const struct insn *in)
+{
+    uint64_t base = v->mode == DECODE_64 ? 0 : vector_segment_base(v, SEG_CS);
+    uint64_t end = (v->before.rip + v->len + base - v->base) & UINT32_MAX;
+    (void)in;
+    return v->after.fault == 6 && end > VECTOR_CODE + PAGE_SIZE ? UINT64_MAX : 0;
+}
+
+static uint64_t repeat_prefix(const struct vector *v, const struct insn *in)
+{
+    (void)v;
+    return in->prefixes & (PFX_REP | PFX_REPNE) ? UINT64_MAX : 0;
+}
+
+static uint64_t operand_size_16(const struct vector *v, const struct insn *in)
+{
+    return v->mode == DECODE_64 && (in->prefixes & PFX_OPSIZE) ? UINT64_MAX : 0;
+}
+
+static uint64_t prefetch_register(const struct vector *v, const struct insn *in)
+{
+    (void)v;
+    return in->map == 1 && in->opcode == 0x0d && !in->has_mem ? UINT64_MAX : 0;
 }
 
 static uint64_t above_bit_47(const struct vector *v, const struct insn *in)
@@ -375,6 +402,8 @@ static void absorb_bits(unsigned fields, uint64_t mask, struct difference *d)
         d->st &= (uint8_t)~d->st_ulp;
     if (fields & FIELD_SIMD_CLOSE)
         d->simd &= (uint16_t)~d->simd_close;
+    if (fields & FIELD_RIP)
+        d->rip &= ~mask;
     if (fields & FIELD_CR2)
         d->cr2 &= ~mask;
     if (fields & FIELD_POINTERS) {

@@ -99,20 +99,38 @@ static void put(struct vector *v, unsigned byte)
     v->bytes[v->len++] = (uint8_t)byte;
 }
 
+/* Prefixes that say nothing, or nothing new. FS and GS are null in flat 32-bit code. */
+static void put_useless(struct generator *g, struct vector *v)
+{
+    static const uint8_t useless[] = {0x26, 0x2e, 0x36, 0x3e, 0x67, 0x66, 0xf2, 0xf3, 0x64, 0x65};
+    bool has_fs = v->mode == DECODE_64 || v->segmented;
+    for (unsigned n = 1 + pick(g, 3); n > 0; n--)
+        put(v, useless[pick(g, has_fs ? 10 : 8)]);
+    if (v->mode == DECODE_64 && chance(g, 30))
+        put(v, 0x40 | pick(g, 16)); /* not before the opcode: ignored */
+}
+
 static void put_prefixes(struct generator *g, struct vector *v, const struct form *f,
                          const struct shape *s)
 {
     static const uint8_t segments_64[] = {0x64, 0x65, 0x64, 0x65, 0x2e, 0x3e};
     static const uint8_t segments_32[] = {0x26, 0x2e, 0x36, 0x3e};
+    static const uint8_t segments_ldt[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
     bool is_64 = v->mode == DECODE_64;
     unsigned prefix = f->encoding.vex ? SEL_NP : f->encoding.prefix;
+    if (g->is_wild && chance(g, 12))
+        put_useless(g, v);
     if (s->names_memory && chance(g, 12))
-        put(v, is_64 ? segments_64[pick(g, 6)] : segments_32[pick(g, 4)]);
+        put(v, is_64          ? segments_64[pick(g, 6)]
+               : v->segmented ? segments_ldt[pick(g, 6)]
+                              : segments_32[pick(g, 4)]);
     if ((s->names_memory && chance(g, 7)) || (s->is_branch && chance(g, 5)))
         put(v, 0x67);
     bool may_66 = prefix == SEL_ANY || prefix == SEL_NFX ||
                   ((prefix == SEL_F3 || prefix == SEL_F2) && s->has_opsize);
-    if (prefix == SEL_66 || (may_66 && s->has_opsize && !(s->is_branch && is_64) && chance(g, 30)))
+    if (prefix == SEL_66 ||
+        (may_66 && s->has_opsize && (!(s->is_branch && is_64) || (g->is_wild && chance(g, 20))) &&
+         chance(g, 30)))
         put(v, 0x66);
     if ((f->attributes & A_LOCK) && chance(g, 15))
         put(v, 0xf0);
@@ -215,6 +233,57 @@ static char guess_profile(struct generator *g, unsigned row)
     return PROFILE_INTEGER;
 }
 
+static const char profiles[POOL_PROFILES] = {PROFILE_INTEGER, PROFILE_SINGLE, PROFILE_DOUBLE,
+                                             PROFILE_EXTENDED, PROFILE_BCD};
+
+void pool_fill(struct pool *pool, enum decode_mode mode, bool segmented, uint32_t base,
+               uint64_t *seed)
+{
+    for (unsigned p = 0; p < POOL_PROFILES; p++) {
+        for (unsigned i = 0; i < POOL_STATES; i++) {
+            struct vector *v = &pool->states[p][i];
+            v->mode = mode;
+            v->segmented = segmented;
+            v->base = base;
+            v->profile = profiles[p];
+            v->seed = (uint32_t)vector_random(seed);
+            vector_expand(v);
+        }
+    }
+}
+
+/* A state of the pool, its registers drawn anew. */
+static void vary(struct generator *g, struct vector *v)
+{
+    struct vector_state *t = &v->before;
+    unsigned profile = 0;
+    while (profile + 1 < POOL_PROFILES && profiles[profile] != v->profile)
+        profile++;
+    const struct vector *from = &g->pool->states[profile][pick(g, POOL_STATES)];
+    v->seed = from->seed;
+    *t = from->before;
+    vector_random_general(v, &g->seed);
+    vector_random_x87(t, &g->seed);
+    t->mxcsr = vector_random_mxcsr(&g->seed);
+    if (chance(g, 50)) {
+        t->fop = (uint16_t)pick(g, 2048);
+        t->fip = vector_random(&g->seed) >> 17;
+        t->fdp = vector_random(&g->seed) >> 17;
+    }
+    if (chance(g, 50)) {
+        for (unsigned i = 0; i < (v->mode == DECODE_64 ? 16u : 8u); i++) {
+            vector_random_slot(&g->seed, v->profile, t->xmm[i]);
+            vector_random_slot(&g->seed, v->profile, t->ymm_high[i]);
+        }
+    }
+    for (unsigned i = 0; i < 8 && chance(g, 80); i++) {
+        uint64_t slot[2];
+        vector_random_slot(&g->seed, PROFILE_EXTENDED, slot);
+        t->fp_mant[i] = slot[0];
+        t->fp_se[i] = (uint16_t)slot[1];
+    }
+}
+
 bool generate_vector(struct generator *g, unsigned row, struct vector *v,
                      struct vector_state *expanded, struct insn *in)
 {
@@ -222,7 +291,7 @@ bool generate_vector(struct generator *g, unsigned row, struct vector *v,
     struct shape s = shape_of(row);
     v->len = 0;
     v->profile = guess_profile(g, row);
-    v->seed = (uint32_t)vector_random(&g->seed);
+    v->seed = g->pool ? 0 : (uint32_t)vector_random(&g->seed);
     put_prefixes(g, v, f, &s);
     if (f->encoding.vex)
         put_vex(g, v, &f->encoding, &s);
@@ -236,7 +305,11 @@ bool generate_vector(struct generator *g, unsigned row, struct vector *v,
         in->row != row)
         return false;
     v->len = in->len;
-    vector_expand(v);
-    *expanded = v->before;
+    if (g->pool != NULL)
+        vary(g, v);
+    else
+        vector_expand(v);
+    if (expanded != NULL)
+        *expanded = v->before;
     return generate_state(g, v, in);
 }

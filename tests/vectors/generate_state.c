@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "cpu/state.h"
+#include "tests/vectors/segments.h"
 
 struct pins {
     struct generator *g; /* borrowed */
@@ -38,6 +40,11 @@ static bool pin(struct pins *p, unsigned reg, uint64_t value)
 
 static uint8_t *memory(struct vector *v, uint64_t address, unsigned size)
 {
+    address -= v->base;
+    if (v->mode != DECODE_64)
+        address = (uint32_t)address;
+    if (address >= VECTOR_MEM + VECTOR_ALIAS)
+        address -= VECTOR_ALIAS;
     if (address < VECTOR_MEM || address + size > VECTOR_DATA_END || address > VECTOR_DATA_END)
         return NULL;
     return v->before.mem + (address - VECTOR_MEM);
@@ -94,12 +101,33 @@ static uint64_t target(struct generator *g, const struct vector *v, unsigned siz
     if (align != 1 && align != 2 && align != 4 && align != 8 && align != 16 && align != 32 &&
         align != 64)
         align = 1;
-    return at & ~(uint64_t)(align - 1);
+    return (at & ~(uint64_t)(align - 1)) + (at >> 63 ? 0 : v->base);
 }
 
-static uint64_t segment_base(const struct vector *v, const struct insn *in)
+/* Offset in a segment of a linear address: some address of the segment's end instead, now and then.
+ */
+static uint64_t offset_of(struct generator *g, const struct vector *v, unsigned seg, uint64_t at,
+                          unsigned size)
 {
-    return in->seg == SEG_FS || in->seg == SEG_GS ? v->before.seg_base[in->seg - SEG_FS] : 0;
+    const struct vector_segment *s = vector_segment(v->before.sel[seg]);
+    uint64_t offset = at - vector_segment_base(v, seg);
+    if (v->mode == DECODE_64)
+        return offset;
+    if (s != NULL && chance(g, 8)) {
+        uint64_t end = chance(g, 60) ? s->limit : chance(g, 80) ? 0xffff : UINT32_MAX;
+        return (uint32_t)(end + 1 + pick(g, size + 2u) - size);
+    }
+    offset = (uint32_t)offset;
+    if (s != NULL && offset > 0xffff && chance(g, 95))
+        offset = (uint32_t)(offset + VECTOR_ALIAS);
+    return offset;
+}
+
+/* A 16-bit stack uses SP only. */
+static unsigned stack_width(const struct vector *v)
+{
+    const struct vector_segment *s = vector_segment(v->before.sel[SEG_SS]);
+    return v->mode == DECODE_64 ? 8 : s != NULL && !(s->attr & ATTR_DB) ? 2 : 4;
 }
 
 /* Offset of the displacement: after ModRM and SIB. */
@@ -120,7 +148,7 @@ static bool place_without_registers(struct vector *v, struct insn *in, uint64_t 
 {
     unsigned at = displacement_at(v, in);
     if (in->base == REG_RIP)
-        offset -= VECTOR_INSN + v->len;
+        offset -= v->before.rip + v->len;
     if (in->addrsize == 2)
         le16_store(v->bytes + at, (uint16_t)offset);
     else if (at + 4u <= v->len && sext(offset, 32) == (int64_t)offset)
@@ -166,12 +194,13 @@ static uint64_t operand_address(const struct vector *v, const struct insn *in)
     if (in->is_moffs)
         ea = in->imm;
     else if (in->base == REG_RIP)
-        ea += VECTOR_INSN + v->len;
+        ea += v->before.rip + v->len;
     else if (in->base != REG_NONE)
         ea += v->before.gpr[in->base];
     if (!in->is_moffs && in->index != REG_NONE)
         ea += v->before.gpr[in->index] << in->scale;
-    return (ea & low_mask(in->addrsize * 8u)) + segment_base(v, in);
+    ea = (ea & low_mask(in->addrsize * 8u)) + vector_segment_base(v, in->seg);
+    return v->mode == DECODE_64 ? ea : (uint32_t)ea;
 }
 
 static bool is_bit_string(const struct insn *in)
@@ -203,7 +232,8 @@ static void place_indices(struct pins *p, const struct insn *in)
 /* The address that a gather has without indices. */
 static bool place_gather(struct pins *p, struct insn *in)
 {
-    uint64_t at = VECTOR_DATA + 2048 + pick(p->g, 4096) - segment_base(p->v, in);
+    uint64_t at = VECTOR_DATA + p->v->base + 2048 + pick(p->g, 4096);
+    at = offset_of(p->g, p->v, in->seg, at, 8);
     struct insn plain = *in;
     if (in->addrsize < 8 && at >> (in->addrsize * 8u) != 0)
         return false;
@@ -230,12 +260,12 @@ static bool place_memory(struct pins *p, struct insn *in)
         if (!pin(p, in->operands[1].reg,
                  chance(p->g, 90) ? bit : v->before.gpr[in->operands[1].reg]))
             return false;
-        if (at > VECTOR_DATA && at < VECTOR_DATA_END)
-            at = VECTOR_DATA + 256 + (at & 0xfff);
+        if (at > VECTOR_DATA + v->base && at < VECTOR_DATA_END + v->base)
+            at = VECTOR_DATA + v->base + 256 + (at & 0xfff);
         if (in->prefixes & PFX_LOCK)
             at &= ~UINT64_C(7);
     }
-    at -= segment_base(v, in);
+    at = offset_of(p->g, v, in->seg, at, size);
     if (in->addrsize < 8 && at >> (in->addrsize * 8u) != 0)
         return false;
     return place(p, in, at);
@@ -258,7 +288,8 @@ static bool place_strings(struct pins *p, const struct insn *in)
             continue;
         unsigned reg = kind == OPND_STR_SRC ? REG_RSI : REG_RDI;
         uint64_t at = target(p->g, v, 64, chance(p->g, 50) ? size : 1);
-        at -= kind == OPND_STR_SRC ? segment_base(v, in) : 0;
+        if (kind == OPND_STR_SRC || v->segmented)
+            at = offset_of(p->g, v, kind == OPND_STR_SRC ? in->seg : SEG_ES, at, size);
         any = true;
         ok = ok && pin(p, reg, with_low(v->before.gpr[reg], at, in->addrsize));
     }
@@ -269,19 +300,33 @@ static bool place_strings(struct pins *p, const struct insn *in)
 
 static bool place_stack(struct pins *p)
 {
-    uint64_t at = target(p->g, p->v, 64, chance(p->g, 85) ? 8 : 1);
-    return pin(p, REG_RSP, at);
+    struct vector *v = p->v;
+    uint64_t at = target(p->g, v, 64, chance(p->g, 85) ? 8 : 1);
+    at = offset_of(p->g, v, SEG_SS, at, 8);
+    return pin(p, REG_RSP, with_low(v->before.gpr[REG_RSP], at, stack_width(v)));
+}
+
+static bool place_frame(struct pins *p)
+{
+    struct vector *v = p->v;
+    uint64_t at = offset_of(p->g, v, SEG_SS, target(p->g, v, 64, 8), 8);
+    return pin(p, REG_RBP, with_low(v->before.gpr[REG_RBP], at, stack_width(v)));
 }
 
 static uint64_t some_target(struct pins *p)
 {
-    return chance(p->g, 50) ? VECTOR_CODE + pick(p->g, 4096)
+    const struct vector *v = p->v;
+    uint64_t code = VECTOR_CODE + v->base - (v->segmented ? vector_segment_base(v, SEG_CS) : 0);
+    return chance(p->g, 50) ? code + pick(p->g, 4096)
                             : vector_random(&p->g->seed) >> (p->v->mode == DECODE_64 ? 18 : 33);
 }
 
 static bool place_return(struct pins *p)
 {
-    uint8_t *m = memory(p->v, p->v->before.gpr[REG_RSP], 8);
+    uint64_t sp = p->v->before.gpr[REG_RSP] & low_mask(stack_width(p->v) * 8);
+    if (p->v->mode != DECODE_64)
+        sp += vector_segment_base(p->v, SEG_SS);
+    uint8_t *m = memory(p->v, sp, 8);
     if (m != NULL && chance(p->g, 70))
         le64_store(m, some_target(p));
     return true;
@@ -371,15 +416,18 @@ static bool place_special(struct pins *p, struct insn *in)
 {
     switch (in->op) {
     case OP_XLAT:
-        return pin(p, REG_RBX,
-                   with_low(p->v->before.gpr[REG_RBX],
-                            VECTOR_DATA + pick(p->g, 4096) - segment_base(p->v, in), in->addrsize));
+        return pin(
+            p, REG_RBX,
+            with_low(p->v->before.gpr[REG_RBX],
+                     offset_of(p->g, p->v, in->seg, VECTOR_DATA + p->v->base + pick(p->g, 4096), 1),
+                     in->addrsize));
     case OP_MASKMOVQ:
     case OP_MASKMOVDQU:
     case OP_VMASKMOVDQU:
         return pin(p, REG_RDI,
                    with_low(p->v->before.gpr[REG_RDI],
-                            target(p->g, p->v, 16, 1) - segment_base(p->v, in), in->addrsize));
+                            offset_of(p->g, p->v, in->seg, target(p->g, p->v, 16, 1), 16),
+                            in->addrsize));
     case OP_DIV:
     case OP_IDIV:
         return place_dividend(p, in);
@@ -446,12 +494,46 @@ static bool uses_stack(unsigned op)
     }
 }
 
+/* Segments of all kinds, most of the time ones with which much is possible. */
+static void choose_segments(struct generator *g, struct vector *v)
+{
+    static const uint8_t data[] = {3, 3, 3, 4, 4, 4, 5, 6, 7, 8, 9, 11, 13};
+    static const uint8_t stack[] = {3, 3, 4, 4, 5, 7, 8, 9};
+    uint16_t *sel = v->before.sel;
+    if (!v->segmented)
+        return;
+    for (unsigned i = 0; i < 6; i++) {
+        if (i == SEG_SS)
+            sel[i] = VECTOR_SELECTOR(stack[pick(g, sizeof stack)]);
+        else if (i != SEG_CS)
+            sel[i] = chance(g, 3) ? 0 : VECTOR_SELECTOR(data[pick(g, sizeof data)]);
+    }
+    if (chance(g, 30)) {
+        uint64_t linear = v->before.rip + vector_segment_base(v, SEG_CS);
+        sel[SEG_CS] =
+            VECTOR_SELECTOR(v->mode == DECODE_16 ? VECTOR_LDT_CODE16_HIGH : VECTOR_LDT_CODE32_FLAT);
+        v->before.rip = (uint32_t)(linear - vector_segment_base(v, SEG_CS));
+    }
+}
+
+/* The instruction, or only its first bytes, at the end of the code page. */
+static void move_to_end(struct generator *g, struct vector *v)
+{
+    unsigned cut = v->len > 1 && chance(g, 40) ? 1 + (chance(g, 70) ? 0 : pick(g, v->len - 1u)) : 0;
+    v->before.rip += VECTOR_CODE + 4096 - VECTOR_INSN - (v->len - cut);
+}
+
 bool generate_state(struct generator *g, struct vector *v, struct insn *in)
 {
     struct pins p = {.g = g, .v = v, .taken = 0};
+    if (g->is_wild) {
+        choose_segments(g, v);
+        if (chance(g, 8))
+            move_to_end(g, v);
+    }
     if (uses_stack(in->op) && !place_stack(&p))
         return false;
-    if ((in->op == OP_LEAVE || in->op == OP_ENTER) && !pin(&p, REG_RBP, target(g, v, 64, 8)))
+    if ((in->op == OP_LEAVE || in->op == OP_ENTER) && !place_frame(&p))
         return false;
     if (in->op == OP_ENTER && chance(g, 80)) {
         v->bytes[v->len - 2] &= 7;

@@ -236,6 +236,9 @@ static void save_after(ucontext_t *uc, const uint16_t *sel, uint64_t fs, uint64_
         t->sel[SEG_CS] = (uint16_t)g[G_CSGSFS];
         t->sel[SEG_SS] = (uint16_t)((uint64_t)g[G_CSGSFS] >> 48);
     }
+    /* Linux returns to a 16-bit stack by a detour that leaves its own bits in the upper half. */
+    if (native.v->mode != DECODE_64)
+        t->gpr[REG_RSP] = (uint32_t)t->gpr[REG_RSP];
     t->fault = VECTOR_NO_FAULT;
     t->fault_code = t->fault_address = 0;
     if (vector != 1 && !is_behind(native.v, vector, t->rip)) {
@@ -274,8 +277,10 @@ static void land(int signal_number, siginfo_t *info, void *context)
     uint16_t sel[6] = {0};
     (void)info;
     read_selectors(sel);
-    if (!native.running)
-        _exit(100 + signal_number);
+    if (!native.running) { /* a fault of our own */
+        signal(signal_number, SIG_DFL);
+        return;
+    }
     restore_segments();
     if (!native.is_direct && native.is_rep && g[G_TRAPNO] == 1 &&
         (uint64_t)g[G_RIP] == native.v->before.rip && ++native.steps < REP_MAX) {

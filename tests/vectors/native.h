@@ -15,7 +15,8 @@ struct native_host {
     bool has_avx;      /* this CPU and its system keep YMM registers */
 };
 
-/* Map the vector's memory, install the signal handlers. False: *why says why there is no oracle. */
+/* Map the vector's memory, install the signal handlers. False: *why says why there is no oracle. The
+ * memory is shared with children, so each process that runs anything calls this itself. */
 bool native_init(struct native_host *host, const char **why);
 
 /* Run v's instruction from v->before; fills v->after. is_rep: step on while RIP stays. False: it

@@ -12,7 +12,8 @@
 #include "tests/vectors/segments.h"
 
 /* Page tables, above what vectors use. */
-enum { PML4 = 0x80000, PDPT = 0x81000, PD = 0x82000, PT = 0x83000, LDT = 0x84000 };
+enum { PML4 = 0x80000, PDPT = 0x81000, PD = 0x82000, PT = 0x83000, LDT = 0x84000, HIGH = 0x85000 };
+#define LDT_BASE UINT64_C(0xffff800000000000) /* of its linear address: what a system has there */
 
 struct player {
     struct harness *h;       /* owned */
@@ -43,7 +44,10 @@ static void make_page_tables(struct harness *h)
             poke64(h, at + 8 * ((pa + VECTOR_ALIAS) >> PAGE_SHIFT), entry);
         }
     }
-    poke64(h, PT + 8 * (LDT >> PAGE_SHIFT), LDT | (page & ~(uint64_t)PF_US));
+    poke64(h, PML4 + 8 * 256, HIGH | table);
+    poke64(h, HIGH, (HIGH + 0x1000) | table);
+    poke64(h, HIGH + 0x1000, (HIGH + 0x2000) | table);
+    poke64(h, HIGH + 0x2000, LDT | (page & ~(uint64_t)PF_US));
 }
 
 struct player *player_create(void)
@@ -110,7 +114,7 @@ static void set_mode(struct harness *h, const struct vector *v)
         return;
     for (unsigned n = 0; n < VECTOR_LDT_COUNT; n++)
         poke64(h, LDT + 8 * n, vector_descriptor(v, n));
-    cpu->seg_base[SEG_LDTR] = LDT;
+    cpu->seg_base[SEG_LDTR] = LDT_BASE;
     cpu->seg_limit[SEG_LDTR] = 8 * VECTOR_LDT_COUNT - 1;
     cpu->seg_sel[SEG_LDTR] = 8;
     cpu->seg_attr[SEG_LDTR] = ATTR_P | 2;
@@ -193,8 +197,7 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
     cpu_update_mmu(h->vcpu);
     do
         exit = harness_run(h, 1);
-    while (exit != CPU_EXIT_FAULT && cpu->rip == v->before.rip &&
-           (in->prefixes & (PFX_REP | PFX_REPNE)));
+    while (exit != CPU_EXIT_FAULT && cpu->rip == v->before.rip && vector_repeats(in));
     save_state(cpu, got, is_64);
     EXPECT(physmem_read(h->pm, VECTOR_MEM, got->mem, VECTOR_MEM_SIZE));
     got->fault = VECTOR_NO_FAULT;

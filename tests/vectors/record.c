@@ -56,15 +56,6 @@ static unsigned file_of(unsigned row)
     }
 }
 
-/* May a single step end in the middle of it? REP strings; gathers, where an element faults. */
-static bool may_pause(const struct insn *in)
-{
-    bool is_string = false;
-    for (unsigned i = 0; i < in->operand_count; i++)
-        is_string |= in->operands[i].kind == OPND_STR_SRC || in->operands[i].kind == OPND_STR_DST;
-    return (is_string && (in->prefixes & (PFX_REP | PFX_REPNE))) || in->vsib;
-}
-
 static bool is_worth_keeping(const struct vector *v, const struct insn *in, bool want_fault)
 {
     const struct vector_state *t = &v->after;
@@ -93,7 +84,7 @@ static unsigned record_mode(struct recorder *r, unsigned row, enum decode_mode m
         v.mode = mode;
         if (!generate_vector(&r->generator, row, &v, &expanded, &in))
             continue;
-        if (!native_run(&v, may_pause(&in)))
+        if (!native_run(&v, vector_repeats(&in)))
             continue;
         if (!is_worth_keeping(&v, &in, faults < want / 4 + 1 || i > TRIES / 2))
             continue;
@@ -185,7 +176,7 @@ static int record_again(const struct decoder *d)
         plain.profile = v.profile;
         plain.seed = v.seed;
         vector_expand(&plain);
-        if (!native_run(&v, may_pause(&in)))
+        if (!native_run(&v, vector_repeats(&in)))
             return 1;
         vector_write(stdout, &v, &plain.before);
     }
@@ -195,7 +186,7 @@ static int record_again(const struct decoder *d)
 int main(int argc, char **argv)
 {
     bool again = false;
-    struct recorder r = {.generator.seed = 0};
+    struct recorder r = {.generator = {.seed = 0}};
     unsigned count = 6;
     uint64_t seed = 1;
     for (int c; (c = getopt(argc, argv, "n:s:r")) != -1;) {

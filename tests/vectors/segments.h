@@ -15,10 +15,11 @@ struct vector_segment {
 };
 
 enum {
-    VECTOR_LDT_CODE16,      /* 64 KiB */
-    VECTOR_LDT_CODE16_HIGH, /* 64 KiB, ending with the code page */
-    VECTOR_LDT_CODE32,      /* ends with the code page */
-    VECTOR_LDT_DATA,        /* the first segment for data */
+    VECTOR_LDT_CODE16,           /* 64 KiB */
+    VECTOR_LDT_CODE16_HIGH,      /* 64 KiB, ending with the code page */
+    VECTOR_LDT_CODE32,           /* ends with the code page */
+    VECTOR_LDT_DATA,             /* the first segment for data */
+    VECTOR_LDT_CODE32_FLAT = 10, /* not readable */
     VECTOR_LDT_COUNT = 14,
 };
 

@@ -22,6 +22,14 @@ uint64_t vector_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+bool vector_repeats(const struct insn *in)
+{
+    bool is_string = false;
+    for (unsigned i = 0; i < in->operand_count; i++)
+        is_string |= in->operands[i].kind == OPND_STR_SRC || in->operands[i].kind == OPND_STR_DST;
+    return (is_string && (in->prefixes & (PFX_REP | PFX_REPNE))) || in->vsib;
+}
+
 /* ---- values: special ones about half of the time ---- */
 
 uint64_t vector_random_integer(uint64_t *s)

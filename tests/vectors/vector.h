@@ -96,6 +96,9 @@ void vector_write(FILE *f, const struct vector *v, const struct vector_state *pl
  * *why says why. */
 bool vector_parse(char *line, struct vector *v, const char **why);
 
+/* May a single step end in the middle of it? REP strings; gathers, where an element faults. */
+bool vector_repeats(const struct insn *in);
+
 /* ST(i) is physical register (TOP + i) mod 8. */
 static inline unsigned vector_st(const struct vector_state *s, unsigned i)
 {
