@@ -134,6 +134,109 @@ static void pae(void)
         skip("PAE: XD", "the CPU has none");
 }
 
+/* Page size extension: what PS means by CR4.PSE, and where bits 20:13 lead. */
+static void large_pages(void)
+{
+    uint32_t la = 0x200u << 22, page = (uint32_t)page_b & ~0x3FFFFFu, off = (uint32_t)page_b - page;
+    static uint32_t as_table[1024] __attribute__((aligned(4096)));
+    legacy_on();
+    *(volatile uint32_t *)(void *)page_b = 0xBBBB;
+    directory[0x200] = page | P | W | U | PS | 1u << 13;
+    invlpg(at(la));
+    check("PSE-36: bit 13 is address bit 32", try_read(la + off) != 0xBBBB);
+    directory[0x200] = page | P | W | U | PS | 1u << 12;
+    invlpg(at(la));
+    check_equal("bit 12 is PAT, not address", 0xBBBB, try_read(la + off));
+    write_cr0(read_cr0() & ~(reg_t)CR0_PG);
+    write_cr4(read_cr4() & ~(reg_t)CR4_PSE);
+    for (uint32_t i = 0; i < 1024; i++)
+        as_table[i] = i << 12 | P | W | U;
+    directory[0] = (uint32_t)as_table | P | W | U; /* where this code is: the low 4 MiB */
+    directory[0x201] = (uint32_t)table | P | W | U | PS;
+    table[5] = (uint32_t)page_b | P;
+    write_cr0(read_cr0() | CR0_PG);
+    check_equal("CR4.PSE = 0: PS is ignored, the entry names a table", 0xBBBB,
+                try_read((0x201u << 22) + (5 << 12)));
+    write_cr0(read_cr0() & ~(reg_t)CR0_PG);
+    directory[0x200] = directory[0x201] = 0;
+}
+
+static void expect_reserved(const char *name, volatile uint64_t *entry, unsigned bit, reg_t la)
+{
+    uint64_t old = *entry;
+    *entry = old | UINT64_C(1) << bit;
+    write_cr3((reg_t)pdpt);
+    try_read(la);
+    if (caught.vector != EXC_PF || caught.error != (PF_P | PF_RSVD) || caught.cr2 != la)
+        check_equal(name, 0, bit);
+    *entry = old;
+    write_cr3((reg_t)pdpt);
+}
+
+static void pae_reserved_bits(void)
+{
+    unsigned width = cpuid(0x80000000, 0).a >= 0x80000008 ? cpuid(0x80000008, 0).a & 0xFF : 36;
+    bool has_nxe = cpuid(0x80000001, 0).d & 1u << 20 && read_msr(MSR_EFER) & EFER_NXE;
+    pt[0] = (uint32_t)page_a | P | W | U;
+    pd[1][1] = ((uint32_t)page_b & ~0x1FFFFFu) | P | W | U | PS;
+    for (unsigned bit = width; bit < (has_nxe ? 63 : 64); bit++) {
+        expect_reserved("PTE bit", &pt[0], bit, WINDOW);
+        expect_reserved("PDE bit", &pd[1][0], bit, WINDOW);
+        expect_reserved("2 MiB PDE bit", &pd[1][1], bit, WINDOW + 0x200000);
+    }
+    for (unsigned bit = 13; bit < 21; bit++)
+        expect_reserved("2 MiB PDE bit", &pd[1][1], bit, WINDOW + 0x200000);
+    check("PAE: every reserved bit of PDE and PTE was tried", true);
+    for (unsigned bit = 1; bit < 64; bit++) {
+        bool is_reserved = (bit <= 2) || (bit >= 5 && bit <= 8) || bit >= width;
+        uint64_t old = pdpt[3];
+        *(volatile uint64_t *)&pdpt[3] = old | UINT64_C(1) << bit;
+        if (bit < 9 || bit >= width)
+            __asm__ volatile(TRY "mov %0, %%cr3" END_TRY : : "r"(pdpt) : "memory");
+        else
+            caught.vector = NO_EXCEPTION;
+        if ((caught.vector == EXC_GP) != is_reserved)
+            check_equal("PDPTE bit", 0, bit);
+        *(volatile uint64_t *)&pdpt[3] = UINT64_C(1) << bit & ~UINT64_C(1);
+        __asm__ volatile(TRY "mov %0, %%cr3" END_TRY : : "r"(pdpt) : "memory");
+        if (caught.vector != NO_EXCEPTION)
+            check_equal("PDPTE bit with P = 0", 0, bit);
+        *(volatile uint64_t *)&pdpt[3] = old;
+        write_cr3((reg_t)pdpt);
+    }
+    check("PAE: every bit of a PDPTE was tried", true);
+}
+
+/* "MOV to CR0 or CR4" that change certain bits load the PDPTEs too. */
+static void pdpte_loads(void)
+{
+    static const struct {
+        const char *name;
+        bool is_cr4, loads;
+        uint32_t bit;
+    } writes[] = {
+        {"CR0.CD", false, true, CR0_CD},  {"CR0.WP", false, false, CR0_WP},
+        {"CR0.TS", false, false, CR0_TS}, {"CR4.PGE", true, true, CR4_PGE},
+        {"CR4.PSE", true, true, CR4_PSE}, {"CR4.TSD", true, false, CR4_TSD},
+        {"CR4.DE", true, false, CR4_DE},
+    };
+    for (unsigned i = 0; i < COUNT(writes); i++) {
+        *(volatile uint64_t *)&pdpt[1] = 0;
+        if (writes[i].is_cr4)
+            write_cr4(read_cr4() ^ writes[i].bit);
+        else
+            write_cr0(read_cr0() ^ writes[i].bit);
+        try_read(WINDOW);
+        check(writes[i].name, (caught.vector == EXC_PF) == writes[i].loads);
+        *(volatile uint64_t *)&pdpt[1] = (uint32_t)pd[1] | P;
+        if (writes[i].is_cr4)
+            write_cr4(read_cr4() ^ writes[i].bit);
+        else
+            write_cr0(read_cr0() ^ writes[i].bit);
+        write_cr3((reg_t)pdpt);
+    }
+}
+
 static void pdpte_registers(void)
 {
     pt[0] = (uint32_t)page_a | P | W | U;
@@ -158,7 +261,10 @@ static void pdpte_registers(void)
 int main(void)
 {
     legacy();
+    large_pages();
     pae();
+    pae_reserved_bits();
+    pdpte_loads();
     pdpte_registers();
     return checks_result();
 }

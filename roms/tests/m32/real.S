@@ -97,6 +97,7 @@ real_esp:
         .globl  real_code, real_code_end, real_results, real_handler_int, real_handler_fault
         .globl  real_test_int, real_test_divide, real_test_segments, real_test_widths, real_test_stack
         .globl  real_test_unreal, real_test_limit, v86_test_flags, v86_test_int, v86_hlt, v86_pushf, v86_cli
+        .globl  real_test_unreal_load, real_test_ip_wrap, real_test_ip_end, real_test_sp_wrap
         .globl  v86_in, v86_lgdt, v86_arpl, v86_fault_int, v86_segments, real_test_irq
         .balign 16
 real_code:
@@ -228,6 +229,40 @@ real_test_limit:
         mov     (%ebx), %al
         movw    $0xBAD, real_results - real_code + 10
 3:      ret
+real_test_unreal_load:                  /* a load in real mode changes the base alone */
+        mov     $0x2000, %ax
+        mov     %ax, %fs
+        mov     $0xE0000, %ebx
+        mov     %fs:(%ebx), %eax
+        mov     %eax, real_results - real_code + 0
+        ret
+real_test_ip_wrap:                      /* JMP at FFFDh, whose target is 10000h + this label's */
+        movw    $0, real_results - real_code + 0
+        mov     $0xFFFD, %ax
+        jmp     *%ax
+        .globl  real_wrapped
+real_wrapped:
+        movw    $0x77, real_results - real_code + 0
+        ret
+real_test_ip_end:                       /* a NOP at FFFFh, then nothing more */
+        movw    $0xBAD, real_results - real_code + 8
+        mov     $1f - real_code, %si
+        mov     $0xFFFF, %ax
+        jmp     *%ax
+1:      ret
+real_test_sp_wrap:
+        mov     $1f - real_code, %si
+        mov     %sp, %dx
+        xor     %sp, %sp
+        push    %ax                     /* at FFFEh */
+        mov     %sp, real_results - real_code + 0
+        movw    $0xBAD, real_results - real_code + 8
+        mov     $2, %sp
+2:      pushl   %eax                    /* FFFEh to 10001h: vector 12 */
+        movw    $0xBAD, real_results - real_code + 8
+1:      movw    $2b - real_code, real_results - real_code + 14
+        mov     %dx, %sp
+        ret
 real_test_irq:                          /* one timer interrupt through the IVT */
         movw    $0, real_results - real_code + 0
 1:      sti

@@ -8,6 +8,8 @@ extern const uint8_t real_code[], real_code_end[], real_results[];
 extern const uint8_t real_handler_int[], real_handler_fault[], real_handler_irq[];
 extern const uint8_t real_test_int[], real_test_divide[], real_test_segments[], real_test_widths[];
 extern const uint8_t real_test_stack[], real_test_unreal[], real_test_limit[], real_test_irq[];
+extern const uint8_t real_test_unreal_load[], real_test_ip_wrap[], real_test_ip_end[];
+extern const uint8_t real_test_sp_wrap[], real_wrapped[];
 extern const uint8_t v86_test_flags[], v86_test_int[], v86_hlt[], v86_pushf[], v86_cli[], v86_in[];
 extern const uint8_t v86_lgdt[], v86_arpl[], v86_fault_int[], v86_segments[];
 extern uint32_t real_data_sel, real_enter_far[2];
@@ -88,6 +90,30 @@ static void addressing(void)
     real_call(offset_of(real_test_unreal));
     check_equal("FS keeps its limit from protected mode", *(volatile uint32_t *)memory(0x100000),
                 result32(0));
+}
+
+/* Offsets at the end of a segment of 64 KiB; limits that outlive protected mode. */
+static void ends_of_segments(void)
+{
+    volatile uint8_t *top = memory(BASE + 0xFFFD);
+    uint32_t target = offset_of(real_wrapped);
+    real_call(offset_of(real_test_unreal_load));
+    check_equal("FS loaded in real mode: another base, the same limit",
+                *(volatile uint32_t *)memory(0x100000), result32(0));
+    top[0] = 0xE9;
+    top[1] = (uint8_t)target;
+    top[2] = (uint8_t)(target >> 8);
+    real_call(offset_of(real_test_ip_wrap));
+    check_equal("a 16-bit JMP wraps IP at 64 KiB", 0x77, result(0));
+    top[2] = 0x90;
+    real_call(offset_of(real_test_ip_end));
+    check_equal("code that runs off the segment: vector 13, IP 10000h", 0, result(8));
+    top[2] = 0xB8;
+    real_call(offset_of(real_test_ip_end));
+    check_equal("an instruction that ends above it: vector 13 at it", 0xFFFF, result(8));
+    real_call(offset_of(real_test_sp_wrap));
+    check_equal("PUSH with SP = 0: to FFFEh", 0xFFFE, result(0));
+    check_equal("a PUSH across the end: vector 12 at it", result(14), result(8));
 }
 
 static void hardware_interrupt(void)
@@ -175,6 +201,7 @@ int main(void)
     prepare();
     interrupts();
     addressing();
+    ends_of_segments();
     hardware_interrupt();
     virtual_8086();
     sensitive();
