@@ -304,6 +304,7 @@ uint64_t cpu_model_xcr0(const struct cpu_model *m)
     uint64_t xcr0 = XSTATE_X87;
     xcr0 |= cpu_model_has(m, CPUID_1_EDX, 25) ? XSTATE_SSE : 0;
     xcr0 |= cpu_model_has(m, CPUID_1_ECX, 28) ? XSTATE_AVX : 0;
+    xcr0 |= cpu_model_has(m, CPUID_7_ECX, 3) ? XSTATE_PKRU : 0;
     return xcr0;
 }
 
@@ -403,23 +404,27 @@ static struct cpuid_regs leaf_b(const struct cpu_model *m, uint32_t apic_id, uin
 
 /*
  * Processor Extended State: x87 and SSE in the 512-byte legacy area and the 64-byte header, then
- * the others. Sizes are of what XCR0 enables now, and of all that it may enable.
+ * the others. Sizes are of what XCR0 (and IA32_XSS) enables now, and of all that XCR0 may enable.
  */
 static struct cpuid_regs leaf_d(const struct cpu_model *m, const struct cpu *cpu, uint32_t subleaf)
 {
+    const uint32_t compacts = 1u << 1 | 1u << 3; /* XSAVEC, XSAVES */
     uint64_t known = cpu_model_xcr0(m);
     uint32_t bits = m->words[CPUID_D1_EAX];
     if (!cpu_model_has(m, CPUID_1_ECX, 26))
         return (struct cpuid_regs){0};
     if (subleaf == 0)
+        return (struct cpuid_regs){.eax = (uint32_t)known,
+                                   .ebx = xsave_size(cpu->xcr0, false),
+                                   .ecx = xsave_size(known, false),
+                                   .edx = (uint32_t)(known >> 32)};
+    if (subleaf == 1)
         return (struct cpuid_regs){
-            .eax = (uint32_t)known, .ebx = xsave_size(cpu->xcr0), .ecx = xsave_size(known)};
-    if (subleaf == 1) /* XSAVEC or XSAVES: size of the compacted form */
-        return (struct cpuid_regs){.eax = bits,
-                                   .ebx = bits & 0xa ? xsave_size(cpu->xcr0 | cpu->xss) : 0};
-    if (subleaf == 2 && (known & XSTATE_AVX))
-        return (struct cpuid_regs){.eax = XSAVE_AVX_SIZE, .ebx = XSAVE_EXTENDED};
-    return (struct cpuid_regs){0};
+            .eax = bits, .ebx = bits & compacts ? xsave_size(cpu->xcr0 | cpu->xss, true) : 0};
+    if (subleaf >= 64 || !(known >> subleaf & 1))
+        return (struct cpuid_regs){0};
+    return (struct cpuid_regs){.eax = xsave_component(subleaf).size,
+                               .ebx = xsave_component(subleaf).offset};
 }
 
 /* Time Stamp Counter and Nominal Core Crystal Clock: TSC = crystal * EBX / EAX. */
@@ -436,12 +441,13 @@ static struct cpuid_regs leaf_16(const struct cpu_model *m)
 }
 
 /* Structured Extended Feature Flags: sub-leaves 0 to 2. */
-static struct cpuid_regs leaf_7(const struct cpu_model *m, uint32_t subleaf)
+static struct cpuid_regs leaf_7(const struct cpu_model *m, const struct cpu *cpu, uint32_t subleaf)
 {
+    uint32_t ospke = cpu->cr4 & CR4_PKE ? 1u << 4 : 0;
     if (subleaf == 0)
         return (struct cpuid_regs){.eax = 2,
                                    .ebx = m->words[CPUID_7_EBX],
-                                   .ecx = m->words[CPUID_7_ECX],
+                                   .ecx = m->words[CPUID_7_ECX] | ospke,
                                    .edx = m->words[CPUID_7_EDX]};
     return (struct cpuid_regs){.edx = subleaf == 2 ? m->words[CPUID_72_EDX] : 0};
 }
@@ -465,7 +471,7 @@ static struct cpuid_regs basic_leaf(const struct cpu_model *m, const struct cpu 
     case 6:
         return (struct cpuid_regs){.eax = m->words[CPUID_6_EAX]};
     case 7:
-        return leaf_7(m, subleaf);
+        return leaf_7(m, cpu, subleaf);
     case 0xa:
         return leaf_a(m);
     case 0xb:

@@ -107,10 +107,12 @@ void cpu_update_mmu(struct vcpu *vcpu)
         break;
     case MMU_LEVEL4:
         ctx.guest.root = cpu->cr3 & (low_mask(CPU_MAXPHYADDR) & PAGE_MASK);
+        ctx.pke = cpu->cr4 & CR4_PKE;
         break;
     default:
         break;
     }
     mmu_set_context(&vcpu->run.mmu, &ctx);
+    mmu_set_pkru(&vcpu->run.mmu, cpu->pkru);
     cpu_update_mode(vcpu);
 }

@@ -27,6 +27,7 @@ struct mmu_ctx {
     struct mmu_stage guest;  /* linear to guest-physical */
     struct mmu_stage nested; /* of a nested guest: its guest-physical to ours; MMU_OFF otherwise */
     bool wp, pse, nxe, smep, smap, pge1g; /* CR0.WP, CR4.PSE, EFER.NXE, CR4.SMEP, CR4.SMAP, 1 GiB pages offered */
+    bool pke;                /* CR4.PKE: with MMU_LEVEL4, user pages have protection keys */
     uint8_t maxphyaddr;      /* physical address width; bits above are reserved in entries */
 };
 
@@ -90,6 +91,13 @@ void mmu_fini(struct mmu *mmu);
 /* Switch to the address space of ctx: arrays of the most recent spaces are kept. Cheap when it is current or recent. */
 void mmu_set_context(struct mmu *mmu, const struct mmu_ctx *ctx);
 const struct mmu_ctx *mmu_context(const struct mmu *mmu);
+
+/*
+ * PKRU: what data accesses may do to user pages by their protection key, in contexts with pke (SDM Vol. 3A, "Protection
+ * Keys"). No part of the key: cached translations that a change concerns are dropped, in the other spaces when they
+ * become current.
+ */
+void mmu_set_pkru(struct mmu *mmu, uint32_t pkru);
 
 /* Switch the view to the arrays of this privilege. force_slow: the view always misses (alignment checking is on, data
  * breakpoints are armed), so that every access comes to mmu_read / mmu_write's caller. */

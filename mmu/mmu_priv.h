@@ -80,6 +80,8 @@ struct space {
     uint64_t reserved;     /* bits that are reserved in every entry */
     uint64_t last_use;     /* for recycling */
     unsigned users;        /* nodes in its tree */
+    uint32_t pkru;         /* that the read and write arrays were filled under */
+    uint16_t keys;         /* protection keys of the user pages in them: bit per key */
     bool filled;           /* something may be cached or registered */
     bool writes_stale;     /* fast write entries must go before it becomes current */
 };
@@ -99,6 +101,7 @@ struct mmu_private {
     unsigned class;               /* of the view */
     struct privilege as;          /* of the view */
     bool force_slow;              /* the view misses */
+    uint32_t pkru;                /* PKRU */
     uint64_t clock;               /* counts context switches, for recycling */
     struct mmu_counters counters; /* outside the guest's state */
 };
@@ -222,6 +225,12 @@ void vtlb_reset_space(struct space *s);
 
 /* Drop the fast write entries of a space. */
 void vtlb_drop_writes(struct space *s);
+
+/* A data access to a user page with this protection key may be cached. */
+ALWAYS_INLINE void vtlb_note_key(struct space *s, unsigned key)
+{
+    s->keys |= (uint16_t)(1u << key);
+}
 
 /* ---- revoke.c ---- */
 

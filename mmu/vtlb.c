@@ -131,6 +131,39 @@ void vtlb_drop_writes(struct space *s)
     s->writes_stale = false;
 }
 
+/* Forget all data translations; what runs stays. */
+static void drop_data(struct space *s)
+{
+    for (unsigned c = 0; c < CLASSES; c++) {
+        if (!s->array[c][0])
+            continue;
+        entries_clear(s->array[c][ACCESS_READ], s->entries[c]);
+        entries_clear(s->array[c][ACCESS_WRITE], s->entries[c]);
+    }
+}
+
+/* Of each key two bits: AD, WD. */
+static uint32_t key_bits(uint16_t keys)
+{
+    uint32_t bits = 0;
+    for (unsigned k = 0; k < 16; k++)
+        bits |= (keys >> k & 1) ? 3u << 2 * k : 0;
+    return bits;
+}
+
+/* What is cached in s may have been allowed, or not, by another PKRU. */
+static void follow_pkru(struct space *s, uint32_t pkru)
+{
+    uint32_t changed = s->pkru ^ pkru;
+    if (likely(!changed))
+        return;
+    s->pkru = pkru;
+    if (!(changed & key_bits(s->keys)))
+        return;
+    drop_data(s);
+    s->keys = 0;
+}
+
 void vtlb_reset_space(struct space *s)
 {
     if (!s->filled)
@@ -143,6 +176,7 @@ void vtlb_reset_space(struct space *s)
             entries_clear(s->array[c][0], ARRAYS * (size_t)s->entries[c]);
     s->filled = false;
     s->writes_stale = false;
+    s->keys = 0;
 }
 
 /* ---- the VM's side ---- */
@@ -304,7 +338,8 @@ static bool ctx_is_same(const struct mmu_ctx *a, const struct mmu_ctx *b)
         return false;
     }
     return a->wp == b->wp && a->pse == b->pse && a->nxe == b->nxe && a->smep == b->smep &&
-           a->smap == b->smap && a->pge1g == b->pge1g && a->maxphyaddr == b->maxphyaddr;
+           a->smap == b->smap && a->pge1g == b->pge1g && a->pke == b->pke &&
+           a->maxphyaddr == b->maxphyaddr;
 }
 
 /* The space of ctx: a kept one, or the least recently used made anew. */
@@ -342,8 +377,15 @@ void mmu_set_context(struct mmu *mmu, const struct mmu_ctx *ctx)
     s->last_use = ++p->clock;
     if (s->writes_stale)
         vtlb_drop_writes(s);
+    follow_pkru(s, p->pkru);
     p->class = vtlb_class(ctx, p->as);
     view_update(p);
+}
+
+void mmu_set_pkru(struct mmu *mmu, uint32_t pkru)
+{
+    mmu->p->pkru = pkru;
+    follow_pkru(mmu->p->current, pkru);
 }
 
 const struct mmu_ctx *mmu_context(const struct mmu *mmu)

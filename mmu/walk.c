@@ -106,6 +106,25 @@ static bool is_allowed(const struct mmu_ctx *ctx, unsigned class, enum access ac
     return access == ACCESS_READ || (rights & RIGHT_WRITE) || !ctx->wp;
 }
 
+/* Bits 62:59 of the leaf. */
+static unsigned protection_key(uint64_t leaf)
+{
+    return (unsigned)(leaf >> 59) & 15;
+}
+
+/*
+ * Does PKRU forbid a data access that reached a leaf? SDM Vol. 3A, "Protection Keys": ADi any, WDi
+ * writes; a supervisor's writes only with CR0.WP. Keys are of user pages.
+ */
+static bool key_denies(const struct space *s, unsigned class, enum access access, uint8_t rights,
+                       uint64_t leaf)
+{
+    uint32_t bits = s->owner->pkru >> 2 * protection_key(leaf);
+    if (!s->ctx.pke || access == ACCESS_FETCH || !(rights & RIGHT_USER))
+        return false;
+    return (bits & 1) || ((bits & 2) && access == ACCESS_WRITE && (class == CLASS_U || s->ctx.wp));
+}
+
 /* SDM Vol. 3A, "Page-Fault Exceptions": the error code and CR2. */
 static COLD bool page_fault(const struct mmu_ctx *ctx, unsigned class, laddr la, enum access access,
                             uint32_t why, struct fault *fault)
@@ -236,8 +255,12 @@ bool walk_tables(struct space *s, unsigned class, laddr la, enum access access,
     if (unlikely(outcome != WALK_DONE))
         return page_fault(ctx, class, la, access, outcome == WALK_ABSENT ? 0 : PF_P | PF_RSVD,
                           fault);
-    if (unlikely(!is_allowed(ctx, class, access, rights)))
-        return page_fault(ctx, class, la, access, PF_P, fault);
+    uint64_t leaf = w->step[w->steps - 1].entry;
+    uint32_t pk = key_denies(s, class, access, rights, leaf) ? PF_PK : 0;
+    if (unlikely(pk || !is_allowed(ctx, class, access, rights)))
+        return page_fault(ctx, class, la, access, PF_P | pk, fault);
+    if (ctx->pke && (rights & RIGHT_USER))
+        vtlb_note_key(s, protection_key(leaf));
     set_accessed_dirty(s, w, access);
     return true;
 }

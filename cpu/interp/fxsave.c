@@ -85,27 +85,46 @@ bool fx_mxcsr_valid(const uint8_t *buf)
 
 /* ---- the operand ---- */
 
+static bool is_aligned(struct vcpu *vcpu, laddr la, unsigned align)
+{
+    return !(la & (align - 1)) || raise_fault_code(vcpu, EXC_GP, 0);
+}
+
+/* Non-canonical in 64-bit mode: #SS(0) through the stack segment, else #GP(0). */
+static bool is_area_canonical(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size)
+{
+    if (is_canonical(la) && is_canonical(la + size - 1))
+        return true;
+    return raise_fault_code(vcpu, rec->seg == SEG_ZERO_SS ? EXC_SS : EXC_GP, 0);
+}
+
 /*
  * Linear address of an area of size bytes, aligned to align (else #GP(0)), with its segment and
- * canonical checks. Called out of handlers, so that run.rec is set before anything of memory.
+ * canonical checks. An XSAVE area in 64-bit mode is checked for alignment first, an FXSAVE image
+ * last, as recorded. Called out of handlers, so that run.rec is set before anything of memory.
  */
 static struct linear area_la(struct vcpu *vcpu, const struct rec *rec, unsigned size,
                              unsigned align, enum access access)
 {
-    struct linear at;
+    bool is_64 = rec->imm & REC_M64, is_xsave = align == XSAVE_ALIGN;
+    struct linear at = {0, true};
     vcpu->run.rec = rec;
-    if (rec->imm & REC_M64) {
-        at = (struct linear){rec_la64(vcpu, rec), true};
-        if (!is_canonical(at.la) || !is_canonical(at.la + size - 1))
-            at.ok = raise_fault_code(vcpu, rec->seg == SEG_ZERO_SS ? EXC_SS : EXC_GP, 0);
-    } else {
+    if (!is_64)
         at = rec_la_checked(vcpu, rec, size, access);
-    }
-    if (at.ok && (at.la & (align - 1)))
-        at.ok = raise_fault_code(vcpu, EXC_GP, 0);
-    if (at.ok && (vcpu->run.mode & MODE_BREAK))
-        debug_data_access(vcpu, at.la, size, access == ACCESS_WRITE);
+    else
+        at.la = rec_la64(vcpu, rec);
+    if (is_64 && is_xsave && !is_aligned(vcpu, at.la, align))
+        at.ok = false;
+    else if (is_64)
+        at.ok = is_area_canonical(vcpu, rec, at.la, size);
+    at.ok = at.ok && is_aligned(vcpu, at.la, align);
     return at;
+}
+
+static void watch_image(struct vcpu *vcpu, laddr la, bool is_write)
+{
+    if (vcpu->run.mode & MODE_BREAK)
+        debug_data_access(vcpu, la, FXSAVE_SIZE, is_write);
 }
 
 /* ---- FXSAVE, FXRSTOR ---- */
@@ -122,10 +141,11 @@ static NOINLINE bool fxsave(struct vcpu *vcpu, const struct rec *rec)
     struct run *run = &vcpu->run;
     bool has_xmm = run->mode & MODE_OSFXSR;
     size_t len = !has_xmm ? 160 : 160 + 16 * xmm_count(f);
-    struct linear at = area_la(vcpu, rec, FXSAVE_SIZE, 16, ACCESS_WRITE);
+    struct linear at = area_la(vcpu, rec, FXSAVE_SIZE, FXSAVE_ALIGN, ACCESS_WRITE);
     if (!at.ok ||
         !mmu_probe(&run->mmu, at.la, run->la_mask, FXSAVE_SIZE, ACCESS_WRITE, &run->fault))
         return false;
+    watch_image(vcpu, at.la, true);
     fx_put_x87(&vcpu->arch, f, buf);
     fx_put_mxcsr(&vcpu->arch, buf);
     if (has_xmm)
@@ -138,11 +158,12 @@ static NOINLINE bool fxrstor(struct vcpu *vcpu, const struct rec *rec)
 {
     uint8_t buf[FXSAVE_SIZE];
     struct run *run = &vcpu->run;
-    struct linear at = area_la(vcpu, rec, FXSAVE_SIZE, 16, ACCESS_READ);
+    struct linear at = area_la(vcpu, rec, FXSAVE_SIZE, FXSAVE_ALIGN, ACCESS_READ);
     if (!at.ok || !mmu_read(&run->mmu, at.la, run->la_mask, buf, FXSAVE_SIZE, &run->fault))
         return false;
     if (!fx_mxcsr_valid(buf))
         return raise_fault_code(vcpu, EXC_GP, 0);
+    watch_image(vcpu, at.la, false);
     fx_get_x87(vcpu, format_of(rec), buf);
     vcpu->arch.mxcsr = le32_load(buf + 24);
     if (run->mode & MODE_OSFXSR)
@@ -188,15 +209,9 @@ static uint64_t edx_eax(const struct vcpu *vcpu)
     return (uint32_t)vcpu->arch.gpr[REG_RAX] | vcpu->arch.gpr[REG_RDX] << 32;
 }
 
-/* End of the highest component that is asked for: what is probed. */
-static unsigned area_size(const struct xarea *a)
-{
-    return a->rfbm & XSTATE_AVX ? XSAVE_MAX : XSAVE_EXTENDED;
-}
-
 /* CR4.OSXSAVE is no part of the mode word: checked when run. #UD before #NM. */
 static struct linear xsave_operand(struct vcpu *vcpu, const struct rec *rec, struct xarea *a,
-                                   uint64_t mask, enum access access)
+                                   bool is_compact, enum access access)
 {
     const struct linear failed = {0, false};
     if (!(vcpu->arch.cr4 & CR4_OSXSAVE)) {
@@ -208,14 +223,14 @@ static struct linear xsave_operand(struct vcpu *vcpu, const struct rec *rec, str
         return failed;
     }
     a->f = format_of(rec);
-    a->rfbm = mask & edx_eax(vcpu);
-    return area_la(vcpu, rec, area_size(a), 64, access);
+    a->rfbm = vcpu->arch.xcr0 & edx_eax(vcpu);
+    return area_la(vcpu, rec, xsave_size(a->rfbm, is_compact), XSAVE_ALIGN, access);
 }
 
 static bool save_as(struct vcpu *vcpu, const struct rec *rec, enum xsave_kind kind)
 {
     struct xarea a;
-    struct linear at = xsave_operand(vcpu, rec, &a, vcpu->arch.xcr0, ACCESS_WRITE);
+    struct linear at = xsave_operand(vcpu, rec, &a, kind == XSAVE_COMPACT, ACCESS_WRITE);
     a.la = at.la;
     return at.ok && xsave_save(vcpu, &a, kind);
 }
@@ -238,7 +253,7 @@ static NOINLINE bool xsavec(struct vcpu *vcpu, const struct rec *rec)
 static NOINLINE bool xrstor(struct vcpu *vcpu, const struct rec *rec)
 {
     struct xarea a;
-    struct linear at = xsave_operand(vcpu, rec, &a, vcpu->arch.xcr0, ACCESS_READ);
+    struct linear at = xsave_operand(vcpu, rec, &a, false, ACCESS_READ);
     a.la = at.la;
     return at.ok && xsave_restore(vcpu, &a, false);
 }
@@ -271,18 +286,21 @@ static bool supervisor_area(struct vcpu *vcpu, const struct insn *in, struct xar
                             enum access access)
 {
     const struct cpu *cpu = &vcpu->arch;
+    bool is_64 = mode_code(vcpu->run.mode) == DECODE_64;
+    uint64_t ea = insn_ea(vcpu, in);
     if (!(cpu->cr4 & CR4_OSXSAVE))
         return raise_fault(vcpu, EXC_UD);
     if (cpu->cr0 & CR0_TS)
         return raise_fault(vcpu, EXC_NM);
     if (cpu->cpl != 0)
         return raise_fault_code(vcpu, EXC_GP, 0);
-    a->f.xmm8 = mode_code(vcpu->run.mode) == DECODE_64;
+    a->f.xmm8 = is_64;
     a->f.wide = in->prefixes & PFX_REX_W;
     a->rfbm = (cpu->xcr0 | cpu->xss) & edx_eax(vcpu) & XSTATE_KNOWN;
-    if (!seg_linear(vcpu, in->seg, insn_ea(vcpu, in), area_size(a), access, &a->la))
+    if (is_64 && !is_aligned(vcpu, ea + vcpu->run.seg_base_fast[in->seg], XSAVE_ALIGN))
         return false;
-    return !(a->la & 63) || raise_fault_code(vcpu, EXC_GP, 0);
+    return seg_linear(vcpu, in->seg, ea, xsave_size(a->rfbm, true), access, &a->la) &&
+           is_aligned(vcpu, a->la, XSAVE_ALIGN);
 }
 
 bool xsave_xsaves(struct vcpu *vcpu, const struct insn *in)

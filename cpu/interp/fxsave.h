@@ -12,14 +12,17 @@
 #define XSTATE_X87 BIT(0)
 #define XSTATE_SSE BIT(1)
 #define XSTATE_AVX BIT(2)
-#define XSTATE_KNOWN (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX)
+#define XSTATE_PKRU BIT(9)
+#define XSTATE_KNOWN (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_PKRU)
 
 enum {
     FXSAVE_SIZE = 512,
+    FXSAVE_ALIGN = 16,
+    XSAVE_ALIGN = 64,
     XSAVE_HEADER = 512,   /* offset of the header */
     XSAVE_EXTENDED = 576, /* offset of the first extended component, in both formats */
-    XSAVE_AVX_SIZE = 256, /* upper halves of YMM0-YMM15 */
-    XSAVE_MAX = XSAVE_EXTENDED + XSAVE_AVX_SIZE,
+    XSTATE_FIRST = 2,     /* first extended component */
+    XSTATE_COUNT = 10,    /* bits of XSTATE_KNOWN */
 };
 
 #define MXCSR_MASK 0xffffu
@@ -40,11 +43,22 @@ void fx_get_x87(struct vcpu *vcpu, struct fx_format f, const uint8_t *buf);
 void fx_get_sse(struct cpu *cpu, struct fx_format f, const uint8_t *buf);
 bool fx_mxcsr_valid(const uint8_t *buf); /* no reserved bit is set */
 
-/* Bytes of an area that holds these components: CPUID leaf 0DH. */
-uint32_t xsave_size(uint64_t components);
+/* An extended component, as CPUID leaf 0DH tells of it. Size 0: there is none of this number. */
+struct xsave_component {
+    uint16_t size;   /* bytes */
+    uint16_t offset; /* in the standard format: where Intel's parts have it */
+};
+struct xsave_component xsave_component(unsigned i);
 
-/* Components that are not in their initial configuration (XINUSE). */
+/* Bytes of an area that holds these components, in either format: CPUID leaf 0DH. */
+uint32_t xsave_size(uint64_t components, bool is_compact);
+
+/* Components that are not in their initial configuration (XINUSE): SDM Vol. 1, "Processor Tracking
+ * of XSAVE-Managed State". MXCSR does not count. */
 uint64_t xsave_in_use(const struct cpu *cpu, bool xmm8);
+
+/* The same as XGETBV tells it: with MXCSR. */
+uint64_t xsave_in_use_with_mxcsr(const struct cpu *cpu, bool xmm8);
 
 /*
  * A memory area that is read or written in pieces without a fault in between. Linear address

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What names translations and caches: INVLPG INVPCID INVD WBINVD, and XCR0. The virtual TLB is
+ * What names translations and caches: INVLPG INVPCID INVD WBINVD. The virtual TLB is
  * coherent (design section 5), so invalidation has nothing to do but check its operands and fault
  * as hardware does.
  */
 #include "base/endian.h"
-#include "cpu/cpuid.h"
 #include "monitor/emulate/emulate.h"
 
 /* INVLPG.  SDM Vol. 2A, "INVLPG": a non-canonical address is ignored. */
@@ -61,33 +60,4 @@ enum sens_result emulate_wbinvd(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;
     return flush(vcpu);
-}
-
-/* XSETBV.  SDM Vol. 2D, "XSETBV". */
-enum sens_result emulate_xsetbv(struct vcpu *vcpu, const struct insn *in)
-{
-    uint64_t v = gpr_pair(vcpu), allowed = cpu_model_xcr0(emulate_host(vcpu)->model(vcpu));
-    (void)in;
-    if (!(vcpu->arch.cr4 & CR4_OSXSAVE))
-        return fail(vcpu, EXC_UD);
-    if (vcpu->arch.cpl != 0 || (uint32_t)vcpu->arch.gpr[REG_RCX] != 0)
-        return fail_gp0(vcpu);
-    if (!(v & 1) || (v & ~allowed) || ((v & 4) && !(v & 2)))
-        return fail_gp0(vcpu);
-    vcpu->arch.xcr0 = v;
-    cpu_update_mode(vcpu);
-    return SENS_END;
-}
-
-/* XGETBV.  SDM Vol. 2D, "XGETBV": XCR0 only; ECX = 1 is not offered (CPUID.(EAX=0DH,ECX=1):EAX.2).
- */
-enum sens_result emulate_xgetbv(struct vcpu *vcpu, const struct insn *in)
-{
-    (void)in;
-    if (!(vcpu->arch.cr4 & CR4_OSXSAVE))
-        return fail(vcpu, EXC_UD);
-    if ((uint32_t)vcpu->arch.gpr[REG_RCX] != 0)
-        return fail_gp0(vcpu);
-    gpr_set_pair(vcpu, vcpu->arch.xcr0);
-    return SENS_NEXT;
 }

@@ -401,6 +401,21 @@ static bool write_gs_base(struct vcpu *vcpu, uint32_t msr, uint64_t v)
     return write_base(vcpu, SEG_GS, v);
 }
 
+/* SDM Vol. 1, "Enabling the XSAVE Feature Set and XSAVE-Enabled Features": none of the supervisor
+ * components is offered. */
+static bool read_xss(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    (void)msr;
+    *v = vcpu->arch.xss;
+    return vcpu->run.features[FEAT_XSAVES];
+}
+
+static bool write_xss(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    (void)msr;
+    return vcpu->run.features[FEAT_XSAVES] && v == 0;
+}
+
 /* ---- the table ---- */
 
 enum msr_kind { MSR_KIND_FIELD, MSR_KIND_ADDRESS, MSR_KIND_CONST, MSR_KIND_CODE };

@@ -39,7 +39,7 @@ enum {
 };
 
 /* Error code of #PF. */
-enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16, PF_K = 32 };
 
 /* Selectors. The order is the one SYSCALL, SYSRET, SYSENTER and SYSEXIT want. */
 enum {

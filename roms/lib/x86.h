@@ -56,6 +56,7 @@ enum {
 #define CR4_OSXSAVE 0x40000u
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
+#define CR4_PKE 0x400000u
 
 #define MSR_APIC_BASE 0x1Bu
 #define MSR_TSC 0x10u
@@ -66,6 +67,7 @@ enum {
 #define MSR_PAT 0x277u
 #define MSR_TSC_DEADLINE 0x6E0u
 #define MSR_X2APIC 0x800u
+#define MSR_XSS 0xDA0u
 #define MSR_EFER 0xC0000080u
 #define MSR_STAR 0xC0000081u
 #define MSR_LSTAR 0xC0000082u

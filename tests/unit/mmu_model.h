@@ -43,6 +43,7 @@ struct model {
     struct mmu_ctx ctx[CONTEXTS]; /* contexts to switch among */
     unsigned which[2];            /* context of each vCPU */
     struct privilege as[2];       /* privilege of each vCPU */
+    uint32_t pkru[2];             /* PKRU of each vCPU */
     uint64_t bus_hash[2];         /* of bus writes: real, reference */
 };
 
@@ -118,6 +119,8 @@ static inline uint64_t choose_entry(struct model *m)
         e &= ~UINT64_C(0x20);
     if (k >= 14 && k < 22)
         e |= 0x40;
+    if (k >= 18 && k < 28)
+        e |= (uint64_t)choose(m, 4) << 59;
     return e;
 }
 
@@ -262,6 +265,17 @@ static inline bool ref_rights(const struct mmu_ctx *c, struct privilege as, enum
     return access == ACCESS_READ || rw || !c->wp;
 }
 
+/* A user page's key: bit 2k of PKRU forbids data, bit 2k + 1 writes. */
+static inline bool ref_key_forbids(const struct mmu_ctx *c, struct privilege as, enum access access,
+                                   uint32_t pkru, uint64_t leaf)
+{
+    unsigned key = leaf >> 59 & 15;
+    bool ad = pkru >> (2 * key) & 1, wd = pkru >> (2 * key + 1) & 1;
+    if (!c->pke || c->guest.format != MMU_LEVEL4 || access == ACCESS_FETCH)
+        return false;
+    return ad || (wd && access == ACCESS_WRITE && (as.user || c->wp));
+}
+
 static inline bool ref_translate(struct model *m, unsigned cpu, struct privilege as, laddr la,
                                  enum access access, paddr *pa, struct fault *f)
 {
@@ -293,8 +307,9 @@ static inline bool ref_translate(struct model *m, unsigned cpu, struct privilege
             break;
         table = e;
     }
-    if (!ref_rights(c, as, access, us, rw, xd))
-        return ref_fail(c, as, la, access, 1, f);
+    bool pk = us && ref_key_forbids(c, as, access, m->pkru[cpu], e);
+    if (pk || !ref_rights(c, as, access, us, rw, xd))
+        return ref_fail(c, as, la, access, pk ? 33 : 1, f);
     for (unsigned i = 0; i < used; i++) {
         bool is_rom;
         uint8_t *t = ref_page(m, where[i], &is_rom);
@@ -409,6 +424,7 @@ static inline void choose_context(struct model *m, struct mmu_ctx *c)
         c->guest.pdpte[i] = (choose_root(m) & ref_range(35, 12)) | !one_in(m, 8);
     c->wp = flags & 1, c->pse = flags & 2, c->nxe = flags & 4;
     c->smep = flags & 8, c->smap = flags & 16, c->pge1g = flags & 32;
+    c->pke = c->guest.format == MMU_LEVEL4 && one_in(m, 2);
 }
 
 static inline void model_put(struct model *m, paddr pa, const void *buf, size_t len)
@@ -678,6 +694,12 @@ static inline void op_switch(struct model *m, unsigned cpu)
     mmu_set_privilege(&m->mmu[cpu], m->as[cpu], one_in(m, 8));
 }
 
+static inline void op_pkru(struct model *m, unsigned cpu)
+{
+    m->pkru[cpu] = (uint32_t)choose64(m) & (one_in(m, 2) ? 0xffu : 0x0au);
+    mmu_set_pkru(&m->mmu[cpu], m->pkru[cpu]);
+}
+
 static inline void model_step(struct model *m)
 {
     unsigned cpu = choose(m, 2), k = choose(m, 64);
@@ -695,8 +717,10 @@ static inline void model_step(struct model *m)
         op_span(m, cpu);
     else if (k < 56)
         op_edit(m);
-    else if (k < 60)
+    else if (k < 59)
         op_switch(m, cpu);
+    else if (k < 60)
+        op_pkru(m, cpu);
     else if (k < 62)
         op_mark(m);
     else if (k == 62)

@@ -200,6 +200,30 @@ TEST(vtlb, classes_are_switched_not_shared)
     bench_close(&b);
 }
 
+TEST(vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces)
+{
+    struct bench b;
+    struct mmu_ctx c = bench_long_ctx(), other;
+    open_long(&b);
+    c.pke = true;
+    other = c;
+    other.wp = false;
+    poke64(&b, 0x4008, 0x5007 | UINT64_C(3) << 59);
+    mmu_set_context(&b.mmu[0], &c);
+    EXPECT(write8(&b, 0, 0x1000) && read8(&b, 0, 0x1000));
+    mmu_set_pkru(&b.mmu[0], 3u << 8); /* key 4 */
+    EXPECT(hits_read(&b.mmu[0], 0x1000) && hits_write(&b.mmu[0], 0x1000));
+    mmu_set_pkru(&b.mmu[0], 1u << 7); /* key 3: writes */
+    EXPECT(!hits_write(&b.mmu[0], 0x1000));
+    EXPECT(read8(&b, 0, 0x1000) && !write8(&b, 0, 0x1000));
+    EXPECT_EQ(PF_P | PF_WR | PF_PK, b.fault.error_code);
+    mmu_set_context(&b.mmu[0], &other);
+    mmu_set_pkru(&b.mmu[0], 1u << 6); /* key 3: all */
+    mmu_set_context(&b.mmu[0], &c);
+    EXPECT(!hits_read(&b.mmu[0], 0x1000) && !read8(&b, 0, 0x1000));
+    bench_close(&b);
+}
+
 TEST(vtlb, force_slow_misses_in_the_view_and_nowhere_else)
 {
     struct bench b;
@@ -363,7 +387,8 @@ TEST_MAIN(
             RUN(vtlb, a_large_page_edit_drops_all_its_small_entries) RUN(
                 vtlb, a_page_marked_as_code_leaves_every_write_array_under_all_its_addresses)
                 RUN(vtlb, a_collected_dirty_log_sees_the_next_write_in_current_and_kept_spaces)
-                    RUN(vtlb, classes_are_switched_not_shared)
+                    RUN(vtlb, classes_are_switched_not_shared) RUN(
+                        vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces)
                         RUN(vtlb, force_slow_misses_in_the_view_and_nowhere_else) RUN(
                             vtlb, recent_spaces_are_kept_and_a_recycled_one_releases_its_tables)
                             RUN(vtlb, a_table_that_is_only_written_stops_being_traced)

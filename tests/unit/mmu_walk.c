@@ -185,6 +185,53 @@ TEST(walk, rights_follow_us_rw_xd_wp_smep_smap_and_ac)
     }
 }
 
+/* Key 5: AD is bit 10 of PKRU, WD bit 11. */
+struct key_row {
+    uint64_t pte;  /* US and RW of the leaf; the levels above allow all */
+    uint32_t pkru; /* PKRU */
+    bool wp;       /* CR0.WP */
+    uint32_t s[2]; /* supervisor: read, write */
+    uint32_t u[2]; /* user */
+};
+
+/* clang-format off */
+#define PK (PF_P | PF_PK)
+static const struct key_row key_rows[] = {
+    {6, 0,         true,  {OK, OK},                            {OK, OK}},
+    {6, 0x55,      true,  {OK, OK},                            {OK, OK}}, /* other keys */
+    {6, BIT(10),   true,  {PK, PK | PF_WR},                    {PK | PF_US, PK | PF_US | PF_WR}},
+    {6, BIT(11),   true,  {OK, PK | PF_WR},                    {OK, PK | PF_US | PF_WR}},
+    {6, BIT(11),   false, {OK, OK},                            {OK, PK | PF_US | PF_WR}},
+    {4, BIT(11),   true,  {OK, PK | PF_WR},                    {OK, PK | PF_US | PF_WR}}, /* read-only as well */
+    {4, 0,         true,  {OK, PF_P | PF_WR},                  {OK, PF_P | PF_US | PF_WR}},
+    {2, 3u << 10,  true,  {OK, OK},                            {PF_P | PF_US, PF_P | PF_US | PF_WR}}, /* no user page */
+};
+/* clang-format on */
+
+TEST(walk, protection_keys_forbid_data_of_user_pages)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(key_rows); i++) {
+        const struct key_row *r = &key_rows[i];
+        struct bench b;
+        struct mmu_ctx c = long_ctx();
+        bench_open(&b);
+        bench_long_tables(&b);
+        poke64(&b, 0x4000, 0x5001 | r->pte | UINT64_C(5) << 59);
+        c.wp = r->wp, c.pke = true;
+        mmu_set_context(&b.mmu[0], &c);
+        mmu_set_pkru(&b.mmu[0], r->pkru);
+        for (unsigned k = 0; k < 2; k++) {
+            EXPECT_EQ(r->s[k], try(&b, SUPERVISOR, 8, (enum access)k));
+            EXPECT_EQ(r->u[k], try(&b, USER, 8, (enum access)k));
+        }
+        EXPECT_EQ(r->pte & 4 ? OK : PF_P | PF_US | PF_ID, try(&b, USER, 8, X));
+        c.pke = false;
+        mmu_set_context(&b.mmu[0], &c);
+        EXPECT_EQ(r->pte & 4 ? OK : PF_P | PF_US, try(&b, USER, 8, R));
+        bench_close(&b);
+    }
+}
+
 TEST(walk, the_fetch_bit_of_the_error_code_needs_nxe_or_smep)
 {
     struct bench b;
@@ -340,9 +387,12 @@ TEST_MAIN(
             walk,
             legacy_pages_of_4k_and_4m_with_pse36) RUN(walk,
                                                       rights_follow_us_rw_xd_wp_smep_smap_and_ac)
-            RUN(walk, the_fetch_bit_of_the_error_code_needs_nxe_or_smep)
-                RUN(walk, reserved_bits_fault_at_every_level)
-                    RUN(walk, accessed_is_set_in_every_level_and_dirty_only_by_a_write_in_the_leaf)
-                        RUN(walk, tables_outside_ram_read_as_ones) RUN(walk,
-                                                                       a_table_may_point_at_itself)
-                            RUN(walk, a_closed_a20_gate_clears_bit_20_of_tables_and_translations))
+            RUN(walk, protection_keys_forbid_data_of_user_pages)
+                RUN(walk, the_fetch_bit_of_the_error_code_needs_nxe_or_smep)
+                    RUN(walk, reserved_bits_fault_at_every_level)
+                        RUN(walk,
+                            accessed_is_set_in_every_level_and_dirty_only_by_a_write_in_the_leaf)
+                            RUN(walk, tables_outside_ram_read_as_ones)
+                                RUN(walk, a_table_may_point_at_itself)
+                                    RUN(walk,
+                                        a_closed_a20_gate_clears_bit_20_of_tables_and_translations))
