@@ -31,6 +31,13 @@ enum {
 #define RTE_WRITABLE UINT64_C(0xff0000000001afff)
 #define RTE_RESET UINT64_C(0x10000)
 
+/* "NMI is treated as an edge triggered interrupt, even if it is programmed as a level triggered
+ * interrupt"; so are INIT, SMI and ExtINT: "Delivery Mode". */
+static bool is_level(uint64_t rte)
+{
+    return rte & RTE_LEVEL && (rte >> 8 & 7) <= APIC_LOWEST;
+}
+
 static bool send(struct ioapic *ioapic, unsigned n)
 {
     uint64_t rte = ioapic->s.redirection[n];
@@ -39,7 +46,7 @@ static bool send(struct ioapic *ioapic, unsigned n)
         .vector = (uint8_t)rte,
         .delivery = rte >> 8 & 7,
         .logical = rte & RTE_LOGICAL,
-        .level_trigger = rte & RTE_LEVEL,
+        .level_trigger = is_level(rte),
         .assert = true,
     };
     return ioapic->deliver && ioapic->deliver(ioapic->deliver_opaque, &m);
@@ -51,7 +58,7 @@ static void check_level(struct ioapic *ioapic, unsigned n)
 {
     uint64_t rte = ioapic->s.redirection[n];
     bool is_high = ioapic->s.lines >> n & 1;
-    if (!is_high || !(rte & RTE_LEVEL) || rte & (RTE_MASKED | RTE_REMOTE_IRR))
+    if (!is_high || !is_level(rte) || rte & (RTE_MASKED | RTE_REMOTE_IRR))
         return;
     /* Set first: the processor may finish, and broadcast EOI, within the delivery. */
     ioapic->s.redirection[n] |= RTE_REMOTE_IRR;
@@ -68,7 +75,7 @@ void ioapic_set_irq(void *opaque, unsigned n, bool level)
     bool is_edge = level && !(ioapic->s.lines & bit);
     ioapic->s.lines = level ? ioapic->s.lines | bit : ioapic->s.lines & ~bit;
     uint64_t rte = ioapic->s.redirection[n];
-    if (rte & RTE_LEVEL)
+    if (is_level(rte))
         check_level(ioapic, n);
     else if (is_edge &&
              !(rte & RTE_MASKED)) /* "Edge-sensitive interrupts on a masked pin are ignored" */
@@ -118,8 +125,8 @@ static void write_redirection(struct ioapic *ioapic, unsigned n, bool is_high, u
     uint64_t mask = is_high ? UINT64_MAX << 32 : UINT32_MAX;
     uint64_t rte = (old & ~mask) | (is_high ? (uint64_t)v << 32 : v);
     rte = (rte & RTE_WRITABLE) | (old & RTE_REMOTE_IRR);
-    if (!(rte &
-          RTE_LEVEL)) /* edge has no remote IRR; systems without an EOI register clear it by this */
+    if (!is_level(
+            rte)) /* edge has no remote IRR; systems without an EOI register clear it by this */
         rte &= ~(uint64_t)RTE_REMOTE_IRR;
     ioapic->s.redirection[n] = rte;
     check_level(ioapic, n);
@@ -186,7 +193,7 @@ static int after_load(void *opaque, struct err *err)
         return err_set(err, EINVAL, "I/O APIC: impossible register value");
     for (unsigned n = 0; n < IOAPIC_PINS; n++) {
         uint64_t rte = ioapic->s.redirection[n];
-        if (rte & ~(RTE_WRITABLE | RTE_REMOTE_IRR) || (rte & RTE_REMOTE_IRR && !(rte & RTE_LEVEL)))
+        if (rte & ~(RTE_WRITABLE | RTE_REMOTE_IRR) || (rte & RTE_REMOTE_IRR && !is_level(rte)))
             return err_set(err, EINVAL, "I/O APIC: impossible redirection entry %u", n);
     }
     return 0;

@@ -33,6 +33,12 @@ static bool has_attention(const struct monitor_vcpu *mv)
     return cpu->nmi_pending || cpu->init_pending || mv->s.sipi_pending || cpu->pending_db || has_interrupt(mv);
 }
 
+/* "... until an NMI, SMI, INIT or RESET" (SDM Vol. 3A, "Interrupt 8 - Double Fault Exception"). */
+static bool ends_shutdown(const struct monitor_vcpu *mv)
+{
+    return mv->vcpu->arch.nmi_pending && reflect_nmi_window_open(mv->vcpu);
+}
+
 /* May this vCPU execute, or would it wake? */
 static bool is_runnable(const struct monitor_vcpu *mv)
 {
@@ -46,7 +52,7 @@ static bool is_runnable(const struct monitor_vcpu *mv)
     case ACTIVITY_WAIT_SIPI:
         return mv->s.sipi_pending || cpu->init_pending;
     default:
-        return cpu->init_pending || cpu->nmi_pending;
+        return cpu->init_pending || ends_shutdown(mv);
     }
 }
 
@@ -168,6 +174,8 @@ static bool deliver_pending(struct monitor_vcpu *mv)
     }
     if (cpu->activity == ACTIVITY_WAIT_SIPI && mv->s.sipi_pending)
         take_sipi(mv);
+    if (cpu->activity == ACTIVITY_SHUTDOWN && ends_shutdown(mv))
+        cpu->activity = ACTIVITY_ACTIVE;
     if (cpu->activity == ACTIVITY_WAIT_SIPI || cpu->activity == ACTIVITY_SHUTDOWN)
         return false;
     if (cpu->pending_db && reflect_debug_window_open(mv->vcpu))

@@ -24,6 +24,13 @@ static bool write_none(struct vcpu *vcpu, uint32_t msr, uint64_t v)
     return false;
 }
 
+/* Write-only: there is no microcode that could be updated. */
+static bool write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    (void)vcpu, (void)msr, (void)v;
+    return true;
+}
+
 /* ---- time ---- */
 
 static bool read_tsc(struct vcpu *vcpu, uint32_t msr, uint64_t *v)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Saved states and hashes of a machine without a board: a vCPU that counts, stores and rewrites its own code. */
+/* Saved states and hashes of a machine without a board: a vCPU that counts, stores and rewrites its
+ * own code. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 
 #define CODE 0x8000u
 
-/* 16-bit real mode: fill memory with a changing pattern for ever, and patch an immediate of its own. */
+/* 16-bit real mode: fill memory with a changing pattern for ever, and patch an immediate of its
+ * own. */
 static const uint8_t program[] = {
     0x31, 0xc0,             /* xor ax, ax */
     0x8e, 0xd8,             /* mov ds, ax */
@@ -109,6 +111,51 @@ TEST(timeline, stopping_anywhere_and_dropping_caches_change_nothing)
     }
     run_to(b, 30000);
     expect_same_hash(a, b);
+    machine_destroy(a);
+    machine_destroy(b);
+}
+
+TEST(timeline, an_nmi_ends_shutdown)
+{
+    static const uint8_t vector[4] = {CODE & 0xff, CODE >> 8, 0, 0};
+    struct machine *m = machine_with_program(2 * MiB);
+    struct vcpu *vcpu = m->vm->vcpus[0].vcpu;
+    EXPECT(physmem_write(m->vm->pm, 2 * 4, vector, sizeof(vector)));
+    vcpu->arch.gpr[REG_RSP] = 0x7000;
+    vcpu->arch.activity = ACTIVITY_SHUTDOWN;
+    vcpu->arch.nmi_pending = true;
+    run_to(m, 100);
+    EXPECT_EQ(ACTIVITY_ACTIVE, vcpu->arch.activity);
+    EXPECT(vcpu->arch.nmi_blocked);
+    EXPECT_EQ(99, vcpu->arch.retired); /* the first tick was the delivery */
+    machine_destroy(m);
+}
+
+/* Counters of instructions and cycles, set to overflow soon: wherever the run is cut, they go on.
+ */
+static void start_counters(struct machine *m)
+{
+    struct vcpu *vcpu = m->vm->vcpus[0].vcpu;
+    vcpu->arch.perf_counter[0] = PMU_COUNTER_MASK - 1000;
+    vcpu->arch.perf_eventsel[0] = 0x5300c0; /* instructions at every CPL, interrupt, enabled */
+    vcpu->arch.perf_fixed_ctrl = 0x330;
+    vcpu->arch.perf_global_ctrl = UINT64_C(0x700000001);
+    pmu_rebuild(vcpu);
+}
+
+TEST(timeline, performance_counters_do_not_depend_on_where_a_run_stops)
+{
+    struct machine *a = machine_with_program(2 * MiB), *b = machine_with_program(2 * MiB);
+    start_counters(a);
+    start_counters(b);
+    run_to(a, 3000);
+    for (uint64_t at = 1; at < 3000; at += 7)
+        run_to(b, at);
+    run_to(b, 3000);
+    expect_same_hash(a, b);
+    EXPECT_EQ(3000 - 1001, a->vm->vcpus[0].vcpu->arch.perf_counter[0]);
+    EXPECT_EQ(3000, a->vm->vcpus[0].vcpu->arch.perf_counter[5]);
+    EXPECT_EQ(1, a->vm->vcpus[0].vcpu->arch.perf_global_status);
     machine_destroy(a);
     machine_destroy(b);
 }
@@ -238,8 +285,10 @@ TEST(timeline, state_of_another_machine_is_refused)
 TEST_MAIN(RUN(timeline, same_run_gives_the_same_hash_and_another_position_another)
               RUN(timeline, incremental_hash_equals_a_hash_made_afresh)
                   RUN(timeline, stopping_anywhere_and_dropping_caches_change_nothing)
-                      RUN(timeline, loaded_state_continues_as_if_it_had_never_stopped)
-                          RUN(timeline, every_truncation_is_refused_and_changes_nothing)
-                              RUN(timeline, damage_is_refused_or_harmless)
-                                  RUN(timeline, clock_near_its_end_is_refused)
-                                      RUN(timeline, state_of_another_machine_is_refused))
+                      RUN(timeline, an_nmi_ends_shutdown)
+                          RUN(timeline, performance_counters_do_not_depend_on_where_a_run_stops)
+                              RUN(timeline, loaded_state_continues_as_if_it_had_never_stopped)
+                                  RUN(timeline, every_truncation_is_refused_and_changes_nothing)
+                                      RUN(timeline, damage_is_refused_or_harmless)
+                                          RUN(timeline, clock_near_its_end_is_refused)
+                                              RUN(timeline, state_of_another_machine_is_refused))
