@@ -449,6 +449,8 @@ static struct cpuid_regs leaf_7(const struct cpu_model *m, const struct cpu *cpu
                                    .ebx = m->words[CPUID_7_EBX],
                                    .ecx = m->words[CPUID_7_ECX] | ospke,
                                    .edx = m->words[CPUID_7_EDX]};
+    if (subleaf == 1)
+        return (struct cpuid_regs){.eax = m->words[CPUID_71_EAX]};
     return (struct cpuid_regs){.edx = subleaf == 2 ? m->words[CPUID_72_EDX] : 0};
 }
 

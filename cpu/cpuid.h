@@ -18,6 +18,7 @@ enum cpuid_word {
     CPUID_7_EBX,
     CPUID_7_ECX,
     CPUID_7_EDX,
+    CPUID_71_EAX, /* leaf 7, sub-leaf 1 */
     CPUID_72_EDX, /* leaf 7, sub-leaf 2 */
     CPUID_D1_EAX, /* leaf 0DH, sub-leaf 1 */
     CPUID_81_ECX, /* 80000001H */

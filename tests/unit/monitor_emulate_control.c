@@ -198,6 +198,13 @@ TEST(control, xsetbv_needs_osxsave_and_x87)
     EXPECT_EQ(3, b->cpu->xcr0);
     b->cpu->gpr[REG_RAX] = 2;
     EXPECT_FAULT(b, EXC_GP, 0, 0x0f, 0x01, 0xd1);
+    b->cpu->gpr[REG_RAX] = 5; /* AVX without SSE */
+    EXPECT_FAULT(b, EXC_GP, 0, 0x0f, 0x01, 0xd1);
+    EXPECT(!(b->vcpu->run.mode & MODE_AVX));
+    b->cpu->gpr[REG_RAX] = 7;
+    STEP(b, 0x0f, 0x01, 0xd1);
+    EXPECT_EQ(7, b->cpu->xcr0);
+    EXPECT(b->vcpu->run.mode & MODE_AVX);
     bench_destroy(b);
 }
 
@@ -344,7 +351,7 @@ TEST(cpuid, parses_features_and_names_the_nearest)
     EXPECT(strstr(err.hint, "'max'") != NULL);
     EXPECT(cpu_model_parse("max,+sse4.3", &m, &err) < 0);
     EXPECT(strstr(err.hint, "'sse4.") != NULL);
-    EXPECT(cpu_model_parse("max,+avx2", &m, &err) < 0);
+    EXPECT(cpu_model_parse("max,+vmx", &m, &err) < 0);
     EXPECT(cpu_model_parse("max,kvm=maybe", &m, &err) < 0);
     EXPECT(cpu_model_parse("host", &m, &err) < 0);
     EXPECT(cpu_model_parse("max,", &m, &err) < 0);
@@ -367,6 +374,25 @@ TEST(cpuid, topology_and_clock_follow_the_machine)
     r = cpuid_query(&m, &cpu, 3, 1, 0);
     EXPECT(r.edx & BIT(28));
     EXPECT_EQ(3, r.ebx >> 24);
+}
+
+TEST(cpuid, state_sizes_follow_xcr0)
+{
+    struct cpu_model m;
+    struct cpu cpu = {.xcr0 = 3};
+    EXPECT_EQ(0, cpu_model_parse("max", &m, NULL));
+    struct cpuid_regs r = cpuid_query(&m, &cpu, 0, 0xd, 0);
+    EXPECT_EQ(7, r.eax & 7);
+    EXPECT_EQ(576, r.ebx);
+    EXPECT(r.ecx >= 832);
+    cpu.xcr0 = 7;
+    EXPECT_EQ(832, cpuid_query(&m, &cpu, 0, 0xd, 0).ebx);
+    r = cpuid_query(&m, &cpu, 0, 0xd, 2);
+    EXPECT_EQ(256, r.eax);
+    EXPECT_EQ(576, r.ebx);
+    EXPECT_EQ(0, cpu_model_parse("max,-avx", &m, NULL));
+    EXPECT_EQ(3, cpuid_query(&m, &cpu, 0, 0xd, 0).eax & 7);
+    EXPECT_EQ(0, cpuid_query(&m, &cpu, 0, 0xd, 2).eax);
 }
 
 /* ---- ports ---- */
@@ -498,7 +524,9 @@ TEST_MAIN(
                                 tsc_and_tsc_adjust_move_together) RUN(msr,
                                                                       bases_reach_the_next_access)
                                 RUN(cpuid, says_what_the_model_says) RUN(
-                                    cpuid, parses_features_and_names_the_nearest)
+                                    cpuid,
+                                    parses_features_and_names_the_nearest) RUN(cpuid,
+                                                                               state_sizes_follow_xcr0)
                                     RUN(cpuid, topology_and_clock_follow_the_machine) RUN(
                                         io, rep_insb_reads_the_port_once_for_each_byte)
                                         RUN(io, rep_with_count_zero_touches_nothing) RUN(
