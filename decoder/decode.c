@@ -100,8 +100,8 @@ static unsigned mandatory_prefix(unsigned flags)
 }
 
 /* From the slot of an opcode to that of the row. Reads the ModRM byte where it selects. */
-static unsigned find_in_groups(const struct decoder *d, struct reader *r, struct insn *in,
-                               unsigned slot)
+ALWAYS_INLINE unsigned find_in_groups(const struct decoder *d, struct reader *r, struct insn *in,
+                                      unsigned slot)
 {
     if (!(slot & SLOT_TABLE))
         return slot;
@@ -120,8 +120,12 @@ static unsigned find_vex_slot(const struct decoder *d, struct reader *r, struct 
 {
     bool is_64 = mode == DECODE_64;
     bool clashes = p->rex || (p->flags & (PFX_LOCK | PFX_REP | PFX_REPNE | PFX_OPSIZE));
-    struct vex v = vex_read(r, p->opcode, mode);
+    struct vex v = vex_read(r->bytes + r->pos, r->limit - r->pos, p->opcode, mode);
     in->has_vex = true;
+    r->over |= v.over;
+    if (v.over)
+        return 0;
+    r->pos += v.len;
     in->vex_l = v.l;
     in->vex_v = v.vvvv;
     in->vex_w = v.rex & 8;

@@ -13,6 +13,8 @@ struct vex {
     uint8_t map;  /* MAP_0F .. MAP_0F3A, or MAP_ONE: mmmmm is reserved */
     uint8_t pp;   /* PP_* */
     uint8_t l;    /* VEX.L */
+    uint8_t len;  /* bytes after the first */
+    bool over;    /* more than there are: nothing else is valid */
     uint8_t vvvv; /* not inverted; all four bits, in every mode */
 };
 
@@ -27,5 +29,7 @@ static inline bool vex_begins(const struct reader *r, uint8_t opcode, enum decod
     return mode == DECODE_64 || (r->pos < r->limit && r->bytes[r->pos] >= 0xc0);
 }
 
-/* The rest of the prefix that begins with `first` (C4 or C5). */
-struct vex vex_read(struct reader *r, uint8_t first, enum decode_mode mode);
+/* The rest of the prefix that begins with `first` (C4 or C5): one or two bytes, of which `avail`
+ * are there. Not with a struct reader, which decoder_decode keeps in registers as long as nobody
+ * asks for its address. */
+struct vex vex_read(const uint8_t *bytes, unsigned avail, uint8_t first, enum decode_mode mode);

@@ -2,323 +2,48 @@
 /*
  * Our decoder against Capstone, on every opcode and ModRM under many prefixes and on random bytes:
  * both must agree on what is an instruction and on its length. Where Capstone 4 and the manual
- * differ, the manual wins and the difference is named in `known` with its reason; an unnamed
- * difference fails.
+ * differ, the manual wins and the difference is named, with its reason, in tests/oracle/capstone.c;
+ * an unnamed difference fails.
  */
 #include "tests/test.h"
 
 #include <string.h>
 
-#include <capstone/capstone.h>
-
 #include "decoder/encoding.h"
-
-struct probe {
-    const struct decoder *decoder; /* ours */
-    enum decode_mode mode;         /* of both */
-    const uint8_t *bytes;          /* 15 of them */
-    enum decode_result result;     /* our answer */
-    struct insn in;                /* our instruction */
-    bool theirs;                   /* Capstone took it for an instruction */
-    unsigned their_len;            /* and this is its length */
-    const char *mnemonic;          /* and its name; "" if none */
-    unsigned opcode_at;            /* offset of the first opcode byte */
-};
-
-static bool starts(const char *s, const char *with)
-{
-    return strncmp(s, with, strlen(with)) == 0;
-}
-
-static bool is_prefix(uint8_t b, enum decode_mode mode)
-{
-    static const char legacy[] = "\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3";
-    return (b != 0 && strchr(legacy, (char)b) != NULL) || (mode == DECODE_64 && (b & 0xf0) == 0x40);
-}
-
-static bool has_prefix(const struct probe *p, uint8_t byte)
-{
-    return memchr(p->bytes, byte, p->opcode_at) != NULL;
-}
-
-/* What we would say without the prefix bytes in `drop`. */
-static enum decode_result without(const struct probe *p, const char *drop, struct insn *in)
-{
-    uint8_t bytes[INSN_MAX_LEN] = {0};
-    size_t n = 0;
-    for (unsigned i = 0; i < INSN_MAX_LEN; i++)
-        if (i >= p->opcode_at || strchr(drop, (char)p->bytes[i]) == NULL)
-            bytes[n++] = p->bytes[i];
-    return decoder_decode(p->decoder, p->mode, bytes, sizeof bytes, in);
-}
-
-/* Rows we never have: EVEX, XOP, VMX, SVM, TSX, SGX, MPX, 3DNow!, VIA. */
-static bool other_extension(const struct probe *p)
-{
-    static const char *const names[] = {
-        "v",      "x",       "pf",       "pi2f",    "pswapd",  "pavgusb", "pmulhrw",
-        "femms",  "encl",    "invept",   "invvpid", "invlpga", "stgi",    "clgi",
-        "skinit", "montmul", "monitorx", "mwaitx",  "clzero",  "bnd",     "llwpcb",
-        "slwpcb", "lwp",     "bl",       "t1mskc",  "tzmsk",   "bextr"};
-    if (p->result == DECODE_OK || !p->theirs || p->in.has_vex)
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (starts(p->mnemonic, names[i]))
-            return true;
-    uint8_t op = p->bytes[p->opcode_at];
-    return op == 0x62 || op == 0x8f;
-}
-
-/* Capstone ignores a 66, F2 or F3 that the manual marks NP ("use ... will cause #UD"). */
-static bool np_prefix(const struct probe *p)
-{
-    struct insn in;
-    return p->result == DECODE_UD && p->theirs && p->in.map != MAP_ONE &&
-           (without(p, "\xf2\xf3", &in) == DECODE_OK ||
-            without(p, "\x66\xf2\xf3", &in) == DECODE_OK);
-}
-
-/* Capstone lets LOCK stand before anything. */
-static bool lock_anywhere(const struct probe *p)
-{
-    struct insn in;
-    enum decode_result r = without(p, "\xf0", &in);
-    return p->result == DECODE_UD && p->theirs && has_prefix(p, 0xf0) && r == DECODE_OK &&
-           in.len <= p->their_len;
-}
-
-/* MOV to CS, and control and debug registers that do not exist. */
-static bool no_such_register(const struct probe *p)
-{
-    uint8_t op = p->in.opcode;
-    return p->result == DECODE_UD && p->theirs &&
-           ((p->in.map == MAP_ONE && op == 0x8e) ||
-            (p->in.map == MAP_0F && op >= 0x20 && op <= 0x23));
-}
-
-/* Near branches in 64-bit mode: Intel ignores 66, AMD (and Capstone) does not. */
-static bool branch_with_66(const struct probe *p)
-{
-    return p->result == DECODE_OK && p->mode == DECODE_64 && has_prefix(p, 0x66) &&
-           p->in.operand_count == 1 && p->in.operands[0].kind == OPND_REL;
-}
-
-/* UD0 and UD1 have a ModRM byte (SDM Vol. 2B, "UD"); Capstone gives them none. */
-static bool ud_modrm(const struct probe *p)
-{
-    return p->result == DECODE_OK && (p->in.op == OP_UD0 || p->in.op == OP_UD1);
-}
-
-/* Capstone does not find rows with mandatory prefixes in 16-bit code, nor when another prefix
- * follows the mandatory one. */
-static bool mandatory_prefix(const struct probe *p)
-{
-    return p->result == DECODE_OK && !p->theirs &&
-           insn_form(p->in.row)->encoding.prefix >= SEL_66 &&
-           (p->mode == DECODE_16 || p->opcode_at > 1);
-}
-
-/* On one-byte opcodes Capstone lets F2 and F3 undo a 66 (moffs, branches, immediates). */
-static bool repeat_undoes_66(const struct probe *p)
-{
-    return p->result == DECODE_OK && p->in.map == MAP_ONE && has_prefix(p, 0x66) &&
-           (has_prefix(p, 0xf2) || has_prefix(p, 0xf3));
-}
-
-/* Capstone gives near calls, jumps and returns with REX.W another displacement or immediate size.
- */
-static bool branch_with_rex_w(const struct probe *p)
-{
-    return p->result == DECODE_OK && p->theirs && (p->in.prefixes & PFX_REX_W) &&
-           (p->in.op == OP_RET_NEAR || p->in.op == OP_RET_FAR || p->in.op == OP_CALL_NEAR ||
-            p->in.op == OP_JMP_NEAR || p->in.op == OP_ENTER);
-}
-
-/* SWAPGS is #UD outside 64-bit mode. */
-static bool swapgs_elsewhere(const struct probe *p)
-{
-    return p->result == DECODE_UD && p->mode != DECODE_64 && starts(p->mnemonic, "swapgs");
-}
-
-/* SSE4A's immediate forms share 0F 78 with VMREAD, which is all that Capstone sees at times; and
- * EXTRQ has /0. */
-static bool sse4a(const struct probe *p)
-{
-    return p->in.op == OP_EXTRQ || p->in.op == OP_INSERTQ ||
-           (p->result == DECODE_UD && starts(p->mnemonic, "extrq"));
-}
-
-/* With 67 and REX.W Capstone finds the row of the mandatory prefix 66. */
-static bool addrsize_taken_for_66(const struct probe *p)
-{
-    return p->result == DECODE_UD && p->theirs && has_prefix(p, 0x67) &&
-           (p->in.prefixes & PFX_REX_W);
-}
-
-/* Hint NOPs, prefetch groups: reserved encodings are NOPs; fences ignore ModRM.rm (SDM Vol. 2,
- * opcode map). */
-static bool reserved_nop(const struct probe *p)
-{
-    return p->result == DECODE_OK && !p->theirs &&
-           (p->in.op == OP_NOP || p->in.op == OP_PREFETCH || p->in.op == OP_PREFETCHW ||
-            p->in.op == OP_LFENCE || p->in.op == OP_MFENCE || p->in.op == OP_SFENCE);
-}
-
-/* Capstone refuses REX.R on a segment register; hardware ignores it. */
-static bool rex_r_on_segment(const struct probe *p)
-{
-    return p->result == DECODE_OK && !p->theirs && p->in.op == OP_MOV_SREG && p->mode == DECODE_64;
-}
-
-/* Under VEX: AMD's FMA4 and VPERMIL2Px, the mask registers of AVX-512. */
-static bool other_vex_extension(const struct probe *p)
-{
-    uint8_t op = p->in.opcode;
-    if (p->result != DECODE_UD || !p->theirs || !p->in.has_vex)
-        return false;
-    bool is_amd = p->in.map == MAP_0F3A && (op == 0x48 || op == 0x49 || (op & 0xfc) == 0x5c ||
-                                            (op & 0xf8) == 0x68 || (op & 0xf8) == 0x78);
-    return is_amd || p->mnemonic[0] == 'k';
-}
-
-/* Capstone lets 66, F2, F3, LOCK and REX stand before VEX. */
-static bool prefix_before_vex(const struct probe *p)
-{
-    return p->result == DECODE_UD && p->theirs && p->in.has_vex && p->opcode_at > 0 &&
-           ((p->in.prefixes & (PFX_OPSIZE | PFX_REP | PFX_REPNE | PFX_LOCK | PFX_REX)) != 0);
-}
-
-/* Capstone takes VEX.W for 0 where it must be 0; with 0 the bytes are this instruction for us too.
- */
-static bool vex_w_ignored(const struct probe *p)
-{
-    uint8_t bytes[INSN_MAX_LEN];
-    struct insn in;
-    if (p->result != DECODE_UD || !p->theirs || p->bytes[p->opcode_at] != 0xc4)
-        return false;
-    memcpy(bytes, p->bytes, sizeof bytes);
-    bytes[p->opcode_at + 2] &= 0x7f;
-    return decoder_decode(p->decoder, p->mode, bytes, sizeof bytes, &in) == DECODE_OK &&
-           in.len == p->their_len;
-}
-
-/* Gathers whose registers are not three different ones. */
-static bool gather_into_itself(const struct probe *p)
-{
-    return p->result == DECODE_UD && p->theirs && p->in.vsib != 0 && p->in.len == p->their_len;
-}
-
-/* Newer than Capstone 4, or not in it: VBROADCASTI128. */
-static bool newer(const struct probe *p)
-{
-    static const char *const names[] = {"SERIALIZE", "RDPID", "RDPKRU", "WRPKRU", "VBROADCASTI128"};
-    if (p->result != DECODE_OK || p->theirs)
-        return false;
-    switch (insn_row(p->in.row)->feature) {
-    case FEAT_GFNI:
-    case FEAT_VAES:
-    case FEAT_VPCLMULQDQ:
-    case FEAT_AVX_VNNI:
-        return true;
-    default:
-        break;
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (strcmp(op_name(p->in.op), names[i]) == 0)
-            return true;
-    return false;
-}
-
-static const struct {
-    const char *why;                       /* the comment above the predicate, in short */
-    bool (*applies)(const struct probe *); /* is this difference of that kind? */
-} known[] = {
-    {"extension not in the table", other_extension},
-    {"NP ignored", np_prefix},
-    {"LOCK anywhere", lock_anywhere},
-    {"registers that do not exist", no_such_register},
-    {"near branch with 66", branch_with_66},
-    {"UD0, UD1 without ModRM", ud_modrm},
-    {"mandatory prefix far or in 16 bits", mandatory_prefix},
-    {"66 undone by F2, F3", repeat_undoes_66},
-    {"branches with REX.W", branch_with_rex_w},
-    {"SWAPGS outside 64-bit mode", swapgs_elsewhere},
-    {"SSE4A against VMREAD, EXTRQ /0", sse4a},
-    {"67 with REX.W taken for 66", addrsize_taken_for_66},
-    {"reserved NOPs", reserved_nop},
-    {"REX.R on a segment register", rex_r_on_segment},
-    {"FMA4, AVX-512 under VEX", other_vex_extension},
-    {"prefix before VEX", prefix_before_vex},
-    {"VEX.W ignored", vex_w_ignored},
-    {"gather into its own registers", gather_into_itself},
-    {"newer than Capstone 4", newer},
-};
+#include "tests/oracle/capstone.h"
 
 struct tally {
-    csh handle[3];                            /* by decode_mode */
-    cs_insn *scratch;                         /* Capstone's answer */
-    struct decoder *decoder;                  /* ours */
-    unsigned long probes;                     /* made */
-    unsigned long excused[ARRAY_SIZE(known)]; /* differences by kind */
-    unsigned long unknown;                    /* differences without one */
+    struct decoder *decoder;                       /* owned */
+    struct oracle *oracle;                         /* owned */
+    unsigned long probes;                          /* made */
+    unsigned long excused[ORACLE_DIFFERENCES_MAX]; /* differences by kind */
+    unsigned long unknown;                         /* differences without one */
 };
-
-static void judge(struct tally *t, const struct probe *p)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-        if (known[i].applies(p)) {
-            t->excused[i]++;
-            return;
-        }
-    }
-    if (t->unknown++ < 40) {
-        print_error("mode %u:", 16u << p->mode);
-        for (unsigned i = 0; i < INSN_MAX_LEN; i++)
-            print_error(" %02x", p->bytes[i]);
-        print_error("\n  ours %d %s length %u, Capstone %s length %u\n", p->result,
-                    op_name(p->in.op), p->in.len, p->theirs ? p->mnemonic : "none", p->their_len);
-    }
-}
 
 static void compare(struct tally *t, enum decode_mode mode, const uint8_t *bytes)
 {
-    struct probe p = {.decoder = t->decoder, .mode = mode, .bytes = bytes, .mnemonic = ""};
-    const uint8_t *code = bytes;
-    size_t left = INSN_MAX_LEN;
-    uint64_t address = 0;
-    p.result = decoder_decode(t->decoder, mode, bytes, INSN_MAX_LEN, &p.in);
-    p.theirs = cs_disasm_iter(t->handle[mode], &code, &left, &address, t->scratch);
+    int kind = oracle_compare(t->oracle, mode, bytes);
     t->probes++;
-    if (p.theirs) {
-        p.their_len = t->scratch->size;
-        p.mnemonic = t->scratch->mnemonic;
-    }
-    if (p.theirs == (p.result == DECODE_OK) && (!p.theirs || p.their_len == p.in.len))
-        return;
-    while (p.opcode_at < INSN_MAX_LEN && is_prefix(bytes[p.opcode_at], mode))
-        p.opcode_at++;
-    judge(t, &p);
+    if (kind >= 0)
+        t->excused[kind]++;
+    else if (kind == ORACLE_DIFFERS && t->unknown++ < 40)
+        oracle_print(t->oracle, mode, bytes);
 }
 
 static void tally_init(struct tally *t)
 {
-    static const cs_mode modes[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
     *t = (struct tally){.decoder = decoder_create()};
     assert_non_null(t->decoder);
-    for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(CS_ERR_OK, cs_open(CS_ARCH_X86, modes[i], &t->handle[i]));
-    t->scratch = cs_malloc(t->handle[0]);
-    assert_non_null(t->scratch);
+    t->oracle = oracle_create(t->decoder);
+    assert_non_null(t->oracle);
 }
 
 static void tally_check(struct tally *t)
 {
     print_message("%lu probes\n", t->probes);
-    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-        print_message("  %-36s %lu\n", known[i].why, t->excused[i]);
-    cs_free(t->scratch, 1);
-    for (unsigned i = 0; i < 3; i++)
-        cs_close(&t->handle[i]);
+    for (unsigned i = 0; oracle_difference(i) != NULL; i++)
+        print_message("  %-36s %lu\n", oracle_difference(i), t->excused[i]);
+    oracle_destroy(t->oracle);
     decoder_destroy(t->decoder);
     EXPECT_EQ(0, t->unknown);
 }
@@ -387,6 +112,31 @@ TEST(capstone, agrees_on_every_opcode_under_vex)
     tally_check(&t);
 }
 
+/* What the fuzz target found, to be told apart from agreement and from the unknown. */
+TEST(capstone, names_the_differences_that_fuzzing_found)
+{
+    static const struct {
+        enum decode_mode mode; /* of both */
+        const char *bytes;     /* 15 of them */
+        const char *why;       /* as oracle_difference says */
+    } found[] = {
+        {DECODE_32, "\xf0\xf2\x0f\xc4\xe9\0\0\0\0\0\0\0\0\0\0", "prefix that makes #UD ignored"},
+        {DECODE_64, "\xf0\xf3\x66\x0f\x85\0\0\0\0\0\0\0\0\0\0", "prefix that makes #UD ignored"},
+        {DECODE_64, "\xf2\xc4\x83\xc1\x02\x4f\0\0\0\0\0\0\0\0\0", "VEX.W ignored"},
+        {DECODE_32, "\xc4\xc3\xbd\x09\xd1\0\0\0\0\0\0\0\0\0\0", "VEX.vvvv[3] ignored"},
+        {DECODE_64, "EEEEEEEEEEE\x66\xe8\xf6\0", "over 15 bytes by such a difference"},
+        {DECODE_64, "ggggggggggO\xc2\xcb\0@", "branches with REX.W"},
+    };
+    struct tally t;
+    tally_init(&t);
+    for (size_t i = 0; i < ARRAY_SIZE(found); i++) {
+        int kind = oracle_compare(t.oracle, found[i].mode, (const uint8_t *)found[i].bytes);
+        assert_true(kind >= 0);
+        EXPECT_STR(found[i].why, oracle_difference((unsigned)kind));
+    }
+    tally_check(&t);
+}
+
 static uint64_t next_random(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -412,4 +162,6 @@ TEST(capstone, agrees_on_random_bytes)
 }
 
 TEST_MAIN(RUN(capstone, agrees_on_every_opcode_and_modrm)
-              RUN(capstone, agrees_on_every_opcode_under_vex) RUN(capstone, agrees_on_random_bytes))
+              RUN(capstone, agrees_on_every_opcode_under_vex)
+                  RUN(capstone, names_the_differences_that_fuzzing_found)
+                      RUN(capstone, agrees_on_random_bytes))
