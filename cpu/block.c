@@ -5,6 +5,7 @@
 
 #include "cpu/block_memory.h"
 #include "cpu/build.h"
+#include "cpu/jit/jit.h"
 
 #define PAGE_HASH_BITS 14
 #define DEFAULT_LIMIT (128 * MiB)
@@ -22,6 +23,7 @@ struct block_cache {
     struct code_page *pages[1 << PAGE_HASH_BITS];  /* by page number; owned */
     struct physmem *pm;                            /* borrowed */
     struct vcpu *running;                          /* inside a handler now, or NULL */
+    struct jit *jit;                               /* borrowed; may be NULL */
     struct block *dead;                            /* to be recycled when nothing runs; by hash_next */
     struct block_memory memory;                    /* of blocks */
     struct block_stats stats;                      /* for info */
@@ -136,6 +138,8 @@ static void block_insert(struct block_cache *c, struct block *b)
         page2->crossing = b;
         add_lines(c, b->pa2, lines_of(0, b->bytes - head_bytes(b)));
     }
+    if (c->jit)
+        jit_watch(c->jit, b);
     c->stats.built++;
     c->stats.live++;
     c->stats.bytes += block_bytes(b);
@@ -175,6 +179,8 @@ static void unlink_pages(struct block_cache *c, struct block *b)
 /* Take b out of every table; it is freed later, for a handler of it may be running. Links to it are the caller's to clear. */
 static void block_kill(struct block_cache *c, struct block *b)
 {
+    if (c->jit && !b->crosses)
+        jit_forget(c->jit, b);
     unlink_hash(c, b);
     unlink_pages(c, b);
     c->stats.dropped++;
@@ -355,6 +361,12 @@ struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
 }
 
 /* ---- odds and ends ---- */
+
+void block_cache_set_jit(struct block_cache *c, struct jit *jit)
+{
+    block_cache_drop_all(c);
+    c->jit = jit;
+}
 
 void block_cache_set_running(struct block_cache *c, struct vcpu *vcpu)
 {

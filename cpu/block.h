@@ -8,6 +8,7 @@
 #include "cpu/vcpu.h"
 
 struct block_cache;
+struct jit;
 
 #define BLOCK_HASH_BITS 16
 #define BLOCK_RECENT_BITS 12
@@ -27,6 +28,12 @@ struct block_table *block_cache_table(struct block_cache *c);
  * fault (#PF, #GP(0) at the CS limit). Never charges budget. Frees dead blocks: no handler may be running.
  */
 struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact);
+
+/* The block at target, if there is one that can be chained to now: the fetch array hits, no single-stepping. */
+struct block *block_find_chained(struct vcpu *vcpu, uint64_t target);
+
+/* Translate what is hot from now on; jit may be NULL. Borrowed, and to outlive the cache. */
+void block_cache_set_jit(struct block_cache *c, struct jit *jit);
 
 /* Physmem's event: bytes [pa, pa + len) of a code page changed. opaque is the cache. */
 void block_code_written(void *opaque, paddr pa, size_t len);

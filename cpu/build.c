@@ -314,14 +314,19 @@ static uint32_t kept_flags(const struct insn *in)
     return keeps ? insn_row(in->row)->undefined : 0;
 }
 
+uint32_t insn_flags_overwritten(const struct insn *in)
+{
+    const struct insn_desc *row = insn_row(in->row);
+    return (row->written | row->undefined) & F_OSZAPC & ~kept_flags(in);
+}
+
 static void find_live_flags(struct draft *d)
 {
     uint32_t live = F_OSZAPC;
     bool exact = d->mode & (MODE_EXACT | MODE_TF | MODE_BREAK);
     for (unsigned i = d->count; i-- > 0;) {
-        const struct insn_desc *row = insn_row(d->insn[i].row);
         bool shows = exact || shows_flags(d, i);
-        uint32_t writes = (row->written | row->undefined) & F_OSZAPC & ~kept_flags(&d->insn[i]);
+        uint32_t writes = insn_flags_overwritten(&d->insn[i]);
         uint32_t tested = insn_flags_tested(&d->insn[i]) & F_OSZAPC;
         if (shows || (writes & live) || d->forced[i])
             d->live |= BIT(i);
@@ -411,7 +416,8 @@ static struct block *assemble(struct draft *d)
     struct block *b = block_memory_take(block_cache_memory(d->vcpu->run.blocks), d->count);
     unsigned off = 0;
     b->pa = d->pa;
-    b->pa2 = d->crosses ? d->pa2 & PAGE_MASK : 0;
+    if (d->crosses)
+        b->pa2 = d->pa2 & PAGE_MASK;
     b->mode = d->mode;
     b->crosses = d->crosses;
     b->bytes = (uint8_t)d->bytes;

@@ -17,3 +17,6 @@ bool record_fill(struct rec *rec, const struct insn *in, uint32_t mode, unsigned
  * memory, which asserts. The block is not entered in any table.
  */
 struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode);
+
+/* Status flags that the instruction leaves with a value of its own, defined or by our rule. */
+uint32_t insn_flags_overwritten(const struct insn *in);

@@ -10,6 +10,7 @@
 struct vcpu;
 struct rec;
 struct block;
+struct jit_block;
 
 /* A handler runs one record and tail-calls the next one's. See exec.h for EXEC and NEXT. */
 typedef int exec_fn(struct vcpu *vcpu, const struct rec *rec);
@@ -69,8 +70,14 @@ struct block {
     uint8_t insn_count : 7;  /* of insns behind sites[] */
     struct block *hash_next; /* chain of the hash table */
     struct block *page_next; /* other blocks of the page */
-    struct block *page2_next; /* the same for the second page */
-    paddr pa2;               /* first byte of the second page, when the one instruction crosses; else 0 */
+    union {
+        struct block *page2_next; /* crossing: the same for the second page */
+        struct jit_block *jit;    /* else: its translation, or NULL */
+    };
+    union {
+        paddr pa2;         /* crossing: first byte of the second page */
+        exec_fn *first_fn; /* else: the first record's handler, while its entries are counted */
+    };
     uint64_t link_mask;      /* bit i: rec[i].link is a struct block * of the same page */
     struct site *sites;      /* owned: one per sensitive record, then the insns of wants_insn records */
     struct rec rec[];        /* count records, then one that ends the block and is not an instruction */

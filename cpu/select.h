@@ -52,6 +52,7 @@ exec_fn *select_handler(struct selection *s, struct rec *rec);
 
 /* The engine's own records. */
 exec_fn exec_sensitive;  /* through the slot in its site */
+exec_fn exec_sensitive_step; /* the same, but returns when it is done: EXEC_NEXT, or EXEC_CHAIN to run.rec */
 exec_fn exec_block_end;  /* after the last instruction: falls through to the next block */
 exec_fn exec_block_end64; /* the same in 64-bit mode without TF or breakpoints; the next block is in the same page */
 exec_fn exec_block_end64_far; /* the same where the block ends with its page */

@@ -48,6 +48,10 @@ struct run {
     uint64_t flag_result;         /* lazy flags, see flags.h */
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
+    uint64_t jit_page;            /* translated code: RIP of the first byte of the page that runs */
+    uint64_t jit_la;              /* translated code: a linear address, within one instruction */
+    uint64_t jit_target;          /* translated code: a target or value, within one instruction */
+    uint16_t flag_image;          /* translated code: the status flags between blocks (cpu/jit/jit_priv.h) */
     struct block_cache *blocks;   /* borrowed: the VM's */
     uint32_t mode;                /* current mode word */
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */
@@ -71,6 +75,7 @@ struct run {
     struct physmem *pm;           /* borrowed: the VM's memory */
     struct trace *trace;          /* borrowed, may be NULL */
     const struct fp_transcendentals *transcendentals; /* borrowed: MPFR behind a table */
+    struct jit *jit;              /* borrowed: the VM's translator, or NULL */
     void *owner;                  /* the monitor's struct for this vCPU */
     unsigned index;               /* vCPU number */
     /* register file: exactly before arch (exec.h) */

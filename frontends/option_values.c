@@ -202,6 +202,41 @@ int option_mmu(struct options *o, const char *argument, struct err *err)
                : bad_value(err, argument, "the translation there is: direct");
 }
 
+static int engine_part(struct options *o, const struct piece *p, const char *argument, struct err *err)
+{
+    uint64_t v = 0;
+    if (strcmp(p->key, "threshold") == 0 && p->has_value && parse_number(p->value, &v) && v >= 1 && v <= INT32_MAX) {
+        o->config.jit_threshold = (uint32_t)v;
+        return 0;
+    }
+    if (strcmp(p->key, "cache") == 0 && p->has_value && parse_size(p->value, 1, &v) && v >= TRAPLINE_JIT_CACHE_MIN &&
+        v <= TRAPLINE_JIT_CACHE_MAX) {
+        o->config.jit_cache = v;
+        return 0;
+    }
+    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G): -engine jit,threshold=1,cache=16M");
+}
+
+int option_engine(struct options *o, const char *argument, struct err *err)
+{
+    static const char *const names[] = {"auto", "interp", "jit"};
+    const char *rest = argument;
+    struct piece p;
+    int rc = 0;
+    while (rc == 0 && next_piece(&rest, &p)) {
+        bool known = false;
+        for (unsigned i = 0; i < 3 && !p.has_value; i++) {
+            if (strcmp(p.key, names[i]) == 0) {
+                o->config.engine = (enum trapline_engine)i;
+                known = true;
+            }
+        }
+        if (!known)
+            rc = engine_part(o, &p, argument, err);
+    }
+    return rc;
+}
+
 int option_name(struct options *o, const char *argument, struct err *err)
 {
     (void)err;

@@ -51,6 +51,7 @@ struct vtlb_view {
     struct vtlb_entry *write; /* only pages that are dirty for all and have page state 0 */
     struct vtlb_entry *fetch; /* addend gives the guest-physical address */
     uint64_t index_mask;      /* entries - 1; index = la >> 12 & index_mask */
+    uint64_t byte_mask;       /* the same as an offset in bytes: la >> 8 & byte_mask */
 };
 
 struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */

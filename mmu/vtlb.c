@@ -266,6 +266,7 @@ static void view_update(struct mmu_private *p)
     v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
     v->fetch = ready ? a[ACCESS_FETCH] : p->miss;
     v->index_mask = ready ? p->current->entries[p->class] - 1 : 0;
+    v->byte_mask = v->index_mask * sizeof(struct vtlb_entry);
 }
 
 int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config,

@@ -2,9 +2,11 @@
 #include "monitor/machine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/jit/jit.h"
 #include "devices/lapic.h"
 #include "monitor/emulate_host.h"
 #include "monitor/mpfr_transcendentals.h"
@@ -93,6 +95,11 @@ int machine_create(const struct machine_config *config, struct machine **out, st
         free(m);
         return rc;
     }
+    m->jit = config->jit ? jit_create(config->jit) : NULL;
+    if (config->jit && !m->jit) {
+        machine_destroy(m);
+        return err_set(err, ENOMEM, "no memory for %" PRIu64 " bytes of translated code", config->jit->cache);
+    }
     m->s.ns_per_tick = config->ns_per_tick;
     m->s.tsc_hz = config->tsc_hz ? config->tsc_hz : NS_PER_SECOND;
     m->quantum = DEFAULT_QUANTUM;
@@ -126,6 +133,7 @@ void machine_destroy(struct machine *m)
     timeline_free(m);
     if (m->vm)
         vm_destroy(m->vm);
+    jit_destroy(m->jit);
     decoder_destroy(m->decoder);
     allocator_fini(&m->memory);
     free(m);
@@ -192,6 +200,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
     vcpu->run.blocks = vm->blocks;
     vcpu->run.sens = policy_slots(POLICY_BT);
     vcpu->run.decoder = vm->machine->decoder;
+    vcpu->run.jit = vm->machine->jit;
     vcpu->run.pm = vm->pm;
     vcpu->run.trace = &vm->machine->trace;
     vcpu->run.transcendentals = &mpfr_transcendentals;
@@ -229,6 +238,7 @@ static int vm_parts(struct vm *vm, struct err *err)
     vm->blocks = block_cache_create(vm->pm);
     if (!vm->mmu || !vm->blocks)
         return err_set(err, ENOMEM, "out of memory");
+    block_cache_set_jit(vm->blocks, m->jit);
     const struct page_event_ops events = {.code_written = block_code_written};
     physmem_set_events(vm->pm, &events, vm->blocks, NULL, NULL);
     mmu_vm_on_mapping_change(vm->mmu, mapping_changed, vm);

@@ -102,6 +102,7 @@ struct machine {
     struct trace trace;         /* trace points */
     struct host_input door;     /* everything that is not deterministic enters here */
     struct decoder *decoder;    /* owned */
+    struct jit *jit;            /* owned; NULL: everything is interpreted */
     struct memory_hash *memory_hash; /* owned by timeline/hash.c; NULL until the first hash */
     struct vm *vm;              /* owned; one for now, several when scheduling VMs comes */
     struct monitor_vcpu *running; /* inside cpu_run, or NULL */
@@ -124,6 +125,7 @@ struct machine_config {
     uint64_t seed;         /* of the entropy source */
     uint32_t ns_per_tick;  /* >= 1 */
     uint64_t tsc_hz;       /* 0: one TSC tick per ns */
+    const struct jit_config *jit; /* how to translate; NULL: interpret only */
     unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: DEFAULT_TLB_ENTRIES. No guest can tell */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/jit/jit.h"
 #include "devices/uart.h"
 #include "monitor/boards/pc.h"
 #include "monitor/trapline_priv.h"
@@ -195,7 +196,16 @@ static int read_config(struct trapline_config *full, const struct trapline_confi
 static int create(struct trapline_machine *t, struct err *err)
 {
     const struct trapline_config *config = &t->config;
+    const struct jit_config jit = {.threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD,
+                                   .cache = config->jit_cache ? config->jit_cache : JIT_CACHE};
+    if (config->engine == TRAPLINE_ENGINE_JIT && !jit_is_available()) {
+        err_set(err, ENOTSUP, "there is no translator for this host");
+        err_hint(err, "-engine auto takes the interpreter where there is none");
+        return -ENOTSUP;
+    }
+    bool translates = config->engine == TRAPLINE_ENGINE_JIT;
     const struct machine_config mc = {
+        .jit = translates ? &jit : NULL,
         .memory_size = config->memory + SPARE_MEMORY,
         .seed = config->seed,
         .ns_per_tick = config->ns_per_tick,

@@ -78,6 +78,12 @@ struct trapline_event {
     uint64_t vtime_ns; /* virtual time */
 };
 
+/* What runs innocuous instructions. AUTO is the interpreter, until the translator has proved itself. */
+enum trapline_engine { TRAPLINE_ENGINE_AUTO, TRAPLINE_ENGINE_INTERP, TRAPLINE_ENGINE_JIT };
+
+#define TRAPLINE_JIT_CACHE_MIN (UINT64_C(256) << 10)
+#define TRAPLINE_JIT_CACHE_MAX (UINT64_C(1) << 30)
+
 struct trapline_config {
     size_t size; /* sizeof(struct trapline_config) */
     /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds. */
@@ -94,6 +100,9 @@ struct trapline_config {
     unsigned ns_per_tick;      /* virtual ns an instruction takes, at least 1 */
     uint64_t max_ticks;        /* TRAPLINE_STOP_TICK_LIMIT there; UINT64_MAX: never */
     uint64_t drop_caches;      /* test mode: forget all caches every so many ticks; 0: never */
+    enum trapline_engine engine; /* what runs innocuous code; no guest can tell */
+    uint32_t jit_threshold;    /* times a block is entered before it is translated; 0: the default */
+    uint64_t jit_cache;        /* bytes of translated code; 0: the default */
     bool no_reboot;            /* a reset stops the machine */
     bool is_interactive;       /* a person is waiting: idle time is slept on the wall clock */
     bool own_decompressor;     /* a bzImage unpacks itself in the guest */

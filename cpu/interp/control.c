@@ -100,7 +100,7 @@ static bool crossing_is_mapped(const struct vcpu *vcpu, const struct block *b, l
 }
 
 /* The table's block at target, if it can be chained to now. */
-static struct block *find_chained(struct vcpu *vcpu, uint64_t target)
+struct block *block_find_chained(struct vcpu *vcpu, uint64_t target)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
     const struct vtlb_entry *e = &view->fetch[target >> PAGE_SHIFT & view->index_mask];
@@ -117,7 +117,7 @@ static void guess(struct block **slot, struct block *b)
         *slot = b;
 }
 
-/* Is b, which was here before, the block at target now? One that may be chained to had to be found by find_chained. */
+/* Is b, which was here before, the block at target now? One that may be chained to had to be found by block_find_chained. */
 ALWAYS_INLINE bool is_still_at(const struct vcpu *vcpu, const struct block *b, uint64_t target)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
@@ -127,7 +127,7 @@ ALWAYS_INLINE bool is_still_at(const struct vcpu *vcpu, const struct block *b, u
 
 static NOINLINE int goto_find(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
-    struct block *b = find_chained(vcpu, target);
+    struct block *b = block_find_chained(vcpu, target);
     if (!b)
         return leave_to(vcpu, rec, target);
     guess(block_recent(table_of(vcpu), target), b);
@@ -150,7 +150,7 @@ static struct rec *own_rec(struct vcpu *vcpu, const struct rec *rec)
 
 static NOINLINE int goto_find_far(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
-    struct block *b = find_chained(vcpu, target);
+    struct block *b = block_find_chained(vcpu, target);
     if (!b)
         return leave_to(vcpu, rec, target);
     if (!b->crosses)
@@ -236,33 +236,34 @@ int exec_far_branch(struct vcpu *vcpu, const struct rec *rec)
 /* ---- sensitive instructions ---- */
 
 /*
- * Go on at arch.rip after a sensitive instruction that ends its block: here if the run loop would do the same, else there. Its
+ * The block at arch.rip, charged, after a sensitive instruction that ends its own: if the run loop would do the same, else NULL. Its
  * block has charged for what follows the instruction. Nothing waits, so an interrupt shadow may end early.
  */
-static int go_on(struct vcpu *vcpu, const struct rec *rec)
+static struct block *go_on(struct vcpu *vcpu, const struct rec *rec)
 {
     struct run *run = &vcpu->run;
     uint64_t target = vcpu->arch.rip;
     if (run->attention || run->patched || (vcpu->arch.rflags & F_RF))
-        return EXEC_END;
+        return NULL;
     struct block *b = *block_recent(table_of(vcpu), target);
     if (unlikely(!is_still_at(vcpu, b, target))) {
-        b = find_chained(vcpu, target);
+        b = block_find_chained(vcpu, target);
         if (!b)
-            return EXEC_END;
+            return NULL;
         guess(block_recent(table_of(vcpu), target), b);
     }
     int64_t left = run->budget + run->block->count - (rec - run->block->rec) - 1 - b->count;
     if (left < 0)
-        return EXEC_END;
+        return NULL;
     vcpu->arch.int_shadow = SHADOW_NONE;
     run->budget = left;
     run->block = b;
     run->insn_base = target;
-    CHAIN_TO(vcpu, b->rec);
+    return b;
 }
 
-int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
+/* EXEC_NEXT: completed, the block goes on. EXEC_CHAIN: the next block is entered, at run.rec. Else as a handler. */
+ALWAYS_INLINE int sensitive(struct vcpu *vcpu, const struct rec *rec)
 {
     struct site *site = (struct site *)(uintptr_t)rec->link;
     site->count++;
@@ -271,12 +272,17 @@ int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
     vcpu->arch.rip = rec_rip(vcpu, rec);
     switch (site->ops->exec(vcpu, &site->insn)) {
     case SENS_NEXT:
-        NEXT;
+        return EXEC_NEXT;
     case SENS_END:
         vcpu->arch.rip = vcpu->run.next_rip;
-        return go_on(vcpu, rec);
-    case SENS_JUMP:
-        return go_on(vcpu, rec);
+        FALLTHROUGH;
+    case SENS_JUMP: {
+        struct block *b = go_on(vcpu, rec);
+        if (!b)
+            return EXEC_END;
+        vcpu->run.rec = b->rec;
+        return EXEC_CHAIN;
+    }
     case SENS_LEAVE:
         vcpu->arch.rip = vcpu->run.next_rip;
         return EXEC_LEAVE;
@@ -287,4 +293,19 @@ int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
     default:
         return EXEC_FAULT;
     }
+}
+
+int exec_sensitive(struct vcpu *vcpu, const struct rec *rec)
+{
+    int status = sensitive(vcpu, rec);
+    if (status == EXEC_NEXT)
+        NEXT;
+    if (status == EXEC_CHAIN)
+        CHAIN_TO(vcpu, vcpu->run.rec);
+    return status;
+}
+
+int exec_sensitive_step(struct vcpu *vcpu, const struct rec *rec)
+{
+    return sensitive(vcpu, rec);
 }

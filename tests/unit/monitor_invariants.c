@@ -27,6 +27,7 @@ struct run_record {
 struct habit {
     const char *name; /* for the message */
     unsigned entries; /* of the virtual TLB */
+    const struct jit_config *jit; /* translate; NULL: interpret */
     bool drops;       /* translations and code, at random positions */
     bool stops;       /* at random positions */
     bool moves;       /* saved and loaded into a new machine before every check */
@@ -40,12 +41,13 @@ static void drop_caches(struct machine *m, uint32_t what)
         mmu_drop_caches(&m->vm->vcpus[0].vcpu->run.mmu);
 }
 
-static struct machine *move(struct machine *m, enum guest_kind kind, unsigned entries)
+static struct machine *move(struct machine *m, enum guest_kind kind, unsigned entries,
+                            const struct jit_config *jit)
 {
     char path[] = "/tmp/trapline-test-XXXXXX";
     struct err err;
     int fd = mkstemp(path);
-    struct machine *other = random_guest(kind, 1, entries);
+    struct machine *other = random_guest(kind, 1, entries, jit);
     assert_true(fd >= 0);
     close(fd);
     run_until(other, 500);
@@ -75,12 +77,12 @@ static enum stop_reason stroll(struct machine *m, const struct habit *habit, uin
 static void record_run(enum guest_kind kind, uint64_t seed, const struct habit *habit,
                        struct run_record *r)
 {
-    struct machine *m = random_guest(kind, seed, habit->entries);
+    struct machine *m = random_guest(kind, seed, habit->entries, habit->jit);
     struct guest_writer dice = {.seed = seed + 0x1234567};
     for (unsigned i = 0; i < CHECKS; i++) {
         r->reason[i] = stroll(m, habit, (i + 1) * CHECK_EVERY, &dice);
         if (habit->moves)
-            m = move(m, kind, i & 1 ? 16 : 256);
+            m = move(m, kind, i & 1 ? 16 : 256, habit->jit);
         r->ticks[i] = m->s.ticks;
         assert_int_equal(0, timeline_hash(m, r->hash[i]));
     }
@@ -136,6 +138,19 @@ TEST(invariants, stops_at_odd_positions_change_nothing)
     compare_habits(GUEST_REAL, &habit);
 }
 
+static const struct jit_config translate_all = {.threshold = 1, .cache = JIT_CACHE};
+static const struct jit_config translate_some = {.threshold = 5, .cache = JIT_CACHE_MIN};
+
+TEST(invariants, translated_code_is_what_the_interpreter_does)
+{
+    const struct habit all = {.name = "translated", .jit = &translate_all};
+    const struct habit some = {
+        .name = "translated later", .jit = &translate_some, .entries = 16, .drops = true, .stops = true};
+    compare_habits(GUEST_LONG, &all);
+    compare_habits(GUEST_LONG, &some);
+    compare_habits(GUEST_REAL, &all);
+}
+
 TEST(invariants, saving_and_loading_elsewhere_changes_nothing)
 {
     const struct habit habit = {.name = "save and load", .moves = true, .stops = true};
@@ -149,7 +164,7 @@ TEST(invariants, random_guests_live_long)
     for (enum guest_kind kind = 0; kind < GUEST_KINDS; kind++) {
         unsigned alive = 0;
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-            struct machine *m = random_guest(kind, seed, 0);
+            struct machine *m = random_guest(kind, seed, 0, NULL);
             alive += run_until(m, RUN_TICKS) == STOP_POSITION;
             machine_destroy(m);
         }
@@ -161,4 +176,5 @@ TEST_MAIN(RUN(invariants, random_guests_live_long)
               RUN(invariants, size_of_the_virtual_tlb_changes_nothing)
                   RUN(invariants, dropped_caches_change_nothing)
                       RUN(invariants, stops_at_odd_positions_change_nothing)
-                          RUN(invariants, saving_and_loading_elsewhere_changes_nothing))
+                          RUN(invariants, translated_code_is_what_the_interpreter_does)
+                              RUN(invariants, saving_and_loading_elsewhere_changes_nothing))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/jit/jit.h"
 #include "base/endian.h"
 #include "cpu/cpuid.h"
 #include "monitor/dispatcher.h"
@@ -536,11 +537,15 @@ static void write_guest(struct guest_writer *g, enum guest_kind kind)
     }
 }
 
-/* The machine at its first instruction. tlb_entries: 0 for the default. */
-static struct machine *random_guest(enum guest_kind kind, uint64_t seed, unsigned tlb_entries)
+/* The machine at its first instruction. tlb_entries: 0 for the default. jit: NULL to interpret. */
+static struct machine *random_guest(enum guest_kind kind, uint64_t seed, unsigned tlb_entries,
+                                    const struct jit_config *jit)
 {
-    const struct machine_config config = {
-        .memory_size = 2 * MiB, .seed = 7, .ns_per_tick = 1, .tlb_entries = tlb_entries};
+    const struct machine_config config = {.memory_size = 2 * MiB,
+                                          .seed = 7,
+                                          .ns_per_tick = 1,
+                                          .tlb_entries = tlb_entries,
+                                          .jit = jit_is_available() ? jit : NULL};
     struct guest_writer g = {.ram = calloc(1, GUEST_RAM),
                              .seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1};
     struct machine *m;

@@ -18,7 +18,7 @@ struct chained {
 
 static struct chained chained_create(enum guest_kind kind, uint64_t seed, unsigned entries)
 {
-    return (struct chained){.m = random_guest(kind, seed, entries), .next = LINK_EVERY};
+    return (struct chained){.m = random_guest(kind, seed, entries, NULL), .next = LINK_EVERY};
 }
 
 /* Run for some ticks; links are made where they are due. False: the run is over. */
@@ -62,7 +62,7 @@ static void interleave(enum guest_kind kind_a, enum guest_kind kind_b, uint64_t 
         is_running |= advance(&b, 1 + pick(&dice, 300));
         if (pick(&dice, 20) == 0) {
             machine_destroy(passer_by);
-            passer_by = random_guest(pick(&dice, GUEST_KINDS), seed + 200, 64);
+            passer_by = random_guest(pick(&dice, GUEST_KINDS), seed + 200, 64, NULL);
             run_until(passer_by, 1 + pick(&dice, 500));
         }
     }
@@ -88,7 +88,7 @@ TEST(two_machines, of_different_modes_never_meet)
 /* The same seed twice: equal where they stand, however far apart they ran. */
 TEST(two_machines, with_the_same_seed_are_equal)
 {
-    struct machine *a = random_guest(GUEST_LONG, 3, 0), *b = random_guest(GUEST_LONG, 3, 0);
+    struct machine *a = random_guest(GUEST_LONG, 3, 0, NULL), *b = random_guest(GUEST_LONG, 3, 0, NULL);
     uint8_t ha[HASH_BYTES], hb[HASH_BYTES];
     for (uint64_t at = 5000; at <= 20000; at += 5000) {
         run_until(a, at);

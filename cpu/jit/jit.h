@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Binary translation: hot blocks become x86-64 code (design section 6). A translated block is a
+ * block whose first record's handler is exec_jit_enter: the interpreter runs it like any other
+ * record, and it goes on from block to block by itself until something needs C. What no lowering
+ * covers is done by the record's own handler, called from translated code.
+ *
+ * Called by block.c (a block is built, dies, all are dropped) and by the monitor (options, info).
+ * Owns the code. Without a host it can translate for, jit_create says so and blocks are never hot.
+ */
+#pragma once
+
+#include "cpu/vcpu.h"
+
+struct jit;
+struct jit_block;
+
+struct jit_config {
+    uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
+    uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
+};
+
+#define JIT_THRESHOLD 40
+#define JIT_CACHE (64 * MiB)
+#define JIT_CACHE_MIN (256 * KiB)
+
+/* Is there a translator for this host, in this build? */
+bool jit_is_available(void);
+
+/* NULL: no memory for code, or not available. */
+struct jit *jit_create(const struct jit_config *config);
+void jit_destroy(struct jit *jit);
+
+/* A block was built: its entries are counted from now on, if it is of a kind that is translated. */
+void jit_watch(struct jit *jit, struct block *b);
+
+/* A block dies: jumps to it are undone and what was made for it is freed. Its code stays where it
+ * is until the cache is full, for it may be running. */
+void jit_forget(struct jit *jit, struct block *b);
+
+struct jit_stats {
+    uint64_t translated;  /* blocks */
+    uint64_t code_bytes;  /* of the cache in use */
+    uint64_t cache_bytes; /* of the cache */
+    uint64_t flushes;     /* times that it was full */
+    uint64_t insns;       /* guest instructions translated */
+    uint64_t lowered;     /* of them, those that need no handler */
+};
+struct jit_stats jit_stats(const struct jit *jit);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The translator of a host that has none: blocks are never hot. */
+#include "cpu/jit/jit.h"
+
+bool jit_is_available(void)
+{
+    return false;
+}
+
+struct jit *jit_create(const struct jit_config *config)
+{
+    (void)config;
+    return NULL;
+}
+
+void jit_destroy(struct jit *jit)
+{
+    (void)jit;
+}
+
+void jit_watch(struct jit *jit, struct block *b)
+{
+    (void)jit, (void)b;
+}
+
+void jit_forget(struct jit *jit, struct block *b)
+{
+    (void)jit, (void)b;
+}
+
+struct jit_stats jit_stats(const struct jit *jit)
+{
+    (void)jit;
+    return (struct jit_stats){0};
+}

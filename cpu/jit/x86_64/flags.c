@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's status flags on their way from producer to consumer: in the host's flags as long as
+ * nothing destroys them, made again from registers that still hold the operands, or in
+ * run.flag_image.
+ */
+#include "cpu/build.h"
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* The host's flags to the image. LAHF and SETO need RAX; moves leave flags alone. */
+static void save_host(struct unit *u)
+{
+    struct emit *e = &u->e;
+    emit_mov_rr(e, 8, T0, H_RAX);
+    emit_8(e, 0x9f);                      /* LAHF */
+    emit_rr(e, X_0F | 0x90, 1, 0, H_RAX); /* SETO AL */
+    if (u->flags.is_logic) {
+        emit_8(e, 0x80); /* AND AH, not AF */
+        emit_8(e, 0xe4);
+        emit_8(e, 0xef);
+        u->flags.host = false;
+    }
+    emit_store(e, 2, H_RAX, RUN(flag_image));
+    emit_mov_rr(e, 8, H_RAX, T0);
+    u->flags.image = true;
+}
+
+/* Do the operation of the recipe again, for its flags. Destroys T0. */
+static void cook(struct unit *u)
+{
+    struct emit *e = &u->e;
+    const struct recipe *r = &u->flags.recipe;
+    switch ((enum recipe_op)r->op) {
+    case RECIPE_CMP:
+        if (r->b == H_NONE)
+            emit_alu_ri(e, ALU_CMP, r->size, r->a, r->imm);
+        else
+            emit_alu_rr(e, ALU_CMP, r->size, r->a, r->b);
+        break;
+    case RECIPE_ADD: /* the result less b was DEST; b added again */
+    case RECIPE_SUB:
+        emit_mov_rr(e, 8, T0, r->a);
+        for (unsigned k = 0; k < 2; k++) {
+            enum host_alu op = (r->op == RECIPE_ADD) == (k == 0) ? ALU_SUB : ALU_ADD;
+            if (r->b == H_NONE)
+                emit_alu_ri(e, op, r->size, T0, r->imm);
+            else
+                emit_alu_rr(e, op, r->size, T0, r->b);
+        }
+        break;
+    case RECIPE_LOGIC:
+        emit_rr(e, r->size == 1 ? 0x84 : 0x85, r->size, r->a, r->a);
+        break;
+    case RECIPE_NONE:
+        assert(false && "no recipe");
+    }
+    u->flags.host = true;
+    u->flags.is_logic = r->op == RECIPE_LOGIC;
+}
+
+void flags_to_image(struct unit *u)
+{
+    if (u->flags.image)
+        return;
+    if (!u->flags.host)
+        cook(u);
+    save_host(u);
+}
+
+/* AH := SF ZF AF PF CF, AL := OF, SAHF after an addition that makes OF. */
+static void load_image(struct unit *u)
+{
+    struct emit *e = &u->e;
+    emit_mov_rr(e, 8, T0, H_RAX);
+    emit_rm(e, X_0F | 0xb7, 4, H_RAX, RUN(flag_image)); /* MOVZX EAX, word */
+    emit_alu_ri(e, ALU_ADD, 1, H_RAX, 0x7f);
+    emit_8(e, 0x9e); /* SAHF */
+    emit_mov_rr(e, 8, H_RAX, T0);
+    u->flags.host = true;
+    u->flags.is_logic = false;
+}
+
+void flags_to_host(struct unit *u)
+{
+    if (u->flags.host)
+        return;
+    if (u->flags.recipe.op != RECIPE_NONE)
+        cook(u);
+    else
+        load_image(u);
+}
+
+void flags_to_carry(struct unit *u)
+{
+    if (u->flags.host)
+        return;
+    if (u->flags.recipe.op != RECIPE_NONE) {
+        cook(u);
+        return;
+    }
+    emit_rm(&u->e, X_0F | 0xba, 4, 4, RUN(flag_image)); /* BT m32, 8 */
+    emit_8(&u->e, 8);
+}
+
+void flags_clobber(struct unit *u)
+{
+    if (!u->flags.image && u->flags.recipe.op == RECIPE_NONE)
+        save_host(u);
+    u->flags.host = false;
+}
+
+void flags_before_write(struct unit *u, unsigned host)
+{
+    struct recipe *r = &u->flags.recipe;
+    if (r->op == RECIPE_NONE || host == H_NONE || (r->a != host && r->b != host))
+        return;
+    if (!u->flags.image && !u->flags.host)
+        flags_to_image(u);
+    r->op = RECIPE_NONE;
+}
+
+void flags_produced(struct unit *u, struct recipe r, bool is_logic)
+{
+    u->flags = (struct flag_state){
+        .host = true, .is_logic = is_logic, .recipe = r, .image = !u->flags_needed};
+}
+
+/* Conditions that are one bit, or any of several, of the image's upper byte: the mask, or 0. */
+static unsigned image_mask(unsigned cc)
+{
+    static const uint8_t masks[8] = {0, 0x01, 0x40, 0x41, 0x80, 0x04, 0, 0};
+    return masks[cc >> 1];
+}
+
+unsigned flags_condition(struct unit *u, unsigned cc)
+{
+    unsigned mask = image_mask(cc);
+    if (u->flags.host || u->flags.recipe.op != RECIPE_NONE || !mask) {
+        flags_to_host(u);
+        return cc;
+    }
+    struct host_mem high = RUN(flag_image);
+    high.disp++;
+    emit_rm(&u->e, 0xf6, 1, 0, high); /* TEST m8, mask */
+    emit_8(&u->e, mask);
+    return cc & 1 ? 4 : 5; /* condition holds: some bit set, JNZ; its opposite: JZ */
+}
+
+/* ---- which flags are looked at ---- */
+
+/* May it fault, or end in C, so that somebody sees the flags of before? */
+static bool shows(const struct insn *in)
+{
+    if (in->has_mem || insn_row(in->row)->ends_block ||
+        insn_row(in->row)->sensitivity != SENS_NONE || in->op == OP_JCC)
+        return true;
+    switch (in->op) {
+    case OP_ADD:
+    case OP_OR:
+    case OP_ADC:
+    case OP_SBB:
+    case OP_AND:
+    case OP_SUB:
+    case OP_XOR:
+    case OP_CMP:
+    case OP_TEST:
+    case OP_INC:
+    case OP_DEC:
+    case OP_NEG:
+    case OP_NOT:
+    case OP_MOV:
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+    case OP_LEA:
+    case OP_SHL:
+    case OP_SHR:
+    case OP_SAR:
+    case OP_IMUL:
+    case OP_NOP:
+    case OP_CMOVCC:
+    case OP_SETCC:
+    case OP_ROL:
+    case OP_ROR:
+    case OP_BSWAP:
+    case OP_XCHG:
+        return false;
+    default:
+        return true;
+    }
+}
+
+void find_needed_flags(struct unit *u)
+{
+    uint32_t live = F_OSZAPC;
+    for (unsigned i = u->block->count; i-- > 0;) {
+        const struct insn *in = &u->insn[i];
+        uint32_t writes = insn_flags_overwritten(in), tested = insn_flags_tested(in) & F_OSZAPC;
+        if (writes & live)
+            u->needed |= BIT(i);
+        live = shows(in) ? F_OSZAPC : (live & ~writes) | tested;
+    }
+}

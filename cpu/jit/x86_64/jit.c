@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* Life of translated blocks: counted, made, linked, forgotten. */
+#include "cpu/jit/jit.h"
+
+#include <stdlib.h>
+
+#include "cpu/jit/x86_64/jit_priv.h"
+
+bool jit_is_available(void)
+{
+    return true;
+}
+
+/* Thunks stand at the start of code memory and stay. */
+static bool make_thunks(struct jit *jit)
+{
+    struct code_memory *m = &jit->memory;
+    struct emit e = {.p = m->write, .end = m->write + m->size, .delta = m->run - m->write};
+    jit_make_thunks(jit, &e);
+    m->used = m->fixed = (size_t)(e.p - m->write);
+    return !e.full;
+}
+
+struct jit *jit_create(const struct jit_config *config)
+{
+    struct jit *jit = calloc(1, sizeof(*jit));
+    if (!jit)
+        return NULL;
+    jit->config = *config;
+    if (code_memory_init(&jit->memory, config->cache) < 0 || !make_thunks(jit)) {
+        jit_destroy(jit);
+        return NULL;
+    }
+    return jit;
+}
+
+/* ---- flags between the two representations ---- */
+
+void jit_flags_from_image(struct vcpu *vcpu)
+{
+    unsigned image = vcpu->run.flag_image;
+    flags_set_status(vcpu,
+                     (image >> 8 & (F_SF | F_ZF | F_AF | F_PF | F_CF)) | (image & 1 ? F_OF : 0));
+}
+
+void jit_flags_to_image(struct vcpu *vcpu)
+{
+    uint32_t f = flags_status(vcpu);
+    vcpu->run.flag_image = (uint16_t)((f & 0xff) << 8 | (f & F_OF ? 1 : 0));
+}
+
+/* ---- handlers ---- */
+
+/* Every record of a translated block but the first: handlers that were called come back through it.
+ */
+static int exec_jit_resume(struct vcpu *vcpu, const struct rec *rec)
+{
+    (void)vcpu, (void)rec;
+    return EXEC_NEXT;
+}
+
+static struct block *block_of_first(const struct rec *rec)
+{
+    return container_of(rec, struct block, rec);
+}
+
+static int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct block *b = block_of_first(rec);
+    jit_flags_to_image(vcpu);
+    vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
+    return vcpu->run.jit->enter(vcpu, b->jit->entry);
+}
+
+/* ---- making and unmaking ---- */
+
+static void list_insert(struct jit *jit, struct jit_block *t)
+{
+    t->next = jit->blocks;
+    if (t->next)
+        t->next->prev = t;
+    jit->blocks = t;
+}
+
+static void list_remove(struct jit *jit, struct jit_block *t)
+{
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        jit->blocks = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+}
+
+static void exit_set(const struct jit *jit, struct jit_exit *x, const uint8_t *target,
+                     unsigned count)
+{
+    const struct emit e = {.delta = jit->memory.run - jit->memory.write};
+    int64_t charge = (int64_t)count - x->refund;
+    emit_set_target(&e, x->jump, target);
+    le32_store(x->charge, (uint32_t)charge);
+    x->give_back = count;
+}
+
+static void exit_unlink(const struct jit *jit, struct jit_exit *x)
+{
+    if (x->prev)
+        x->prev->next = x->next;
+    else
+        x->to->in = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    x->to = NULL;
+    x->prev = x->next = NULL;
+    exit_set(jit, x, x->stub, 0);
+}
+
+static void exit_link(const struct jit *jit, struct jit_exit *x, struct jit_block *to)
+{
+    x->to = to;
+    x->prev = NULL;
+    x->next = to->in;
+    if (x->next)
+        x->next->prev = x;
+    to->in = x;
+    exit_set(jit, x, to->entry, to->block->count);
+    if (x->frame)
+        le64_store(x->frame, to->block->pa & PAGE_MASK);
+}
+
+/* Jumps to it and from it; its records get their handlers back. */
+static void detach(struct jit *jit, struct jit_block *t)
+{
+    struct block *b = t->block;
+    while (t->in)
+        exit_unlink(jit, t->in);
+    for (unsigned i = 0; i < t->exit_count; i++)
+        if (t->exits[i].to)
+            exit_unlink(jit, &t->exits[i]);
+    list_remove(jit, t);
+    b->jit = NULL;
+}
+
+void jit_block_free(struct jit_block *t)
+{
+    free(t->fns);
+    free(t->sites);
+    free(t->exits);
+    free(t);
+}
+
+/*
+ * Code of a dead block may still be running, in a handler that killed it: what it reads stays until
+ * nothing runs, which is when the next block is translated.
+ */
+void jit_forget(struct jit *jit, struct block *b)
+{
+    struct jit_block *t = b->jit;
+    if (!t)
+        return;
+    detach(jit, t);
+    t->next = jit->dead;
+    jit->dead = t;
+}
+
+static void bury_dead(struct jit *jit)
+{
+    while (jit->dead) {
+        struct jit_block *t = jit->dead;
+        jit->dead = t->next;
+        jit_block_free(t);
+    }
+}
+
+static void count_entries(struct block *b);
+
+/* All code goes; the blocks are interpreted, and counted, again. No translated code may be running.
+ */
+static void flush(struct jit *jit)
+{
+    while (jit->blocks) {
+        struct jit_block *t = jit->blocks;
+        struct block *b = t->block;
+        for (unsigned i = 0; i <= b->count; i++)
+            b->rec[i].fn = t->fns[i];
+        detach(jit, t);
+        jit_block_free(t);
+        count_entries(b);
+    }
+    jit->memory.used = jit->memory.fixed;
+    jit->stats.flushes++;
+}
+
+void jit_destroy(struct jit *jit)
+{
+    if (!jit)
+        return;
+    while (jit->blocks) {
+        struct jit_block *t = jit->blocks;
+        detach(jit, t);
+        jit_block_free(t);
+    }
+    bury_dead(jit);
+    code_memory_fini(&jit->memory);
+    free(jit);
+}
+
+/* ---- counting ---- */
+
+static void install(struct jit *jit, struct block *b)
+{
+    b->jit->fns[0] = b->first_fn;
+    for (unsigned i = 1; i <= b->count; i++) {
+        b->jit->fns[i] = b->rec[i].fn;
+        if (i < b->count || !b->jit->tails)
+            b->rec[i].fn = exec_jit_resume;
+    }
+    b->rec[0].fn = exec_jit_enter;
+    list_insert(jit, b->jit);
+}
+
+static bool translate(struct vcpu *vcpu, struct block *b)
+{
+    struct jit *jit = vcpu->run.jit;
+    bury_dead(jit);
+    if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM)
+        flush(jit);
+    b->rec[0].fn = b->first_fn;
+    if (!jit_translate(vcpu, b))
+        return false;
+    install(jit, b);
+    return true;
+}
+
+static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct block *b = block_of_first(rec);
+    exec_fn *fn = b->first_fn;
+    if ((uint32_t)++b->rec[b->count].disp >= vcpu->run.jit->config.threshold &&
+        !vcpu->run.patched) {
+        if (translate(vcpu, b))
+            return exec_jit_enter(vcpu, rec);
+        b->rec[0].fn = fn; /* never again */
+    }
+    return fn(vcpu, rec);
+}
+
+static void count_entries(struct block *b)
+{
+    b->rec[b->count].disp = 0;
+    b->first_fn = b->rec[0].fn;
+    b->rec[0].fn = exec_jit_count;
+}
+
+void jit_watch(struct jit *jit, struct block *b)
+{
+    (void)jit;
+    const uint32_t never = MODE_EXACT | MODE_TF | MODE_BREAK;
+    if (!b->crosses && mode_code(b->mode) == DECODE_64 && !(b->mode & never))
+        count_entries(b);
+}
+
+/* ---- leaving translated code by a transfer ---- */
+
+/* The block that an exit leads to, if its code can be jumped to without asking again. */
+static struct block *exit_target(struct vcpu *vcpu, const struct jit_exit *x, uint64_t target)
+{
+    struct block *from = x->block, *b;
+    if (block_is_dead(from) || x->to)
+        return NULL;
+    if (x->frame)
+        b = block_find_chained(vcpu, target);
+    else
+        b = block_lookup((struct block_table *)(void *)vcpu->run.blocks,
+                         (from->pa & PAGE_MASK) | (target & ~PAGE_MASK), from->mode);
+    return b && !b->crosses && b->jit ? b : NULL;
+}
+
+int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
+{
+    uint64_t target = vcpu->run.jit_page + (uint64_t)x->target;
+    struct block *b = exit_target(vcpu, x, target);
+    vcpu->run.budget += x->refund;
+    if (b)
+        exit_link(vcpu->run.jit, x, b->jit);
+    return x->frame ? exec_goto_far(vcpu, rec, target) : exec_goto_slow(vcpu, rec, target);
+}
+
+int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
+{
+    return exec_goto(vcpu, rec, target);
+}
+
+struct jit_stats jit_stats(const struct jit *jit)
+{
+    struct jit_stats s = jit->stats;
+    s.code_bytes = jit->memory.used;
+    s.cache_bytes = jit->memory.size;
+    return s;
+}

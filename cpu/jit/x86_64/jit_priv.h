@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the translator. Host registers while translated code runs:
+ *
+ *   RAX RCX RDX RBX RBP RSI RDI R8-R11   the guest's of the same name
+ *   R12          the guest's RSP
+ *   R13, R14     T0, T1: scratch, dead at every instruction boundary
+ *   R15          struct vcpu *
+ *   RSP          the host's stack, a multiple of 16
+ *
+ * The guest's R12-R15 stay in arch.gpr. Between blocks all pinned registers hold guest values and
+ * the status flags stand in run.flag_image; the lazy flags of flags.h and arch.gpr of the pinned
+ * ones are stale until translated code is left. RIP exists as run.jit_page, the RIP of the first
+ * byte of the page that is executed, and constants.
+ */
+#pragma once
+
+#include "cpu/block.h"
+#include "cpu/exec.h"
+#include "cpu/jit/jit.h"
+#include "cpu/jit/x86_64/emit.h"
+#include "cpu/jit/x86_64/memory.h"
+#include "cpu/select.h"
+
+enum { T0 = H_R13, T1 = H_R14, VCPU = H_R15 };
+
+/* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. */
+#define IMAGE_CF (1u << 8)
+
+/* Where translated code calls C, or jumps to it: one per record that needs it. Read by the thunks,
+ * so plain 64-bit fields. */
+struct jit_site {
+    const struct rec *rec; /* of the block's own array */
+    exec_fn *fn;           /* its handler */
+    struct block *block;   /* it belongs to */
+    uint64_t offset;       /* of the block in its page */
+};
+
+/* A direct transfer out of a block. */
+struct jit_exit {
+    const struct rec *rec; /* the branch, or the record that ends the block */
+    struct block *block;   /* it belongs to */
+    uint64_t offset;       /* of the block in its page */
+    int64_t target;        /* from the start of the page; elsewhere: another page */
+    int64_t refund;        /* ticks of the block that do not run */
+    int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
+    emit_label jump;     /* its last jump: to the next block's code, or to the stub */
+    uint8_t *charge;     /* 32-bit constant: ticks taken from the budget */
+    uint8_t *frame;      /* 64-bit constant: physical page expected; NULL: same page */
+    const uint8_t *stub; /* where the jump leads while there is no link */
+    struct jit_block *to;  /* linked to, or NULL */
+    struct jit_exit *prev; /* others linked to the same */
+    struct jit_exit *next; /* the same */
+};
+
+/* What is kept of a translated block. */
+struct jit_block {
+    const uint8_t *entry;   /* its code, after the charge; first: read by a thunk */
+    struct block *block;    /* it was made from */
+    struct jit_exit *in;    /* exits of others that lead here */
+    struct jit_block *prev; /* all of them */
+    struct jit_block *next; /* the same */
+    exec_fn **fns;          /* owned: the records' own handlers */
+    struct jit_site *sites; /* owned: at most one per record, and one */
+    struct jit_exit *exits; /* owned: the same */
+    unsigned site_count;    /* of sites */
+    unsigned exit_count;    /* of exits */
+    bool tails; /* left by the handler of the last instruction, which may go on to the end record */
+};
+
+/* ---- the state of the flags, while translating ---- */
+
+enum recipe_op { RECIPE_NONE, RECIPE_ADD, RECIPE_SUB, RECIPE_CMP, RECIPE_LOGIC };
+
+/* How to make the host's flags again from registers that still hold what they held. */
+struct recipe {
+    uint8_t op;   /* enum recipe_op */
+    uint8_t size; /* of the operation, bytes */
+    uint8_t a;    /* host register: result (CMP: first operand) */
+    uint8_t b;    /* host register: second operand, or H_NONE: imm */
+    int32_t imm;  /* second operand */
+};
+
+/* Where the guest's flags are; at least one holds. */
+struct flag_state {
+    bool image;           /* in run.flag_image, or nobody will look */
+    bool host;            /* in the host's flags, now */
+    bool is_logic;        /* if host: AF is to be 0 and is not */
+    struct recipe recipe; /* or can be made again */
+};
+
+/* Work for the end of a block: code that is rarely run. */
+struct late {
+    emit_label from;         /* jumps here */
+    const uint8_t *back;     /* where it goes on, or NULL: does not */
+    struct flag_state flags; /* at the jump */
+    struct flag_state after; /* where it goes on */
+    struct jit_site *site;   /* its handler does the instruction, or NULL */
+    struct jit_exit *exit;   /* taken branch, or NULL */
+    bool touches_flags;      /* the handler needs them */
+    bool tails;              /* the handler goes on by itself */
+};
+
+#define LATE_MAX 256
+
+/* A block being translated. */
+struct unit {
+    struct jit *jit;
+    struct vcpu *vcpu; /* its decoder and memory */
+    struct emit e;
+    struct block *block;
+    struct jit_block *out;
+    unsigned offset; /* of the block in its page */
+    unsigned i;      /* record being translated */
+    struct insn *in; /* its instruction: &insn[i] */
+    struct flag_state flags;
+    bool flags_needed;   /* those that this instruction leaves may be looked at */
+    uint64_t needed;     /* bit i: flags_needed of instruction i */
+    unsigned late_count; /* of late */
+    struct late late[LATE_MAX];
+    struct insn insn[BLOCK_MAX_RECORDS];
+};
+
+typedef int jit_enter_fn(struct vcpu *vcpu, const uint8_t *code);
+
+struct jit {
+    struct jit_config config;
+    struct code_memory memory;
+    struct jit_stats stats;
+    struct jit_block *blocks; /* all translated */
+    struct jit_block *dead;   /* to be freed when nothing runs */
+    jit_enter_fn *enter;      /* C to translated code */
+    /* thunks that translated code jumps to or calls: thunk.c says what each takes */
+    const uint8_t *call_plain; /* call the site's handler; it leaves flags alone */
+    const uint8_t *call_flags; /* the same; it reads or writes them */
+    const uint8_t *tail;       /* leave by the site's handler */
+    const uint8_t *link;       /* a direct exit that is not linked */
+    const uint8_t *over;       /* a direct exit that the budget does not reach */
+    const uint8_t *indirect;   /* a computed target */
+    struct unit unit;          /* being translated */
+};
+
+/* The most code that a block can need. */
+#define JIT_BLOCK_ROOM (64 * KiB)
+
+void jit_make_thunks(struct jit *jit, struct emit *e);
+
+/* ---- flags.c ---- */
+
+/* Bring them where they are wanted. T0 is used. */
+void flags_to_image(struct unit *u);
+void flags_to_host(struct unit *u);  /* all of them in the host's flags */
+void flags_to_carry(struct unit *u); /* CF, at least */
+
+/* The host's flags are about to be destroyed by code of ours. */
+void flags_clobber(struct unit *u);
+
+/* The guest register in host register r is about to change. */
+void flags_before_write(struct unit *u, unsigned host);
+
+/* The instruction has set the host's flags: with a recipe or none. */
+void flags_produced(struct unit *u, struct recipe r, bool is_logic);
+
+/* For a condition 0..15: the host condition that holds now. */
+unsigned flags_condition(struct unit *u, unsigned cc);
+
+void find_needed_flags(struct unit *u);
+
+/* ---- operands ---- */
+
+/* Host register of guest register g, or H_NONE: it is in memory. */
+extern const uint8_t pinned[16];
+
+struct host_mem mem_gpr(unsigned g);     /* arch.gpr[g] */
+struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
+#define RUN(field) mem_vcpu(offsetof(struct vcpu, run.field))
+#define ARCH(field) mem_vcpu(offsetof(struct vcpu, arch.field))
+
+/* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
+unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
+
+/* Probe the virtual TLB for the memory operand; host address in the result, T1 always used, T0 only
+ * if uses_t0. Misses go to the record's handler. Destroys the host's flags (which flags_clobber has
+ * seen to). */
+struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
+struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
+
+/* Linear address of the memory operand into a host register (not of LEA: that has no segment). */
+void emit_operand_la(struct unit *u, unsigned reg);
+
+/* Late code for the jump that was just emitted: the instruction by its handler; a taken branch. */
+void late_handler(struct unit *u, emit_label from);
+void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
+
+/* Here the late code of this instruction goes on. */
+void late_back(struct unit *u);
+
+struct jit_site *site_of(struct unit *u);
+
+/* ---- lowerings: true when done, false when the handler has to ---- */
+
+bool lower_alu(struct unit *u);
+bool lower_move(struct unit *u);
+bool lower_stack(struct unit *u);
+bool lower_shift(struct unit *u);
+bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
+
+void emit_exit(struct unit *u, int64_t target, int64_t refund);
+void emit_tail(struct unit *u);
+void emit_indirect(struct unit *u); /* target in T0 */
+
+/* Called by thunks, in C. */
+void jit_flags_from_image(struct vcpu *vcpu);
+void jit_flags_to_image(struct vcpu *vcpu);
+int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
+int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
+
+void jit_block_free(struct jit_block *t);
+
+/* The block becomes code. False: not now. */
+bool jit_translate(struct vcpu *vcpu, struct block *b);

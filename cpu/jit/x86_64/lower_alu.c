@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* Arithmetic and logic on general registers and memory: each instruction is the host's own. */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+static bool is_gpr(const struct operand *o)
+{
+    return o->kind == OPND_GPR;
+}
+
+static bool is_mem(const struct operand *o)
+{
+    return o->kind == OPND_MEM;
+}
+
+static int alu_of(unsigned op)
+{
+    static const uint8_t ops[8] = {0};
+    (void)ops;
+    switch (op) {
+    case OP_ADD:
+        return ALU_ADD;
+    case OP_OR:
+        return ALU_OR;
+    case OP_ADC:
+        return ALU_ADC;
+    case OP_SBB:
+        return ALU_SBB;
+    case OP_AND:
+        return ALU_AND;
+    case OP_SUB:
+        return ALU_SUB;
+    case OP_XOR:
+        return ALU_XOR;
+    case OP_CMP:
+        return ALU_CMP;
+    default:
+        return -1;
+    }
+}
+
+static bool is_logic(enum host_alu op)
+{
+    return op == ALU_OR || op == ALU_AND || op == ALU_XOR;
+}
+
+/* How the flags of DEST op SRC can be made again; b is H_NONE for imm. */
+static struct recipe recipe_for(enum host_alu op, unsigned size, unsigned a, unsigned b,
+                                int32_t imm)
+{
+    struct recipe r = {.size = (uint8_t)size, .a = (uint8_t)a, .b = (uint8_t)b, .imm = imm};
+    if (a == H_NONE || a == T0 || b == T0)
+        return r;
+    if (op == ALU_CMP)
+        r.op = RECIPE_CMP;
+    else if (is_logic(op))
+        r.op = RECIPE_LOGIC;
+    else if (op == ALU_ADD && a != b)
+        r.op = RECIPE_ADD;
+    else if (op == ALU_SUB && a != b)
+        r.op = RECIPE_SUB;
+    if (r.op == RECIPE_LOGIC)
+        r.b = H_NONE;
+    return r;
+}
+
+static void use_carry(struct unit *u, enum host_alu op)
+{
+    if (op == ALU_ADC || op == ALU_SBB)
+        flags_to_carry(u);
+}
+
+/* A destination register: pinned, or loaded into T0. */
+static unsigned dest_load(struct unit *u, unsigned g)
+{
+    return gpr_in(u, g, T0);
+}
+
+static void dest_store(struct unit *u, unsigned g, unsigned size, unsigned reg)
+{
+    if (pinned[g] == H_NONE)
+        emit_store(&u->e, size == 4 ? 8 : size, reg, mem_gpr(g));
+}
+
+/* SRC as register or in memory. */
+static void alu_reg_gpr(struct unit *u, enum host_alu op, unsigned size, unsigned dst, unsigned src)
+{
+    if (pinned[src] != H_NONE)
+        emit_alu_rr(&u->e, op, size, dst, pinned[src]);
+    else
+        emit_alu_rm(&u->e, op, size, dst, mem_gpr(src));
+}
+
+static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned src = H_NONE;
+    int32_t imm = 0;
+    struct host_mem m = {0};
+    if (is_mem(&o[1]))
+        m = probe_operand(u, size, false);
+    use_carry(u, op);
+    unsigned dst = dest_load(u, o[0].reg);
+    bool repeatable = true;
+    if (is_mem(&o[1])) {
+        emit_alu_rm(e, op, size, dst, m);
+        repeatable = is_logic(op);
+    } else if (is_gpr(&o[1])) {
+        alu_reg_gpr(u, op, size, dst, o[1].reg);
+        src = pinned[o[1].reg];
+        repeatable = src != H_NONE || is_logic(op);
+    } else {
+        imm = (int32_t)u->in->imm;
+        emit_alu_ri(e, op, size, dst, imm);
+    }
+    if (op != ALU_CMP)
+        dest_store(u, o[0].reg, size, dst);
+    struct recipe none = {0};
+    flags_produced(u, repeatable ? recipe_for(op, size, dst, src, imm) : none, is_logic(op));
+}
+
+static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
+{
+    const struct operand *o = u->in->operands;
+    struct host_mem m = probe_operand(u, size, op != ALU_CMP);
+    use_carry(u, op);
+    if (is_gpr(&o[1]))
+        emit_alu_mr(&u->e, op, size, m, gpr_in(u, o[1].reg, T0));
+    else
+        emit_alu_mi(&u->e, op, size, m, (int32_t)u->in->imm);
+    flags_produced(u, (struct recipe){0}, is_logic(op));
+}
+
+static bool fits_imm(const struct unit *u)
+{
+    int64_t imm = (int64_t)u->in->imm;
+    return imm == (int32_t)imm;
+}
+
+static bool lower_two(struct unit *u, enum host_alu op)
+{
+    const struct operand *o = u->in->operands;
+    bool source = is_gpr(&o[1]) || is_mem(&o[1]) || (o[1].kind == OPND_IMM && fits_imm(u));
+    if (!source || !(is_gpr(&o[0]) || is_mem(&o[0])))
+        return false;
+    if (is_mem(&o[0]))
+        alu_into_mem(u, op, o[0].size);
+    else
+        alu_into_gpr(u, op, o[0].size);
+    return true;
+}
+
+/* TEST: no destination. */
+static bool lower_test(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned size = o[0].size, wide = size == 1 ? 0 : 1;
+    bool is_imm = o[1].kind == OPND_IMM;
+    if (!(is_gpr(&o[1]) || (is_imm && fits_imm(u))) || !(is_gpr(&o[0]) || is_mem(&o[0])))
+        return false;
+    struct recipe r = {0};
+    if (is_mem(&o[0])) {
+        struct host_mem m = probe_operand(u, size, false);
+        if (is_imm)
+            emit_rm(e, 0xf6 | wide, size, 0, m);
+        else
+            emit_rm(e, 0x84 | wide, size, gpr_in(u, o[1].reg, T0), m);
+    } else {
+        unsigned a = gpr_in(u, o[0].reg, T0);
+        if (is_imm)
+            emit_rr(e, 0xf6 | wide, size, 0, a);
+        else
+            emit_rr(e, 0x84 | wide, size, o[0].reg == o[1].reg ? a : gpr_in(u, o[1].reg, T1), a);
+        if (!is_imm && o[0].reg == o[1].reg && a != T0)
+            r = (struct recipe){
+                .op = RECIPE_LOGIC, .size = (uint8_t)size, .a = (uint8_t)a, .b = H_NONE};
+    }
+    if (is_imm)
+        emit_number(e, u->in->imm, size == 1 ? 1 : size == 2 ? 2 : 4);
+    flags_produced(u, r, true);
+    return true;
+}
+
+/* INC, DEC (they keep CF), NEG, NOT (no flags): group 3 and 5 by their /digit. */
+static bool lower_one(struct unit *u, unsigned opcode, unsigned digit)
+{
+    const struct operand *o = u->in->operands;
+    unsigned op = u->in->op, size = o[0].size;
+    bool keeps_carry = op == OP_INC || op == OP_DEC;
+    if (!is_gpr(&o[0]) && !is_mem(&o[0]))
+        return false;
+    opcode |= size == 1 ? 0 : 1;
+    if (is_mem(&o[0])) {
+        struct host_mem m = probe_operand(u, size, true);
+        if (keeps_carry && u->flags_needed)
+            flags_to_carry(u);
+        emit_rm(&u->e, opcode, size, digit, m);
+    } else {
+        if (keeps_carry && u->flags_needed)
+            flags_to_carry(u);
+        else if (keeps_carry || op == OP_NOT)
+            flags_before_write(u, pinned[o[0].reg]);
+        unsigned reg = dest_load(u, o[0].reg);
+        emit_rr(&u->e, opcode, size, digit, reg);
+        dest_store(u, o[0].reg, size, reg);
+    }
+    if (op == OP_NEG || (keeps_carry && u->flags_needed))
+        flags_produced(u, (struct recipe){0}, false);
+    return true;
+}
+
+/* Two and three operands; SF ZF AF PF are undefined, so only where nobody looks. */
+static bool lower_imul(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned size = o[0].size;
+    if (u->flags_needed || u->in->operand_count < 2 || !is_gpr(&o[0]))
+        return false;
+    bool by_imm = u->in->operand_count == 3;
+    if (by_imm && !fits_imm(u))
+        return false;
+    bool small = by_imm && (int64_t)u->in->imm == (int8_t)u->in->imm;
+    unsigned opcode = !by_imm ? X_0F | 0xaf : small ? 0x6b : 0x69;
+    struct host_mem m = {0};
+    if (is_mem(&o[1]))
+        m = probe_operand(u, size, false);
+    unsigned dst = by_imm ? (pinned[o[0].reg] != H_NONE ? pinned[o[0].reg] : (unsigned)T0)
+                          : dest_load(u, o[0].reg);
+    if (is_mem(&o[1]))
+        emit_rm(e, opcode, size, dst, m);
+    else
+        emit_rr(e, opcode, size, dst, gpr_in(u, o[1].reg, T1));
+    if (by_imm)
+        emit_number(e, u->in->imm, small ? 1 : size == 2 ? 2 : 4);
+    dest_store(u, o[0].reg, size, dst);
+    flags_produced(u, (struct recipe){0}, false);
+    return true;
+}
+
+/* One operand, 32 and 64 bits: rDX:rAX are the host's. */
+static bool lower_mul(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    unsigned size = o[0].size, digit = u->in->op == OP_MUL ? 4 : 5;
+    if (u->flags_needed || size < 4)
+        return false;
+    if (is_mem(&o[0]))
+        emit_rm(&u->e, 0xf7, size, digit, probe_operand(u, size, false));
+    else
+        emit_rr(&u->e, 0xf7, size, digit, gpr_in(u, o[0].reg, T0));
+    flags_produced(u, (struct recipe){0}, false);
+    return true;
+}
+
+bool lower_alu(struct unit *u)
+{
+    int op = alu_of(u->in->op);
+    if (u->in->has_mem && u->in->addrsize != 8)
+        return false;
+    if (op >= 0)
+        return lower_two(u, (enum host_alu)op);
+    switch (u->in->op) {
+    case OP_TEST:
+        return lower_test(u);
+    case OP_INC:
+        return lower_one(u, 0xfe, 0);
+    case OP_DEC:
+        return lower_one(u, 0xfe, 1);
+    case OP_NOT:
+        return lower_one(u, 0xf6, 2);
+    case OP_NEG:
+        return lower_one(u, 0xf6, 3);
+    case OP_IMUL:
+        return u->in->operand_count == 1 ? lower_mul(u) : lower_imul(u);
+    case OP_MUL:
+        return lower_mul(u);
+    default:
+        return false;
+    }
+}
+
+/* ---- shifts ---- */
+
+/* Image from the host's flags after a shift by more than one: AF is 0, OF is by our rule
+ * (cpu/alu.h). */
+static void shifted_to_image(struct unit *u, unsigned digit)
+{
+    struct emit *e = &u->e;
+    emit_mov_rr(e, 8, T0, H_RAX);
+    emit_8(e, 0x9f);  /* LAHF */
+    if (digit == 4) { /* SHL: OF = CF ^ SF. MOV AL, AH; SHR AL, 7; XOR AL, AH; AND AL, 1 */
+        static const uint8_t code[] = {0x88, 0xe0, 0xc0, 0xe8, 7, 0x30, 0xe0, 0x24, 1};
+        for (size_t i = 0; i < sizeof(code); i++)
+            emit_8(e, code[i]);
+    } else { /* MOV AL, 0 */
+        emit_8(e, 0xb0);
+        emit_8(e, 0);
+    }
+    emit_8(e, 0x80); /* AND AH, not AF */
+    emit_8(e, 0xe4);
+    emit_8(e, 0xef);
+    emit_store(e, 2, H_RAX, RUN(flag_image));
+    emit_mov_rr(e, 8, H_RAX, T0);
+    u->flags = (struct flag_state){.image = true};
+}
+
+static bool shift_digit(unsigned op, unsigned *digit)
+{
+    switch (op) {
+    case OP_ROL:
+        *digit = 0;
+        return true;
+    case OP_ROR:
+        *digit = 1;
+        return true;
+    case OP_SHL:
+        *digit = 4;
+        return true;
+    case OP_SHR:
+        *digit = 5;
+        return true;
+    case OP_SAR:
+        *digit = 7;
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool lower_shift(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    unsigned digit, size = o[0].size;
+    if (!shift_digit(u->in->op, &digit) || !is_gpr(&o[0]))
+        return false;
+    bool by_cl = o[1].kind == OPND_GPR, rotates = digit < 2;
+    unsigned count = o[1].kind == OPND_ONE ? 1 : (unsigned)u->in->imm & (size == 8 ? 63 : 31);
+    if (u->flags_needed && (by_cl || rotates || size < 4))
+        return false;
+    if (!by_cl && count == 0)
+        return false;
+    if (rotates)
+        flags_before_write(u, pinned[o[0].reg]);
+    unsigned reg = dest_load(u, o[0].reg);
+    if (by_cl)
+        emit_rr(&u->e, size == 1 ? 0xd2 : 0xd3, size, digit, reg);
+    else
+        emit_shift_ri(&u->e, digit, size, reg, count);
+    dest_store(u, o[0].reg, size, reg);
+    if (rotates)
+        return true;
+    if (u->flags_needed && count > 1)
+        shifted_to_image(u, digit);
+    else
+        flags_produced(u, (struct recipe){0}, true);
+    return true;
+}

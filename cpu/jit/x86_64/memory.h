@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory for code: one memory object mapped twice, to be written and to be run, never both at one
+ * address (W^X). Linear; emptied as a whole. Owns the mappings. */
+#pragma once
+
+#include "base/types.h"
+
+struct code_memory {
+    uint8_t *write; /* owned: mapping that is written */
+    uint8_t *run;   /* owned: mapping that is run */
+    size_t size;    /* of each, bytes */
+    size_t used;    /* from the start */
+    size_t fixed;   /* of it, what emptying leaves */
+};
+
+/* 0 or negative errno. */
+int code_memory_init(struct code_memory *m, size_t size);
+void code_memory_fini(struct code_memory *m);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* The seams between C and translated code, made once. Each keeps the host's stack as it found it.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* Kept by the C that called: SysV AMD64 ABI, "Register Usage". */
+static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+const uint8_t pinned[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12,  H_RBP,  H_RSI,  H_RDI,
+                            H_R8,  H_R9,  H_R10, H_R11, H_NONE, H_NONE, H_NONE, H_NONE};
+
+struct host_mem mem_vcpu(size_t offset)
+{
+    return (struct host_mem){VCPU, H_NONE, 0, (int32_t)offset};
+}
+
+struct host_mem mem_gpr(unsigned g)
+{
+    return mem_vcpu(offsetof(struct vcpu, arch.gpr) + 8 * g);
+}
+
+static struct host_mem mem_at(unsigned base, size_t offset)
+{
+    return (struct host_mem){(uint8_t)base, H_NONE, 0, (int32_t)offset};
+}
+
+static void push(struct emit *e, unsigned reg)
+{
+    emit_opcode(e, 0x50 | (reg & 7), 4, 0, H_NONE, reg, false);
+}
+
+static void pop(struct emit *e, unsigned reg)
+{
+    emit_opcode(e, 0x58 | (reg & 7), 4, 0, H_NONE, reg, false);
+}
+
+static void spill(struct emit *e)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (pinned[g] != H_NONE)
+            emit_store(e, 8, pinned[g], mem_gpr(g));
+}
+
+static void reload(struct emit *e)
+{
+    for (unsigned g = 0; g < 16; g++)
+        if (pinned[g] != H_NONE)
+            emit_load(e, 8, pinned[g], mem_gpr(g));
+}
+
+/* RDI is vcpu for all that is called. */
+static void call_c(struct emit *e, uintptr_t function)
+{
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_mov_ri(e, H_RAX, function);
+    emit_rr(e, 0xff, 4, 2, H_RAX);
+}
+
+static void leave_frame(struct emit *e)
+{
+    emit_alu_ri(e, ALU_ADD, 8, H_RSP, 8);
+    for (size_t i = ARRAY_SIZE(callee_saved); i-- > 0;)
+        pop(e, callee_saved[i]);
+}
+
+static void ret(struct emit *e)
+{
+    emit_8(e, 0xc3);
+}
+
+/* run.block and run.insn_base from a site or exit in `from`; RAX is used. */
+static void set_place(struct emit *e, unsigned from, size_t block, size_t offset)
+{
+    emit_load(e, 8, H_RAX, mem_at(from, block));
+    emit_store(e, 8, H_RAX, RUN(block));
+    emit_load(e, 8, H_RAX, mem_at(from, offset));
+    emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
+    emit_store(e, 8, H_RAX, RUN(insn_base));
+}
+
+/* int enter(vcpu, code): the caller has charged the block; the flags are in the image. */
+static void make_enter(struct jit *jit, struct emit *e)
+{
+    jit->enter = (jit_enter_fn *)(uintptr_t)emit_here(e);
+    for (size_t i = 0; i < ARRAY_SIZE(callee_saved); i++)
+        push(e, callee_saved[i]);
+    emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
+    emit_mov_rr(e, 8, VCPU, H_RDI);
+    emit_mov_rr(e, 8, T0, H_RSI);
+    reload(e);
+    emit_rr(e, 0xff, 4, 4, T0); /* JMP */
+}
+
+/* Status in EAX, registers in memory: to whoever called enter, or on to run.rec. */
+static void make_leave(struct emit *e)
+{
+    emit_alu_ri(e, ALU_CMP, 4, H_RAX, EXEC_CHAIN);
+    emit_label chains = emit_jump(e, 4);
+    leave_frame(e);
+    ret(e);
+    emit_bind(e, chains);
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_load(e, 8, H_RSI, RUN(rec));
+    leave_frame(e);
+    emit_load(e, 8, H_RAX, mem_at(H_RSI, offsetof(struct rec, fn)));
+    emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
+/* T0: site. Called; returns when the handler says EXEC_NEXT and nobody wants a break behind it.
+ * flags: it reads or writes them. */
+static const uint8_t *make_call(struct emit *e, bool flags)
+{
+    const uint8_t *start = emit_here(e);
+    emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
+    spill(e);
+    set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
+    if (flags)
+        call_c(e, (uintptr_t)jit_flags_from_image);
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
+    emit_rm(e, 0xff, 4, 2, mem_at(T0, offsetof(struct jit_site, fn)));
+    emit_rr(e, 0x85, 4, H_RAX, H_RAX); /* EXEC_NEXT is 0 */
+    emit_label leaves = emit_jump(e, 5);
+    emit_alu_mi(e, ALU_CMP, 8, RUN(patched), 0);
+    emit_label breaks = emit_jump(e, 5);
+    if (flags)
+        call_c(e, (uintptr_t)jit_flags_to_image);
+    reload(e);
+    emit_alu_ri(e, ALU_ADD, 8, H_RSP, 8);
+    ret(e);
+    emit_bind(e, breaks); /* before the next record, which is patched */
+    emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
+    emit_alu_ri(e, ALU_ADD, 8, H_RSI, sizeof(struct rec));
+    call_c(e, (uintptr_t)exec_break);
+    emit_bind(e, leaves);
+    if (!flags) {
+        emit_mov_rr(e, 4, H_RBX, H_RAX);
+        call_c(e, (uintptr_t)jit_flags_from_image);
+        emit_mov_rr(e, 4, H_RAX, H_RBX);
+    }
+    emit_alu_ri(e, ALU_ADD, 8, H_RSP, 16); /* and the return address */
+    make_leave(e);
+    return start;
+}
+
+/* T0: site. Its handler goes on from here. */
+static void make_tail(struct jit *jit, struct emit *e)
+{
+    jit->tail = emit_here(e);
+    spill(e);
+    set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
+    call_c(e, (uintptr_t)jit_flags_from_image);
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
+    emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_site, fn)));
+    leave_frame(e);
+    emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
+/* T0: exit. To exec_jit_link. */
+static void make_link(struct jit *jit, struct emit *e)
+{
+    jit->link = emit_here(e);
+    spill(e);
+    set_place(e, T0, offsetof(struct jit_exit, block), offsetof(struct jit_exit, offset));
+    call_c(e, (uintptr_t)jit_flags_from_image);
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_exit, rec)));
+    emit_mov_rr(e, 8, H_RDX, T0);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, (uintptr_t)exec_jit_link);
+    emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
+/* T0: exit whose charge made the budget negative. Take it back and leave for the run loop. */
+static void make_over(struct jit *jit, struct emit *e)
+{
+    jit->over = emit_here(e);
+    spill(e);
+    emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, give_back)));
+    emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RAX);
+    emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
+    emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
+    emit_store(e, 8, H_RAX, ARCH(rip));
+    call_c(e, (uintptr_t)jit_flags_from_image);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, EXEC_LOOKUP);
+    ret(e);
+}
+
+/*
+ * T0: target RIP, canonical; T1: site. As exec_goto: the block that was there last time, proved by
+ * its header and the fetch array.
+ */
+static void make_indirect(struct jit *jit, struct emit *e)
+{
+    emit_label miss[4];
+    jit->indirect = emit_here(e);
+    push(e, H_RAX);
+    push(e, H_RCX);
+    push(e, H_RDX);
+    emit_mov_rr(e, 8, H_RAX, T0);
+    emit_shift_ri(e, 5, 8, H_RAX, PAGE_SHIFT);
+    emit_mov_rr(e, 4, H_RCX, T0);
+    static_assert(BLOCK_RECENT_BITS == PAGE_SHIFT,
+                  "block_recent's hash shifts as the page number does");
+    emit_alu_rr(e, ALU_XOR, 4, H_RCX, H_RAX);
+    emit_alu_ri(e, ALU_AND, 4, H_RCX, (1 << BLOCK_RECENT_BITS) - 1);
+    emit_load(e, 8, H_RDX, RUN(blocks));
+    emit_load(e, 8, H_RDX,
+              (struct host_mem){H_RDX, H_RCX, 3, offsetof(struct block_table, recent)});
+    emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(mmu.view.index_mask));
+    emit_shift_ri(e, 4, 8, H_RAX, 4);
+    emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(mmu.view.fetch));
+    emit_mov_rr(e, 8, H_RCX, T0);
+    emit_alu_ri(e, ALU_AND, 8, H_RCX, -(int32_t)PAGE_SIZE);
+    emit_alu_rm(e, ALU_CMP, 8, H_RCX, mem_at(H_RAX, offsetof(struct vtlb_entry, tag)));
+    miss[0] = emit_jump(e, 5);
+    emit_load(e, 8, H_RAX, mem_at(H_RAX, offsetof(struct vtlb_entry, addend)));
+    emit_alu_rr(e, ALU_ADD, 8, H_RAX, T0);
+    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RDX, offsetof(struct block, pa)));
+    miss[1] = emit_jump(e, 5);
+    emit_load(e, 4, H_RAX, RUN(mode));
+    emit_alu_rm(e, ALU_CMP, 4, H_RAX, mem_at(H_RDX, offsetof(struct block, mode)));
+    miss[2] = emit_jump(e, 5);
+    emit_load(e, 8, H_RAX, mem_at(H_RDX, offsetof(struct block, jit)));
+    emit_rr(e, 0x85, 8, H_RAX, H_RAX);
+    miss[3] = emit_jump(e, 4);
+    emit_rm(e, X_0F | 0xb6, 4, H_RDX, mem_at(H_RDX, offsetof(struct block, count)));
+    emit_alu_mr(e, ALU_SUB, 8, RUN(budget), H_RDX);
+    emit_label over = emit_jump(e, 8);
+    emit_store(e, 8, H_RCX, RUN(jit_page));
+    emit_load(e, 8, T0, mem_at(H_RAX, offsetof(struct jit_block, entry)));
+    pop(e, H_RDX);
+    pop(e, H_RCX);
+    pop(e, H_RAX);
+    emit_rr(e, 0xff, 4, 4, T0);
+    emit_bind(e, over);
+    emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RDX);
+    for (size_t i = 0; i < ARRAY_SIZE(miss); i++)
+        emit_bind(e, miss[i]);
+    pop(e, H_RDX);
+    pop(e, H_RCX);
+    pop(e, H_RAX);
+    spill(e);
+    set_place(e, T1, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
+    call_c(e, (uintptr_t)jit_flags_from_image);
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_load(e, 8, H_RSI, mem_at(T1, offsetof(struct jit_site, rec)));
+    emit_mov_rr(e, 8, H_RDX, T0);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, (uintptr_t)exec_jit_indirect);
+    emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
+void jit_make_thunks(struct jit *jit, struct emit *e)
+{
+    make_enter(jit, e);
+    jit->call_plain = make_call(e, false);
+    jit->call_flags = make_call(e, true);
+    make_tail(jit, e);
+    make_link(jit, e);
+    make_over(jit, e);
+    make_indirect(jit, e);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* One block to code: its instructions in order, then what is rarely run. */
+#include <stdlib.h>
+
+#include "cpu/build.h"
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* ---- handlers ---- */
+
+struct jit_site *site_of(struct unit *u)
+{
+    struct jit_site *s = &u->out->sites[u->out->site_count];
+    const struct rec *rec = &u->block->rec[u->i];
+    if (u->out->site_count > 0 && s[-1].rec == rec)
+        return s - 1;
+    u->out->site_count++;
+    *s = (struct jit_site){rec, rec->fn, u->block, u->offset};
+    if (rec->fn == exec_sensitive)
+        s->fn = exec_sensitive_step;
+    return s;
+}
+
+/* Does it read or write status flags, so that its handler must find them? */
+static bool handler_needs_flags(const struct insn *in)
+{
+    const struct insn_desc *row = insn_row(in->row);
+    return row->sensitivity != SENS_NONE ||
+           ((row->tested | row->written | row->undefined) & F_OSZAPC);
+}
+
+static void call_site(struct unit *u, struct jit_site *site, bool flags)
+{
+    emit_mov_ri(&u->e, T0, (uintptr_t)site);
+    emit_call_to(&u->e, flags ? u->jit->call_flags : u->jit->call_plain);
+}
+
+static void call_handler(struct unit *u)
+{
+    bool flags = handler_needs_flags(u->in);
+    flags_to_image(u);
+    call_site(u, site_of(u), flags);
+    u->flags = (struct flag_state){.image = true};
+}
+
+void emit_tail(struct unit *u)
+{
+    flags_to_image(u);
+    emit_mov_ri(&u->e, T0, (uintptr_t)site_of(u));
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
+}
+
+void emit_indirect(struct unit *u)
+{
+    emit_mov_ri(&u->e, T1, (uintptr_t)site_of(u));
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->indirect);
+}
+
+/* ---- exits ---- */
+
+static struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
+{
+    struct jit_exit *x = &u->out->exits[u->out->exit_count++];
+    *x = (struct jit_exit){.rec = &u->block->rec[u->i],
+                           .block = u->block,
+                           .offset = u->offset,
+                           .target = target,
+                           .refund = refund};
+    return x;
+}
+
+/* Another page: what is mapped there now must be the frame that the link was made for. T0, T1. */
+static void check_page(struct unit *u, struct jit_exit *x, emit_label *misses)
+{
+    struct emit *e = &u->e;
+    int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
+    emit_load(e, 8, T0, RUN(jit_page));
+    emit_alu_ri(e, ALU_ADD, 8, T0, page);
+    emit_mov_rr(e, 8, T1, T0);
+    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
+    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
+    emit_shift_ri(e, 4, 8, T1, 4);
+    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.fetch));
+    emit_alu_rm(e, ALU_CMP, 8, T0,
+                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)});
+    misses[0] = emit_jump(e, 5);
+    emit_alu_rm(e, ALU_ADD, 8, T0,
+                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
+    emit_opcode(e, 0xb8 | (T1 & 7), 8, 0, H_NONE, T1, false); /* MOV T1, frame */
+    x->frame = e->p;
+    emit_number(e, UINT64_MAX, 8);
+    emit_alu_rr(e, ALU_CMP, 8, T0, T1);
+    misses[1] = emit_jump(e, 5);
+}
+
+/* Flags are in the image. The charge is 0 and the jump leads to the stub until somebody links it.
+ */
+static void emit_exit_code(struct unit *u, struct jit_exit *x)
+{
+    struct emit *e = &u->e;
+    bool far = x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
+    emit_label misses[2] = {NULL, NULL};
+    if (far)
+        check_page(u, x, misses);
+    emit_rm(e, 0x81, 8, ALU_SUB, RUN(budget));
+    x->charge = e->p;
+    emit_number(e, (uint64_t)-x->refund, 4);
+    emit_label over = emit_jump(e, 8);
+    if (far)
+        emit_alu_mi(e, ALU_ADD, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+    x->jump = emit_jump(e, EMIT_ALWAYS);
+    x->stub = emit_here(e);
+    emit_bind(e, x->jump);
+    /* unlinked: the refund has been given by the charge */
+    if (far)
+        emit_alu_mi(e, ALU_SUB, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+    if (x->refund)
+        emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)x->refund);
+    if (far) {
+        emit_bind(e, misses[0]);
+        emit_bind(e, misses[1]);
+    }
+    emit_mov_ri(e, T0, (uintptr_t)x);
+    emit_jump_to(e, EMIT_ALWAYS, u->jit->link);
+    emit_bind(e, over);
+    emit_mov_ri(e, T0, (uintptr_t)x);
+    emit_jump_to(e, EMIT_ALWAYS, u->jit->over);
+}
+
+void emit_exit(struct unit *u, int64_t target, int64_t refund)
+{
+    struct jit_exit *x = exit_make(u, target, refund);
+    flags_to_image(u);
+    emit_exit_code(u, x);
+}
+
+/* ---- late code ---- */
+
+static void emit_late(struct unit *u, struct late *l)
+{
+    emit_bind(&u->e, l->from);
+    u->flags = l->flags;
+    flags_to_image(u);
+    if (l->exit) {
+        emit_exit_code(u, l->exit);
+        return;
+    }
+    if (l->tails) {
+        emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
+        emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
+        return;
+    }
+    call_site(u, l->site, l->touches_flags);
+    u->flags = (struct flag_state){.image = true};
+    if (l->after.host)
+        flags_to_host(u);
+    emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
+}
+
+/* A jump that was just emitted leads to late code. */
+static struct late *late_add(struct unit *u, emit_label from)
+{
+    if (u->late_count == LATE_MAX) {
+        u->e.full = true;
+        return &u->late[LATE_MAX - 1];
+    }
+    struct late *l = &u->late[u->late_count++];
+    *l = (struct late){.from = from, .flags = u->flags};
+    return l;
+}
+
+void late_back(struct unit *u)
+{
+    for (unsigned i = u->late_count; i-- > 0 && !u->late[i].back && u->late[i].site;) {
+        u->late[i].back = emit_here(&u->e);
+        u->late[i].after = u->flags;
+    }
+}
+
+void late_handler(struct unit *u, emit_label from)
+{
+    struct late *l = late_add(u, from);
+    l->site = site_of(u);
+    l->touches_flags = handler_needs_flags(u->in);
+    l->tails = insn_row(u->in->row)->ends_block;
+}
+
+void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
+{
+    late_add(u, from)->exit = exit_make(u, target, refund);
+}
+
+/* ---- the block ---- */
+
+static bool decode_again(struct unit *u)
+{
+    const struct block *b = u->block;
+    const uint8_t *page = physmem_page(u->vcpu->run.pm, b->pa);
+    unsigned off = (unsigned)(b->pa & ~PAGE_MASK);
+    if (!page)
+        return false;
+    for (unsigned i = 0; i < b->count; i++) {
+        if (decoder_decode(u->vcpu->run.decoder, mode_code(b->mode), page + off, PAGE_SIZE - off,
+                           &u->insn[i]) != DECODE_OK)
+            u->insn[i] =
+                (struct insn){.op = OP_INVALID, .len = b->rec[i].len}; /* its handler raises */
+        off += u->insn[i].len;
+    }
+    return true;
+}
+
+static bool lower(struct unit *u)
+{
+    switch (u->in->op) {
+    case OP_JCC:
+    case OP_JMP_NEAR:
+    case OP_JMP_NEAR_IND:
+    case OP_CALL_NEAR:
+    case OP_CALL_NEAR_IND:
+    case OP_RET_NEAR:
+        return lower_branch(u);
+    default:
+        return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u);
+    }
+}
+
+/* True: the block's code has ended. */
+static bool translate_insn(struct unit *u)
+{
+    const struct rec *rec = &u->block->rec[u->i];
+    bool is_plain = rec->fn != exec_sensitive && rec->fn != exec_ud && rec->fn != exec_nm &&
+                    rec->fn != exec_gp0 && rec->fn != exec_far_branch;
+    bool ends = (is_plain || rec->fn == exec_far_branch) && insn_row(u->in->row)->ends_block;
+    u->flags_needed = u->needed >> u->i & 1;
+    u->jit->stats.insns++;
+    if (is_plain && lower(u)) {
+        u->jit->stats.lowered++;
+        late_back(u);
+        return ends && u->in->op != OP_JCC;
+    }
+    u->out->tails = ends;
+    if (ends)
+        emit_tail(u);
+    else
+        call_handler(u);
+    return ends;
+}
+
+static void translate_block(struct unit *u)
+{
+    struct block *b = u->block;
+    bool ended = false;
+    u->flags = (struct flag_state){.image = true};
+    find_needed_flags(u);
+    for (u->i = 0; u->i < b->count && !ended; u->i++) {
+        u->in = &u->insn[u->i];
+        ended = translate_insn(u);
+    }
+    u->i = b->count;
+    if (!ended)
+        emit_exit(u, (int64_t)u->offset + b->bytes, 0);
+    for (unsigned i = 0; i < u->late_count; i++)
+        emit_late(u, &u->late[i]);
+}
+
+static struct jit_block *jit_block_make(struct block *b)
+{
+    struct jit_block *t = calloc(1, sizeof(*t));
+    assert(t);
+    t->block = b;
+    t->fns = calloc(b->count + 1u, sizeof(t->fns[0]));
+    t->sites = calloc(b->count + 1u, sizeof(t->sites[0]));
+    t->exits = calloc(b->count + 1u, sizeof(t->exits[0]));
+    assert(t->fns && t->sites && t->exits);
+    return t;
+}
+
+bool jit_translate(struct vcpu *vcpu, struct block *b)
+{
+    struct jit *jit = vcpu->run.jit;
+    struct code_memory *m = &jit->memory;
+    struct unit *u = &jit->unit;
+    memset(u, 0, offsetof(struct unit, late));
+    u->jit = jit;
+    u->vcpu = vcpu;
+    u->block = b;
+    u->offset = (unsigned)(b->pa & ~PAGE_MASK);
+    u->e = (struct emit){
+        .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
+    if (!decode_again(u))
+        return false;
+    u->out = jit_block_make(b);
+    u->out->entry = emit_here(&u->e);
+    translate_block(u);
+    if (u->e.full) {
+        jit_block_free(u->out);
+        return false;
+    }
+    m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
+    b->jit = u->out;
+    jit->stats.translated++;
+    return true;
+}
