@@ -25,16 +25,22 @@ static bool is_chosen(const struct v256 *mask, unsigned size, unsigned i)
     return element(mask, size, i) >> (8 * size - 1) & 1;
 }
 
-/* Linear address of size bytes, offset bytes beyond the operand's own address. */
-static bool element_la(struct vcpu *vcpu, const struct rec *rec, uint64_t offset, unsigned size,
-                       enum access access, laddr *la)
+/*
+ * Linear address of size bytes, offset bytes beyond the operand's own address. An element of a
+ * gather has an effective address, which wraps around; one of VMASKMOV lies so far into the operand
+ * (where that wraps, an AMD EPYC checks it against the limit as it is).
+ */
+static bool element_la(struct vcpu *vcpu, const struct rec *rec, uint64_t offset, bool wraps,
+                       unsigned size, enum access access, laddr *la)
 {
     vcpu->run.rec = rec;
     if (rec->imm & SIMD_M64) {
         *la = rec_la64(vcpu, rec) + offset;
         return true;
     }
-    uint64_t ea = (rec_ea(vcpu, rec) + offset) & low_mask((rec->scale >> 4) * 8u);
+    uint64_t ea = rec_ea(vcpu, rec) + offset;
+    if (wraps)
+        ea &= low_mask((rec->scale >> 4) * 8u);
     return seg_linear(vcpu, rec->seg, ea, size, access, la);
 }
 
@@ -56,7 +62,7 @@ static NOINLINE bool masked_load(struct vcpu *vcpu, const struct rec *rec)
         laddr la;
         if (!is_chosen(&mask, size, i))
             continue;
-        if (!element_la(vcpu, rec, i * size, size, ACCESS_READ, &la))
+        if (!element_la(vcpu, rec, i * size, false, size, ACCESS_READ, &la))
             return false;
         struct loaded m = load_element(vcpu, rec, la, size);
         if (!m.ok)
@@ -85,7 +91,7 @@ static NOINLINE bool masked_store(struct vcpu *vcpu, const struct rec *rec)
     laddr la[8];
     for (unsigned i = 0; i < count; i++)
         if (is_chosen(&mask, size, i) &&
-            !(element_la(vcpu, rec, i * size, size, ACCESS_WRITE, &la[i]) &&
+            !(element_la(vcpu, rec, i * size, false, size, ACCESS_WRITE, &la[i]) &&
               mem_probe_write_unaligned(vcpu, rec, la[i], size)))
             return false;
     for (unsigned i = 0; i < count; i++)
@@ -141,7 +147,7 @@ static struct loaded gather_element(struct vcpu *vcpu, const struct rec *rec,
              size = gather_field(rec, GATHER_SIZE);
     uint64_t index = (uint64_t)sext(element(indices, index_size, i), 8 * index_size);
     laddr la;
-    if (!element_la(vcpu, rec, index << (rec->scale & 3), size, ACCESS_READ, &la))
+    if (!element_la(vcpu, rec, index << (rec->scale & 3), true, size, ACCESS_READ, &la))
         return (struct loaded){0, false};
     return load_element(vcpu, rec, la, size);
 }

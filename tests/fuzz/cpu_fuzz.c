@@ -115,6 +115,7 @@ static void set_state(struct cpu *cpu, const struct input *in)
     cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | (h[3] & 1 ? CR4_OSXSAVE : 0) |
                (h[3] & 2 ? CR4_FSGSBASE : 0) | (h[3] & 4 ? CR4_VME : 0) | (h[3] & 8 ? CR4_TSD : 0) |
                (h[3] & 16 ? CR4_UMIP : 0);
+    cpu->xcr0 = h[3] & 32 ? 3 : 7;
     cpu->efer = EFER_SCE;
     if (mode == MODE_LONG || mode == MODE_COMPAT) {
         cpu->cr0 |= CR0_PG;
@@ -137,7 +138,8 @@ static void set_state(struct cpu *cpu, const struct input *in)
         cpu->fp_se[i] = (uint16_t)(h[30] & 1 ? 0x3ff0 + h[30] + i : h[30] * 257u);
     }
     for (unsigned i = 0; i < 64; i += 4)
-        cpu->ymm[i] = choose_value(h[31], i), cpu->ymm[i + 1] = choose_value(h[31] ^ 0x5a, i);
+        for (unsigned k = 0; k < 4; k++)
+            cpu->ymm[i + k] = choose_value((uint8_t)(h[31] ^ 0x5a * k), i);
     cpu->rip = CODE_AT;
 }
 
