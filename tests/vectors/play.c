@@ -2,15 +2,17 @@
 /*
  * Plays vector files and checks that every innocuous row of insn.def has vectors.
  *
- *     play [-a] [-v] FILE...
+ *     play [-a] [-v] [-j | -J] FILE...
  *
  * A vector that only faults does not count: it says little of what the instruction means.
- * -a shows every difference (first 40 else), -v also how many vectors each row has. Exit status 1:
- * something differs, or a row has no vector.
+ * -a shows every difference (first 40 else), -v also how many vectors each row has, -j translates
+ * what is 64-bit (player.h) with all flags wanted, -J with none. Exit status 1: something differs,
+ * or a row has no vector.
  */
 #include "tests/vectors/player.h"
 
 #include <capstone/capstone.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -139,16 +141,18 @@ int main(int argc, char **argv)
 {
     struct totals t = {.show = 40};
     bool verbose = false;
-    for (int c; (c = getopt(argc, argv, "av")) != -1;) {
+    t.player = player_create();
+    for (int c; (c = getopt(argc, argv, "avjJ")) != -1;) {
         if (c == 'a')
             t.show = UINT32_MAX;
         else if (c == 'v')
             verbose = true;
+        else if (c == 'j' || c == 'J')
+            player_translate(t.player, c == 'j' ? PLAYER_FLAGS_LIVE : PLAYER_FLAGS_DEAD);
         else
             return 2;
     }
     bool ok = optind < argc;
-    t.player = player_create();
     t.per_row = calloc(insn_row_count(), sizeof(*t.per_row));
     t.complete = calloc(insn_row_count(), sizeof(*t.complete));
     t.bad_rows = calloc(insn_row_count(), sizeof(*t.bad_rows));
@@ -158,6 +162,8 @@ int main(int argc, char **argv)
     unsigned missing = rows_without(&t);
     printf("%u vectors, %u differ, %u malformed lines, %u rows without a vector\n", t.vectors,
            t.differ, t.malformed, missing);
+    if (player_translated(t.player))
+        printf("%" PRIu64 " blocks translated\n", player_translated(t.player));
     player_destroy(t.player);
     free(t.per_row);
     free(t.complete);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "cpu/jit/jit.h"
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"
 #include "tests/unit/cpu_harness.h"
@@ -18,6 +19,8 @@ enum { PML4 = 0x80000, PDPT = 0x81000, PD = 0x82000, PT = 0x83000, LDT = 0x84000
 struct player {
     struct harness *h;       /* owned */
     struct decoder *decoder; /* owned: every feature */
+    struct jit *jit;         /* owned; NULL: vectors are interpreted */
+    bool flags_die;          /* jit: TEST EAX, EAX follows the instruction */
 };
 
 static void poke64(struct harness *h, uint32_t pa, uint64_t v)
@@ -68,8 +71,57 @@ struct player *player_create(void)
 void player_destroy(struct player *p)
 {
     harness_destroy(p->h);
+    jit_destroy(p->jit);
     decoder_destroy(p->decoder);
     free(p);
+}
+
+/* ---- as translated code ---- */
+
+#define NO_INSN 0x06 /* PUSH ES: #UD in 64-bit mode, and one byte long */
+
+static const uint8_t test_eax_eax[2] = {0x85, 0xc0};
+
+void player_translate(struct player *p, enum player_flags flags)
+{
+    static const struct jit_config at_once = {.threshold = 1, .cache = 4 * MiB};
+    uint8_t code[PAGE_SIZE];
+    memset(code, NO_INSN, sizeof code);
+    EXPECT(physmem_write(p->h->pm, VECTOR_CODE, code, sizeof code));
+    p->flags_die = flags == PLAYER_FLAGS_DEAD;
+    p->jit = jit_create(&at_once);
+    EXPECT(p->jit != NULL);
+    p->h->vcpu->run.jit = p->jit;
+    block_cache_set_jit(p->h->blocks, p->jit);
+}
+
+uint64_t player_translated(const struct player *p)
+{
+    return p->jit ? jit_stats(p->jit).translated : 0;
+}
+
+/* Of a vector's instruction: the translator takes no other modes, and nothing that is stepped. */
+static bool is_translated(const struct player *p, const struct vector *v)
+{
+    return p->jit && v->mode == DECODE_64 && !(v->before.rflags & F_TF);
+}
+
+/*
+ * Run up to the fault behind the instruction. A fault that is not its own changes nothing, and is
+ * taken away; so is the TEST.
+ */
+static enum cpu_exit run_translated(struct harness *h, const struct vector *v, bool flags_die)
+{
+    struct cpu *cpu = &h->vcpu->arch;
+    uint64_t tested = v->before.rip + v->len + sizeof test_eax_eax;
+    enum cpu_exit exit = harness_run(h, 1000);
+    if (exit != CPU_EXIT_FAULT || cpu->rip == v->before.rip)
+        return exit;
+    if (flags_die && cpu->rip == tested) {
+        cpu->rip -= sizeof test_eax_eax;
+        cpu->rflags = (cpu->rflags & ~(uint64_t)F_OSZAPC) | (v->after.rflags & F_OSZAPC);
+    }
+    return CPU_EXIT_BREAK;
 }
 
 bool player_decode(const struct player *p, const struct vector *v, struct insn *in)
@@ -170,15 +222,22 @@ static void save_state(const struct cpu *cpu, struct vector_state *t, bool is_64
     }
 }
 
-/* The instruction (what of it is in the code page), or what was there before. */
-static void write_code(struct harness *h, const struct vector *v, bool is_there)
+/* The instruction and what follows (what of it is in the code page), or what was there before. */
+static void write_code(const struct player *p, const struct vector *v, bool is_there)
 {
-    static const uint8_t nothing[INSN_MAX_LEN] = {0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
-                                                  0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc};
+    uint8_t code[INSN_MAX_LEN + sizeof test_eax_eax];
+    size_t len = v->len;
+    memset(code, p->jit ? NO_INSN : 0xcc, sizeof code);
+    if (is_there)
+        memcpy(code, v->bytes, len);
+    if (is_there && p->flags_die)
+        memcpy(code + len, test_eax_eax, sizeof test_eax_eax);
+    if (p->jit)
+        len += sizeof test_eax_eax;
     uint64_t base = v->mode == DECODE_64 ? 0 : vector_segment_base(v, SEG_CS);
     uint64_t at = (v->before.rip + base - v->base) & UINT32_MAX;
     uint64_t room = VECTOR_CODE + PAGE_SIZE - at;
-    EXPECT(physmem_write(h->pm, at, is_there ? v->bytes : nothing, room < v->len ? room : v->len));
+    EXPECT(physmem_write(p->h->pm, at, code, room < len ? room : len));
 }
 
 void player_run(struct player *p, const struct vector *v, const struct insn *in, bool has_feature,
@@ -189,15 +248,18 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
     bool is_64 = v->mode == DECODE_64;
     uint8_t feature = insn_row(in->row)->feature;
     enum cpu_exit exit;
-    write_code(h, v, true);
+    write_code(p, v, true);
     EXPECT(physmem_write(h->pm, VECTOR_MEM, v->before.mem, VECTOR_MEM_SIZE));
     h->vcpu->run.features[feature] = has_feature;
     set_mode(h, v);
     load_state(cpu, &v->before, is_64);
     cpu_update_mmu(h->vcpu);
-    do
-        exit = harness_run(h, 1);
-    while (exit != CPU_EXIT_FAULT && cpu->rip == v->before.rip && vector_repeats(in));
+    if (is_translated(p, v))
+        exit = run_translated(h, v, p->flags_die);
+    else
+        do
+            exit = harness_run(h, 1);
+        while (exit != CPU_EXIT_FAULT && cpu->rip == v->before.rip && vector_repeats(in));
     save_state(cpu, got, is_64);
     EXPECT(physmem_read(h->pm, VECTOR_MEM, got->mem, VECTOR_MEM_SIZE));
     got->fault = VECTOR_NO_FAULT;
@@ -209,7 +271,7 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
         got->fault_address = f->vector == EXC_PF ? f->cr2 : 0;
     }
     h->vcpu->run.features[feature] = true;
-    write_code(h, v, false);
+    write_code(p, v, false);
 }
 
 /* ---- comparison ---- */
