@@ -134,3 +134,10 @@ struct linear rec_la_checked(struct vcpu *vcpu, const struct rec *rec, unsigned 
     bool ok = seg_linear(vcpu, rec->seg, rec_ea(vcpu, rec), size, access, &la);
     return (struct linear){la, ok};
 }
+
+bool rec_la_misaligned(struct vcpu *vcpu, const struct rec *rec, unsigned alignment)
+{
+    if (vcpu->run.fault.vector == EXC_SS && ((vcpu->arch.seg_base[rec->seg] + rec_ea(vcpu, rec)) & (alignment - 1)))
+        vcpu->run.fault = fault_code(EXC_GP, 0);
+    return false;
+}

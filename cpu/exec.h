@@ -171,6 +171,12 @@ ALWAYS_INLINE uint64_t rec_ea(const struct vcpu *vcpu, const struct rec *rec)
 /* gen: segment checks for size bytes at the operand (segment.c). seg in rec->seg is ES..GS. */
 struct linear rec_la_checked(struct vcpu *vcpu, const struct rec *rec, unsigned size, enum access access);
 
+/*
+ * After rec_la_checked failed for an operand that must be aligned: misaligned it is #GP(0), before #SS(0) of the limit (not
+ * documented; AMD silicon). Always false.
+ */
+bool rec_la_misaligned(struct vcpu *vcpu, const struct rec *rec, unsigned alignment);
+
 /* Out of line: any size 1 2 4 8; alignment checks, data breakpoints, faults into run.fault. */
 struct loaded mem_load_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size);
 bool mem_store_slow(struct vcpu *vcpu, const struct rec *rec, laddr la, unsigned size, uint64_t v);

@@ -27,7 +27,7 @@ static bool type_allows(const struct cpu *cpu, unsigned seg, enum access access)
         return false;
     if (access == ACCESS_WRITE)
         return (attr & (ATTR_CODE | ATTR_RW)) == ATTR_RW;
-    return !(attr & ATTR_CODE) || (attr & ATTR_RW);
+    return access == ACCESS_FETCH || !(attr & ATTR_CODE) || (attr & ATTR_RW);
 }
 
 /* [off, off + size) within the limit; expand-down segments are valid above it. */

@@ -22,10 +22,8 @@ ALWAYS_INLINE int vmov_load(struct vcpu *vcpu, const struct rec *rec, enum shape
                             unsigned size, bool aligned)
 {
     struct linear la = operand_la(vcpu, rec, shape, size, ACCESS_READ);
-    if (unlikely(!la.ok))
-        return exec_fault(vcpu, rec);
     struct hit at = simd_hit(vcpu, vcpu->run.mmu.view.read, la.la, size, aligned);
-    if (unlikely(!at.ok))
+    if (unlikely(!la.ok || !at.ok)) /* or a fault, which exec_vex knows */
         return exec_vex(vcpu, rec);
     if (size == 32)
         ymm_set(vcpu, rec->dst, v256_load(at.host));
@@ -38,10 +36,8 @@ ALWAYS_INLINE int vmov_store(struct vcpu *vcpu, const struct rec *rec, enum shap
                              unsigned size, bool aligned)
 {
     struct linear la = operand_la(vcpu, rec, shape, size, ACCESS_WRITE);
-    if (unlikely(!la.ok))
-        return exec_fault(vcpu, rec);
     struct hit at = simd_hit(vcpu, vcpu->run.mmu.view.write, la.la, size, aligned);
-    if (unlikely(!at.ok))
+    if (unlikely(!la.ok || !at.ok)) /* or a fault, which exec_vex knows */
         return exec_vex(vcpu, rec);
     if (size == 32)
         v256_store(at.host, ymm_get(vcpu, rec->src));

@@ -98,16 +98,24 @@ static exec_fn *select_loop(const struct selection *s, struct rec *rec, enum loo
 /* ---- BOUND: signed index within [lower, upper], else #BR; never in 64-bit mode.  SDM Vol. 2A,
  * "BOUND" ---- */
 
+/* One of the two bounds: each is an access of its own, so the second one's offset wraps around too. */
+static NOINLINE struct loaded load_bound(struct vcpu *vcpu, const struct rec *rec, unsigned size,
+                                         unsigned at)
+{
+    uint64_t off = (rec_ea(vcpu, rec) + at) & low_mask((rec->scale >> 4) * 8u);
+    laddr la = 0;
+    vcpu->run.rec = rec;
+    if (!seg_linear(vcpu, rec->seg, off, size, ACCESS_READ, &la))
+        return (struct loaded){0, false};
+    return mem_load(vcpu, rec, la, size);
+}
+
 ALWAYS_INLINE int bound(struct vcpu *vcpu, const struct rec *rec, unsigned width)
 {
-    unsigned size = width / 8;
-    struct linear at = rec_la_checked(vcpu, rec, 2 * size, ACCESS_READ);
-    if (unlikely(!at.ok))
-        return exec_fault(vcpu, rec);
-    struct loaded lower = mem_load(vcpu, rec, at.la, size);
+    struct loaded lower = load_bound(vcpu, rec, width / 8, 0);
     if (unlikely(!lower.ok))
         return exec_fault(vcpu, rec);
-    struct loaded upper = mem_load(vcpu, rec, (uint32_t)(at.la + size), size);
+    struct loaded upper = load_bound(vcpu, rec, width / 8, width / 8);
     if (unlikely(!upper.ok))
         return exec_fault(vcpu, rec);
     int64_t index = sext(reg_get(vcpu, rec->dst), width);

@@ -113,6 +113,8 @@ static struct linear area_la(struct vcpu *vcpu, const struct rec *rec, unsigned 
         at = rec_la_checked(vcpu, rec, size, access);
     else
         at.la = rec_la64(vcpu, rec);
+    if (!at.ok)
+        rec_la_misaligned(vcpu, rec, align);
     if (is_64 && is_xsave && !is_aligned(vcpu, at.la, align))
         at.ok = false;
     else if (is_64)

@@ -185,9 +185,10 @@ EXEC(clflush_m64)
     NEXT;
 }
 
+/* "Allowed to flush a linear address in an execute-only segment", as a fetch is. */
 EXEC(clflush_gen)
 {
-    struct linear at = rec_la_checked(vcpu, rec, 1, ACCESS_READ);
+    struct linear at = rec_la_checked(vcpu, rec, 1, ACCESS_FETCH);
     if (unlikely(!at.ok || !flush_line(vcpu, rec, at.la)))
         return exec_fault(vcpu, rec);
     NEXT;

@@ -41,7 +41,9 @@ bool simd_la(struct vcpu *vcpu, const struct rec *rec, enum access access, laddr
 {
     struct linear at = simd_linear(vcpu, rec, rec_bytes(rec), access);
     *la = at.la;
-    if (at.ok && (rec->imm & SIMD_ALIGNED) && (at.la & (rec_bytes(rec) - 1)))
+    if (unlikely(!at.ok))
+        return rec->imm & SIMD_ALIGNED ? rec_la_misaligned(vcpu, rec, rec_bytes(rec)) : false;
+    if ((rec->imm & SIMD_ALIGNED) && (at.la & (rec_bytes(rec) - 1)))
         return raise_fault_code(vcpu, EXC_GP, 0); /* before #SS(0) for a non-canonical one */
     return at.ok;
 }

@@ -26,10 +26,8 @@ ALWAYS_INLINE int mov128_r_m(struct vcpu *vcpu, const struct rec *rec, enum shap
                              bool aligned)
 {
     struct linear la = operand_la(vcpu, rec, shape, 16, ACCESS_READ);
-    if (unlikely(!la.ok))
-        return exec_fault(vcpu, rec);
     struct hit at = simd_hit16(vcpu, vcpu->run.mmu.view.read, la.la, aligned);
-    if (unlikely(!at.ok))
+    if (unlikely(!la.ok || !at.ok)) /* or a fault, which exec_simd knows */
         return exec_simd(vcpu, rec);
     xmm_set(vcpu, rec->dst, v128_load(at.host));
     NEXT;
@@ -39,10 +37,8 @@ ALWAYS_INLINE int mov128_m_r(struct vcpu *vcpu, const struct rec *rec, enum shap
                              bool aligned)
 {
     struct linear la = operand_la(vcpu, rec, shape, 16, ACCESS_WRITE);
-    if (unlikely(!la.ok))
-        return exec_fault(vcpu, rec);
     struct hit at = simd_hit16(vcpu, vcpu->run.mmu.view.write, la.la, aligned);
-    if (unlikely(!at.ok))
+    if (unlikely(!la.ok || !at.ok)) /* or a fault, which exec_simd knows */
         return exec_simd(vcpu, rec);
     v128_store(at.host, xmm_get(vcpu, rec->src));
     NEXT;

@@ -195,9 +195,10 @@ static NOINLINE bool enter(struct vcpu *vcpu, const struct rec *rec)
     unsigned size = rec->scale;
     uint64_t *gpr = vcpu->arch.gpr;
     uint64_t sp = gpr[REG_RSP] - size;
-    uint64_t frame = sp_wrap(vcpu, STACK_ANY, sp);
+    uint64_t mask = stack_mask(vcpu);
+    uint64_t frame = (gpr[REG_RSP] & ~mask) | (sp & mask); /* of ESP, whatever the stack's size */
     laddr la = 0;
-    if (!stack_store_any(vcpu, rec, frame, size, gpr[REG_RBP]))
+    if (!stack_store_any(vcpu, rec, sp & mask, size, gpr[REG_RBP]))
         return false;
     if (rec->src > 0 && !enter_copy(vcpu, rec, frame, &sp))
         return false;

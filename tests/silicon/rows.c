@@ -119,7 +119,8 @@ void rows_select(struct row_set *set, enum decode_mode mode, const struct option
         unsigned attributes = insn_form(row)->attributes;
         if (o->op != NULL && strcasecmp(o->op, d->name) != 0)
             continue;
-        if (mode == DECODE_64 ? (attributes & A_I64) : (attributes & A_O64))
+        bool needs_rex = insn_form(row)->encoding.w == 2 && !insn_form(row)->encoding.vex;
+        if (mode == DECODE_64 ? (attributes & A_I64) : (attributes & A_O64) || needs_rex)
             continue;
         if (why != NULL) {
             left[why[0] == 's' ? 0 : why[4] == 'e' ? 1 : 2]++;

@@ -140,8 +140,10 @@ void shrink(struct player *p, struct vector *v, struct insn *in, enum vendor ven
     try_place(&a);
     if (d != NULL)
         try_bytes(&a, d);
+    bool is_xsave = strncmp(insn_row(in->row)->name, "XSAVE", 5) == 0 || in->op == OP_XRSTOR;
     for (unsigned i = 0; i < 16; i++)
-        try_part(&a, &v->before.gpr[i], 8);
+        if (!is_xsave || (i != REG_RAX && i != REG_RDX)) /* components that only the host has */
+            try_part(&a, &v->before.gpr[i], 8);
     try_word(&a, &v->before.rflags, 0x202, 8);
     try_part(&a, v->before.seg_base, sizeof v->before.seg_base);
     for (unsigned i = 0; i < 6; i++)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "cpu/state.h"
 #include "decoder/encoding.h"
 #include "tests/vectors/segments.h"
 
@@ -19,11 +20,26 @@ enum {
     FIELD_POINTERS = 1 << 7, /* FIP, FDP, FOP */
     FIELD_MEM = 1 << 8,
     FIELD_CR2 = 1 << 9,
-    FIELD_RIP = 1 << 10,
+    FIELD_ANY_MEM = 1 << 10,
     FIELD_ALL = 1 << 11,
 };
 
 #define OP_ANY OP_INVALID
+
+/* The memory operand in its segment. */
+static uint64_t operand_offset(const struct vector *v, const struct insn *in)
+{
+    uint64_t ea = (uint64_t)(int64_t)in->disp;
+    if (in->is_moffs)
+        ea = in->imm;
+    else if (in->base == REG_RIP)
+        ea += v->before.rip + v->len;
+    else if (in->base < 16)
+        ea += v->before.gpr[in->base];
+    if (!in->is_moffs && in->index < 16)
+        ea += v->before.gpr[in->index] << in->scale;
+    return ea & low_mask(in->addrsize * 8u);
+}
 
 /* ---- masks ---- */
 
@@ -204,16 +220,7 @@ static uint64_t in_the_image(const struct vector *v, const struct insn *in)
 /* The memory operand as an index into memory. */
 static uint64_t operand_index(const struct vector *v, const struct insn *in)
 {
-    uint64_t ea = (uint64_t)(int64_t)in->disp;
-    if (in->is_moffs)
-        ea = in->imm;
-    else if (in->base == REG_RIP)
-        ea += v->before.rip + v->len;
-    else if (in->base < 16)
-        ea += v->before.gpr[in->base];
-    if (!in->is_moffs && in->index < 16)
-        ea += v->before.gpr[in->index] << in->scale;
-    ea &= low_mask(in->addrsize * 8u);
+    uint64_t ea = operand_offset(v, in);
     ea += vector_segment_base(v, in->seg);
     if (v->mode != DECODE_64)
         ea &= UINT32_MAX;
@@ -236,6 +243,74 @@ static uint64_t misaligned_mode(const struct vector *v, const struct insn *in)
 {
     (void)in;
     return v->after.mxcsr & ~0xffffu ? UINT64_MAX : 0;
+}
+
+static unsigned image_size(const struct insn *in)
+{
+    switch (in->op) {
+    case OP_FLDENV:
+    case OP_FNSTENV:
+        return in->opsize == 2 ? 14 : 28;
+    case OP_FRSTOR:
+    case OP_FNSAVE:
+        return in->opsize == 2 ? 94 : 108;
+    case OP_FXSAVE:
+    case OP_FXRSTOR:
+        return 512;
+    case OP_XSAVE:
+    case OP_XSAVEOPT:
+    case OP_XSAVEC:
+    case OP_XRSTOR:
+        return 576 + 256;
+    case OP_MASKMOVQ:
+        return 8;
+    case OP_MASKMOVDQU:
+    case OP_VMASKMOVDQU:
+        return 16;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operands[i].kind == OPND_MEM)
+            return in->operands[i].size;
+    return 0;
+}
+
+/* Some byte of the operand is not in its segment, some other may be. */
+static uint64_t beyond_segment(const struct vector *v, const struct insn *in)
+{
+    bool is_mask_move =
+        in->op == OP_MASKMOVQ || in->op == OP_MASKMOVDQU || in->op == OP_VMASKMOVDQU;
+    uint64_t mask = low_mask(in->addrsize * 8u), size = image_size(in);
+    uint64_t from = is_mask_move ? v->before.gpr[REG_RDI] & mask : operand_offset(v, in);
+    const struct vector_segment *s = vector_segment(v->before.sel[in->seg]);
+    uint64_t limit = s == NULL ? UINT32_MAX : s->attr & ATTR_G ? s->limit << 12 | 0xfffu : s->limit;
+    if (v->mode == DECODE_64 || size <= 4)
+        return 0;
+    if (s != NULL && (s->attr & (ATTR_CODE | ATTR_DC)) == ATTR_DC) {
+        uint64_t top = s->attr & ATTR_DB ? UINT32_MAX : 0xffff;
+        return from <= limit || from + size - 1 > (top < mask ? top : mask) ? UINT64_MAX : 0;
+    }
+    return from + size - 1 > (limit < mask ? limit : mask) ? UINT64_MAX : 0;
+}
+
+/* #PF at the part of an XSAVE area that only 64-bit code uses. */
+static uint64_t upper_ymm_area(const struct vector *v, const struct insn *in)
+{
+    enum { YMM8 = 576 + 128, END = 576 + 256 };
+    uint64_t at = (uint32_t)(v->after.fault_address - vector_segment_base(v, in->seg)) -
+                  operand_offset(v, in);
+    return v->mode != DECODE_64 && v->after.fault == 14 && at >= YMM8 && at < END ? UINT64_MAX : 0;
+}
+
+/* #GP(0), and the next instruction would not be in CS. */
+static uint64_t ends_with_segment(const struct vector *v, const struct insn *in)
+{
+    const struct vector_segment *s = vector_segment(v->before.sel[SEG_CS]);
+    (void)in;
+    return s != NULL && v->after.fault == 13 && v->before.rip + v->len == s->limit + UINT64_C(1)
+               ? UINT64_MAX
+               : 0;
 }
 
 /* ---- the table ---- */
@@ -402,8 +477,8 @@ static void absorb_bits(unsigned fields, uint64_t mask, struct difference *d)
         d->st &= (uint8_t)~d->st_ulp;
     if (fields & FIELD_SIMD_CLOSE)
         d->simd &= (uint16_t)~d->simd_close;
-    if (fields & FIELD_RIP)
-        d->rip &= ~mask;
+    if (fields & FIELD_ANY_MEM)
+        d->mem_from = d->mem_to = 0;
     if (fields & FIELD_CR2)
         d->cr2 &= ~mask;
     if (fields & FIELD_POINTERS) {

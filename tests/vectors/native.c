@@ -211,6 +211,9 @@ static bool is_behind(const struct vector *v, unsigned vector, uint64_t rip)
 
 static void finish(struct vector_state *t, uint8_t *fx)
 {
+    /* Linux returns to a 16-bit stack by a detour that leaves its own bits in the upper half. */
+    if (native.v->mode != DECODE_64)
+        t->gpr[REG_RSP] = (uint32_t)t->gpr[REG_RSP];
     init_missing(fx);
     load_floating_point(fx, t);
     memcpy(t->mem, native.mem, VECTOR_MEM_SIZE);
@@ -236,9 +239,6 @@ static void save_after(ucontext_t *uc, const uint16_t *sel, uint64_t fs, uint64_
         t->sel[SEG_CS] = (uint16_t)g[G_CSGSFS];
         t->sel[SEG_SS] = (uint16_t)((uint64_t)g[G_CSGSFS] >> 48);
     }
-    /* Linux returns to a 16-bit stack by a detour that leaves its own bits in the upper half. */
-    if (native.v->mode != DECODE_64)
-        t->gpr[REG_RSP] = (uint32_t)t->gpr[REG_RSP];
     t->fault = VECTOR_NO_FAULT;
     t->fault_code = t->fault_address = 0;
     if (vector != 1 && !is_behind(native.v, vector, t->rip)) {
