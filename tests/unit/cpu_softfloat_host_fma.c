@@ -13,6 +13,7 @@
 
 #if defined(__x86_64__)
 
+#include <cpuid.h>
 #include <signal.h>
 #include <string.h>
 #include <ucontext.h>
@@ -38,7 +39,8 @@ static void catch_sigfpe(void)
 
 static bool host_has_them(void)
 {
-    return __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    unsigned a, b, c = 0, d;
+    return __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
 }
 
 /* One instruction on xmm0, xmm1, xmm2; its result is xmm0. */
