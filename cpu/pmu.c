@@ -219,8 +219,8 @@ static void check_budget(struct vcpu *vcpu)
 void pmu_cpl_changed(struct vcpu *vcpu)
 {
     struct pmu_run *p = &vcpu->run.pmu;
-    if (p->is_on)
-        settle_to(vcpu, vcpu->run.in_block); /* the instruction that does it began before */
+    if (p->is_on && vcpu->run.in_block)
+        settle_to(vcpu, 1); /* the instruction that does it began before; a delivery is the new CPL's */
     p->is_user = vcpu->arch.cpl != 0;
     if (p->is_on)
         check_budget(vcpu);

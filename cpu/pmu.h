@@ -8,8 +8,8 @@
  * Called by cpu_update_mode, the dispatcher and monitor/emulate/pmu.c. Owns struct pmu_run only.
  *
  * What counts where: an instruction, and its ticks, belong to the CPL at which it began; the tick
- * of a delivery to the CPL that was interrupted. A WRMSR that starts or stops a counter is not
- * counted by it.
+ * of a delivery to the CPL of its handler, so that interrupts don't show in what a program used. A
+ * WRMSR that starts or stops a counter is not counted by it.
  */
 #pragma once
 
@@ -21,7 +21,8 @@ struct vcpu;
 enum { PMU_GENERAL = 4, PMU_FIXED = 3, PMU_COUNTERS = PMU_GENERAL + PMU_FIXED, PMU_WIDTH = 48 };
 
 #define PMU_COUNTER_MASK ((UINT64_C(1) << PMU_WIDTH) - 1)
-#define PMU_GLOBAL_MASK UINT64_C(0x70000000f)  /* of IA32_PERF_GLOBAL_CTRL, _STATUS and _OVF_CTRL  \
+#define PMU_GLOBAL_MASK                                                                            \
+    UINT64_C(0x70000000f)                      /* of IA32_PERF_GLOBAL_CTRL, _STATUS and _OVF_CTRL  \
                                                 */
 #define PMU_EVENTSEL_MASK UINT64_C(0xffdfffff) /* bit 21 is AnyThread, of version 3 */
 #define PMU_FIXED_CTRL_MASK UINT64_C(0xbbb)    /* the same: bits 2, 6, 10 */

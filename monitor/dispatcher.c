@@ -78,7 +78,6 @@ static void take_tick(struct monitor_vcpu *mv)
     mv->vcpu->arch.ticks++;
     m->s.ticks++;
     m->s.turn_left -= m->s.turn_left > 0;
-    check_counters(mv);
 }
 
 static void shut_down(struct monitor_vcpu *mv)
@@ -97,29 +96,34 @@ static void note_delivery(struct monitor_vcpu *mv, uint8_t vector, uint32_t erro
     take_tick(mv);
 }
 
+/* It has gone in, or could not. Its tick is counted only now: it belongs to the handler's CPL. */
+static void end_delivery(struct monitor_vcpu *mv, bool ok)
+{
+    if (!ok)
+        shut_down(mv);
+    check_counters(mv);
+}
+
 static void deliver_fault(struct monitor_vcpu *mv)
 {
     const struct fault *f = &mv->vcpu->run.fault;
     mv->vm->exits.exceptions[f->vector & 31]++;
     note_delivery(mv, f->vector, f->has_error_code ? f->error_code : 0);
-    if (!reflect_fault(mv->vcpu))
-        shut_down(mv);
+    end_delivery(mv, reflect_fault(mv->vcpu));
 }
 
 static void deliver_debug_trap(struct monitor_vcpu *mv)
 {
     mv->vm->exits.exceptions[EXC_DB]++;
     note_delivery(mv, EXC_DB, 0);
-    if (!reflect_debug_trap(mv->vcpu))
-        shut_down(mv);
+    end_delivery(mv, reflect_debug_trap(mv->vcpu));
 }
 
 static void deliver_nmi(struct monitor_vcpu *mv)
 {
     mv->vm->exits.nmis++;
     note_delivery(mv, EXC_NMI, 0);
-    if (!reflect_nmi(mv->vcpu))
-        shut_down(mv);
+    end_delivery(mv, reflect_nmi(mv->vcpu));
 }
 
 static void deliver_interrupt(struct monitor_vcpu *mv)
@@ -133,8 +137,7 @@ static void deliver_interrupt(struct monitor_vcpu *mv)
     }
     mv->vm->exits.interrupts++;
     note_delivery(mv, (uint8_t)vector, 0);
-    if (!reflect_interrupt(mv->vcpu, (uint8_t)vector))
-        shut_down(mv);
+    end_delivery(mv, reflect_interrupt(mv->vcpu, (uint8_t)vector));
 }
 
 static void take_init(struct monitor_vcpu *mv)

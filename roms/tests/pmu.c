@@ -196,6 +196,47 @@ static void privilege(void)
     write_cr4(read_cr4() & ~(reg_t)CR4_PCE);
 }
 
+static volatile unsigned timer_hits;
+
+static void on_timer(struct frame *f)
+{
+    (void)f;
+    timer_hits++;
+    lapic_eoi();
+}
+
+static void count_user(uint64_t *instructions, uint64_t *cycles)
+{
+    stop_all();
+    write_msr(FIXED_CTRL, 0x22);
+    write_msr(GLOBAL, FIXED_BIT(0) | FIXED_BIT(1));
+    ring3(spin_user, 20000);
+    write_msr(GLOBAL, 0);
+    *instructions = read_msr(FIXED0);
+    *cycles = read_msr(FIXED0 + 1);
+}
+
+/* Deliveries and handlers are the kernel's. */
+static void interrupted(void)
+{
+    uint64_t a[2], b[2];
+    count_user(&a[0], &a[1]);
+    trap_set(PMI_VECTOR, on_timer);
+    lapic_write(LAPIC_TIMER_DIVIDE, 0xB);
+    lapic_write(LAPIC_TIMER, LVT_PERIODIC | PMI_VECTOR);
+    lapic_write(LAPIC_TIMER_INITIAL, 1009);
+    ring3_flags |= FLAG_IF;
+    count_user(&b[0], &b[1]);
+    ring3_flags &= ~(reg_t)FLAG_IF;
+    lapic_write(LAPIC_TIMER, LVT_MASKED);
+    check("a program in ring 3 is interrupted again and again", timer_hits > 10);
+    check_equal("and uses the same instructions", a[0], b[0]);
+    check_equal("and cycles", a[1], b[1]);
+    sti();
+    cli();
+    trap_set(PMI_VECTOR, NULL);
+}
+
 static void masks(void)
 {
     uint32_t a = 15;
@@ -356,6 +397,7 @@ int main(void)
     by_rdpmc();
     repeats();
     privilege();
+    interrupted();
     masks();
     overflows();
     by_nmi();
