@@ -150,7 +150,7 @@ static void fold_sites(struct block_cache *c, struct block *b)
     for (unsigned i = 0; i < b->site_count; i++) {
         if (c->fold && b->sites[i].count)
             c->fold(c->fold_opaque, &b->sites[i], b->mode);
-        b->sites[i].count = 0;
+        b->sites[i].count = b->sites[i].faults = 0;
     }
 }
 

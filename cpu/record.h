@@ -53,6 +53,7 @@ enum { SEG_ZERO = 8, SEG_ZERO_SS, SEG_ZERO_BIASED, SEG_FS_BIASED, SEG_GS_BIASED,
 struct site {
     const struct sens_ops *ops; /* borrowed: the slot it calls */
     uint64_t count;             /* exits taken here; folded into totals when the block dies */
+    uint64_t faults;            /* of them, those that raised an exception */
     struct insn insn;           /* decoded */
 };
 

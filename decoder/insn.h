@@ -88,7 +88,8 @@ enum feature {
 };
 
 /* enum op: one name per mnemonic that insn.def uses: OP_ADC, OP_MOV ... OP_INVALID = 0. Generated from the table
- * at build time into decoder/op.h by decoder/mkops (awk): names in order of first appearance. */
+ * at build time into decoder/op.h by decoder/mkops (awk): names in order of first appearance.
+ * INSN_ROWS: how many rows it has. */
 #include "decoder/op.h"
 
 enum operand_kind {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Print decoder/op.h: one enumerator per distinct name in insn.def, in order of first appearance, and the same names
-# as a list macro.
+# as a list macro; and how many rows there are.
 BEGIN {
     print "/* SPDX-License-Identifier: MIT */"
     print "/* Generated from decoder/insn.def by decoder/mkops.awk: do not edit. */"
@@ -11,6 +11,7 @@ BEGIN {
     list = "#define DECODER_OPS(X)"
 }
 /^INSN\(/ {
+    rows++
     name = $0
     sub(/^INSN\( */, "", name)
     sub(/[ ,].*/, "", name)
@@ -25,4 +26,6 @@ END {
     print "};"
     print ""
     print list
+    print ""
+    print "#define INSN_ROWS " rows
 }

@@ -23,9 +23,9 @@ static const struct insn_desc descs[] = {
 #undef INSN
 };
 
-#define ROWS (sizeof descs / sizeof descs[0])
+_Static_assert(ARRAY_SIZE(descs) == INSN_ROWS, "mkops.awk counts the rows");
 
-static const struct form forms[ROWS] = {
+static const struct form forms[INSN_ROWS] = {
 #define INSN(name, encoding_, operands_, attributes_, ...)                                         \
     {.encoding = encoding_, .operands = OPERANDS operands_, .attributes = attributes_},
 #include "decoder/insn.def"
@@ -54,12 +54,12 @@ static const char *const feature_names[FEATURE_COUNT] = {
 
 const struct insn_desc *insn_row(unsigned row)
 {
-    return row < ROWS ? &descs[row] : NULL;
+    return row < INSN_ROWS ? &descs[row] : NULL;
 }
 
 unsigned insn_row_count(void)
 {
-    return ROWS;
+    return INSN_ROWS;
 }
 
 const struct form *insn_form(unsigned row)

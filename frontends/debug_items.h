@@ -11,7 +11,7 @@
 
 struct debug_item {
     const char *name;                     /* "int" */
-    const char *patterns[DEBUG_PATTERNS]; /* trace points to switch on; none: the exit table */
+    const char *patterns[DEBUG_PATTERNS]; /* trace points to switch on; none: a table at the end */
     const char *help;                     /* one line */
 };
 

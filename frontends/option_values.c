@@ -422,7 +422,9 @@ static int debug_item(struct options *o, const char *name, struct err *err)
         debug_items_list(err->hint, sizeof(err->hint));
         return -EINVAL;
     }
-    if (!item->patterns[0])
+    if (strcmp(item->name, "rows") == 0)
+        o->shows_rows = true;
+    else if (!item->patterns[0])
         o->shows_exits = true;
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < DEBUG_PATTERNS && item->patterns[i]; i++)

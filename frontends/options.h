@@ -50,6 +50,7 @@ struct options {
     bool nographic;                          /* -nographic */
     bool nodefaults;                         /* -nodefaults */
     bool shows_exits;                        /* -d exits */
+    bool shows_rows;                         /* -d rows */
     const char *traces[MAX_TRACES];          /* patterns to switch on */
     unsigned trace_count;                    /* of traces[] */
     const char *log_path;                    /* -D */

@@ -241,12 +241,15 @@ static int report_end(const struct session *s, const struct trapline_stop *stop)
     return status;
 }
 
-static void print_exits(struct session *s)
+static void print_tables(struct session *s)
 {
-    if (!s->o->shows_exits || !s->m)
+    if (!s->m)
         return;
     fflush(stdout);
-    trapline_print_exits(s->m, s->log);
+    if (s->o->shows_exits)
+        trapline_print_exits(s->m, s->log);
+    if (s->o->shows_rows)
+        trapline_print_rows(s->m, s->log);
 }
 
 static int close_log(struct session *s, struct err *err)
@@ -266,7 +269,7 @@ static int finish(struct session *s, int rc, struct err *err)
     channels_close(&s->channels);
     terminal_restore();
     end_progress(s);
-    print_exits(s);
+    print_tables(s);
     int more = channels_check(&s->channels, &late);
     if (more == 0)
         more = chain_close(&s->chain, &late);

@@ -10,7 +10,8 @@ void exits_fold(void *opaque, const struct site *site, uint32_t mode)
 {
     struct exit_totals *t = opaque;
     (void)mode;
-    t->by_op[site->insn.op] += site->count;
+    t->by_row[site->insn.row] += site->count;
+    t->faults[site->insn.row] += site->faults;
 }
 
 struct row {
@@ -58,8 +59,8 @@ static uint64_t print_reasons(const struct exit_totals *t, FILE *out)
     uint64_t total = 0;
     for (unsigned r = 0; r < EXIT_REASON_COUNT; r++)
         rows[r].name = exit_reason_name(r);
-    for (unsigned op = 0; op < OP_COUNT; op++)
-        rows[policy_exit_reason(op, NULL)].count += t->by_op[op];
+    for (unsigned row = 0; row < INSN_ROWS; row++)
+        rows[policy_exit_reason(insn_row(row)->op, NULL)].count += t->by_row[row];
     rows[REASON_EXCEPTION_NMI].count += all_exceptions(t) + t->nmis;
     rows[REASON_EXTERNAL_INTERRUPT].count += t->interrupts;
     rows[EXIT_REASON_COUNT] = (struct row){"memory-mapped I/O read", t->mmio_reads};
@@ -75,7 +76,9 @@ static void print_details(const struct exit_totals *t, uint64_t total, FILE *out
 {
     struct row rows[OP_COUNT + 32] = {{NULL, 0}};
     for (unsigned op = 0; op < OP_COUNT; op++)
-        rows[op] = (struct row){op_name(op), t->by_op[op]};
+        rows[op].name = op_name(op);
+    for (unsigned row = 0; row < INSN_ROWS; row++)
+        rows[insn_row(row)->op].count += t->by_row[row];
     for (unsigned v = 0; v < 32; v++)
         rows[OP_COUNT + v] = (struct row){exception_name(v), t->exceptions[v]};
     print_rows("INSTRUCTION", rows, ARRAY_SIZE(rows), total, out);
@@ -86,4 +89,14 @@ void exits_print(const struct exit_totals *t, uint64_t ticks, FILE *out)
     uint64_t total = print_reasons(t, out);
     print_details(t, total, out);
     fprintf(out, "exits: %" PRIu64 "\nidle: %" PRIu64 "\nticks: %" PRIu64 "\n", total, t->halts, ticks);
+}
+
+void exits_print_rows(const struct exit_totals *t, FILE *out)
+{
+    for (unsigned row = 0; row < INSN_ROWS; row++) {
+        const struct insn_desc *d = insn_row(row);
+        if (t->by_row[row])
+            fprintf(out, "%u %" PRIu64 " %" PRIu64 " %s %s %s\n", row, t->by_row[row] - t->faults[row], t->faults[row],
+                    d->name, d->encoding, d->operands);
+    }
 }

@@ -10,7 +10,8 @@
 #include "decoder/insn.h"
 
 struct exit_totals {
-    uint64_t by_op[OP_COUNT]; /* exits of sensitive instructions, by op */
+    uint64_t by_row[INSN_ROWS]; /* exits of sensitive instructions, by row of insn.def */
+    uint64_t faults[INSN_ROWS]; /* of them, those that raised an exception */
     uint64_t exceptions[32];  /* exceptions delivered, by vector */
     uint64_t interrupts;      /* external interrupts delivered */
     uint64_t nmis;            /* NMIs delivered */
@@ -24,3 +25,9 @@ void exits_fold(void *opaque, const struct site *site, uint32_t mode);
 
 /* The tables at the end of a run, by reason and by instruction, most frequent first, in the shape of `perf kvm stat`. */
 void exits_print(const struct exit_totals *t, uint64_t ticks, FILE *out);
+
+/*
+ * The rows of insn.def that caused exits, in the table's order, a line each: row number, exits without an exception,
+ * exits with one, name, encoding, operands (docs/testing.md, "Executed rows").
+ */
+void exits_print_rows(const struct exit_totals *t, FILE *out);

@@ -350,6 +350,10 @@ int trapline_load(struct trapline_machine *m, const char *path, struct trapline_
 /* The table of exits so far, most frequent first. */
 void trapline_print_exits(struct trapline_machine *m, FILE *out);
 
+/* The rows of the instruction table that caused exits so far, a line each: row, exits that completed,
+ * exits that raised an exception, name, encoding, operands. */
+void trapline_print_rows(struct trapline_machine *m, FILE *out);
+
 /* Switch on or off the trace points whose name matches a shell pattern; how many matched. */
 unsigned trapline_trace(struct trapline_machine *m, const char *pattern, bool on);
 

@@ -55,6 +55,13 @@ void trapline_print_exits(struct trapline_machine *t, FILE *out)
     exits_print(&vm->exits, t->m->s.ticks, out);
 }
 
+void trapline_print_rows(struct trapline_machine *t, FILE *out)
+{
+    struct vm *vm = t->m->vm;
+    block_cache_fold_all(vm->blocks);
+    exits_print_rows(&vm->exits, out);
+}
+
 /* ---- trace points ---- */
 
 static bool is_text(const struct trace_desc *d)

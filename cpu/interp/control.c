@@ -291,6 +291,7 @@ ALWAYS_INLINE int sensitive(struct vcpu *vcpu, const struct rec *rec)
         vcpu->run.rep_extra++;
         return EXEC_END;
     default:
+        site->faults++;
         return EXEC_FAULT;
     }
 }

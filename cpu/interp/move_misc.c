@@ -231,6 +231,7 @@ static exec_fn *select_hint(const struct selection *s)
     case OP_LFENCE:
     case OP_MFENCE:
     case OP_SFENCE:
+    case OP_SERIALIZE:
         return exec_nop;
     case OP_CLFLUSH:
     case OP_CLFLUSHOPT:

@@ -171,12 +171,14 @@ TEST(options, nographic_gives_the_standard_port_its_keys)
 TEST(options, debug_items_become_trace_points)
 {
     EXPECT_EQ(0, PARSE("-d", "exits,guest_errors,int", "-trace", "enable=msr_*"));
-    EXPECT(parsed.shows_exits);
+    EXPECT(parsed.shows_exits && !parsed.shows_rows);
     EXPECT_EQ(3, parsed.trace_count);
     EXPECT_STR("guest_error", parsed.traces[0]);
     EXPECT_STR("msr_*", parsed.traces[2]);
+    EXPECT_EQ(0, PARSE("-d", "rows"));
+    EXPECT(parsed.shows_rows && !parsed.shows_exits);
     EXPECT_EQ(-EINVAL, PARSE("-d", "nonsense"));
-    EXPECT(strstr(error.hint, "exits, guest_errors") != NULL);
+    EXPECT(strstr(error.hint, "exits, rows, guest_errors") != NULL);
 }
 
 TEST(options, trouble_names_the_option)

@@ -144,7 +144,7 @@ static void poke(struct bench *b, paddr pa, uint64_t v, unsigned size)
     EXPECT(physmem_write(b->h->pm, pa, bytes, size));
 }
 
-static uint64_t peek(const struct bench *b, paddr pa, unsigned size)
+UNUSED static uint64_t peek(const struct bench *b, paddr pa, unsigned size)
 {
     return le_load(b->h->ram + pa, size);
 }
@@ -163,7 +163,7 @@ static uint64_t descriptor_raw(uint32_t base, uint32_t limit20, uint32_t attr)
 }
 
 /* IDT gate of vector v to its HANDLER: type with P and DPL; 8 or 16 bytes by mode. */
-static void idt_set(struct bench *b, unsigned v, uint16_t sel, uint8_t attr, unsigned ist)
+UNUSED static void idt_set(struct bench *b, unsigned v, uint16_t sel, uint8_t attr, unsigned ist)
 {
     uint32_t off = HANDLER + 16 * v;
     uint64_t raw = (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)ist << 32 |

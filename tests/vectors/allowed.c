@@ -524,21 +524,23 @@ bool allowed_differs_by_vendor(const struct vector *v, const struct insn *in)
 
 /* ---- rows without ---- */
 
-const char *allowed_without_vector(unsigned row)
+const char *allowed_to_only_fault(unsigned row)
 {
     static const struct {
         uint16_t op;
         const char *reason;
-    } without[] = {
-        {OP_SERIALIZE, "the AMD part that vectors are recorded on has no SERIALIZE; it changes "
-                       "nothing that a vector sees"},
-        {OP_UD0, "all it does is to fault, which its vectors show"},
-        {OP_UD1, "all it does is to fault, which its vectors show"},
-        {OP_UD2, "all it does is to fault, which its vectors show"},
+    } only[] = {
+        {OP_UD0, "all it does is to fault"},
+        {OP_UD1, "all it does is to fault"},
+        {OP_UD2, "all it does is to fault"},
+        {OP_RSM, "#UD outside system-management mode, which no machine of ours enters"},
+        {OP_GETSEC, "#UD while CR4.SMXE is 0, and no CPU model has SMX"},
+        {OP_MONITOR, "no CPU model has it; tests/unit/monitor_emulate_idle.c has its meaning"},
+        {OP_MWAIT, "no CPU model has it; tests/unit/monitor_emulate_idle.c has its meaning"},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(without); i++)
-        if (insn_row(row)->op == without[i].op)
-            return without[i].reason;
+    for (size_t i = 0; i < ARRAY_SIZE(only); i++)
+        if (insn_row(row)->op == only[i].op)
+            return only[i].reason;
     return NULL;
 }
 

@@ -58,8 +58,9 @@ struct allowed_row {
 unsigned allowed_row_count(void);
 struct allowed_row allowed_row(unsigned i);
 
-/* Why a row of insn.def needs no vector, or NULL. */
-const char *allowed_without_vector(unsigned row);
+/* Why a row of insn.def need not be executed to its end by any test, only to its exception; or NULL.
+ */
+const char *allowed_to_only_fault(unsigned row);
 
 /* Why the engine does not execute a row although it decodes: its feature is in no CPU model. NULL
  * when it does. */

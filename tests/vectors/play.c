@@ -2,12 +2,12 @@
 /*
  * Plays vector files and checks that every innocuous row of insn.def has vectors.
  *
- *     play [-a] [-v] [-j | -J] FILE...
+ *     play [-a] [-v] [-j | -J] [-o ROWS] FILE...
  *
  * A vector that only faults does not count: it says little of what the instruction means.
  * -a shows every difference (first 40 else), -v also how many vectors each row has, -j translates
- * what is 64-bit (player.h) with all flags wanted, -J with none. Exit status 1: something differs,
- * or a row has no vector.
+ * what is 64-bit (player.h) with all flags wanted, -J with none, -o writes the rows that were
+ * executed (rows.c reads that). Exit status 1: something differs, or a row has no vector.
  */
 #include "tests/vectors/player.h"
 
@@ -119,10 +119,10 @@ static unsigned rows_without(const struct totals *t)
         const struct insn_desc *d = insn_row(row);
         if (d->sensitivity != SENS_NONE || t->complete[row] != 0)
             continue;
-        const char *reason = allowed_without_vector(row);
-        printf("%s %s %s has no vector without a fault%s%s\n", d->name, d->encoding, d->operands,
-               reason ? ": " : "", reason ? reason : "");
-        missing += reason == NULL;
+        const char *reason = allowed_to_only_fault(row);
+        printf("%s %s %s has no vector%s%s\n", d->name, d->encoding, d->operands,
+               reason ? " without a fault: " : "", reason ? reason : "");
+        missing += reason == NULL || t->per_row[row] == 0;
     }
     return missing;
 }
@@ -137,18 +137,38 @@ static void show_rows(const struct totals *t, bool all)
     }
 }
 
+/* As `-d rows` has it. */
+static bool write_rows(const struct totals *t, const char *path)
+{
+    FILE *f = fopen(path, "w");
+    if (f == NULL) {
+        perror(path);
+        return false;
+    }
+    for (unsigned row = 0; row < insn_row_count(); row++) {
+        const struct insn_desc *d = insn_row(row);
+        if (t->per_row[row] != 0)
+            fprintf(f, "%u %u %u %s %s %s\n", row, t->complete[row],
+                    t->per_row[row] - t->complete[row], d->name, d->encoding, d->operands);
+    }
+    return fclose(f) == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct totals t = {.show = 40};
     bool verbose = false;
+    const char *rows = NULL;
     t.player = player_create();
-    for (int c; (c = getopt(argc, argv, "avjJ")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "avjJo:")) != -1;) {
         if (c == 'a')
             t.show = UINT32_MAX;
         else if (c == 'v')
             verbose = true;
         else if (c == 'j' || c == 'J')
             player_translate(t.player, c == 'j' ? PLAYER_FLAGS_LIVE : PLAYER_FLAGS_DEAD);
+        else if (c == 'o')
+            rows = optarg;
         else
             return 2;
     }
@@ -160,6 +180,7 @@ int main(int argc, char **argv)
         ok &= play_file(&t, argv[i]);
     show_rows(&t, verbose);
     unsigned missing = rows_without(&t);
+    ok = (rows == NULL || write_rows(&t, rows)) && ok;
     printf("%u vectors, %u differ, %u malformed lines, %u rows without a vector\n", t.vectors,
            t.differ, t.malformed, missing);
     if (player_translated(t.player))
