@@ -52,6 +52,8 @@ struct run {
     uint64_t jit_la;              /* translated code: a linear address, within one instruction */
     uint64_t jit_target;          /* translated code: a target or value, within one instruction */
     uint16_t flag_image;          /* translated code: the status flags between blocks (cpu/jit/jit_priv.h) */
+    uint8_t jit_fp;               /* translated code: the host's MXCSR is the guest's */
+    uint32_t jit_host_mxcsr;      /* translated code: the host's own meanwhile */
     struct block_cache *blocks;   /* borrowed: the VM's */
     uint32_t mode;                /* current mode word */
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */

@@ -49,6 +49,7 @@ struct host_mem {
 /* Opcodes: the byte, with its map and mandatory prefix above. */
 #define X_0F 0x0f00u
 #define X_0F38 0x3800u
+#define X_0F3A 0x3a00u
 #define X_66 0x660000u
 #define X_F2 0xf20000u
 #define X_F3 0xf30000u
@@ -89,8 +90,8 @@ static inline void emit_opcode(struct emit *e, unsigned op, unsigned size, unsig
         emit_8(e, 0x40 | rex);
     if ((op >> 8 & 0xff) != 0)
         emit_8(e, 0x0f);
-    if ((op >> 8 & 0xff) == 0x38)
-        emit_8(e, 0x38);
+    if ((op >> 8 & 0xff) == 0x38 || (op >> 8 & 0xff) == 0x3a)
+        emit_8(e, op >> 8 & 0xff);
     emit_8(e, op & 0xff);
 }
 

@@ -186,7 +186,7 @@ static bool shows(const struct insn *in)
     case OP_XCHG:
         return false;
     default:
-        return true;
+        return !sse_is_silent(in);
     }
 }
 

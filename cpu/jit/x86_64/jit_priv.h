@@ -97,6 +97,8 @@ struct late {
     struct flag_state after; /* where it goes on */
     struct jit_site *site;   /* its handler does the instruction, or NULL */
     struct jit_exit *exit;   /* taken branch, or NULL */
+    const uint8_t *mxcsr;    /* the guest's is to be brought, to go on here; or NULL */
+    uint16_t xmm;            /* unit.xmm where it goes on */
     bool touches_flags;      /* the handler needs them */
     bool tails;              /* the handler goes on by itself */
 };
@@ -116,6 +118,7 @@ struct unit {
     struct flag_state flags;
     bool flags_needed;   /* those that this instruction leaves may be looked at */
     uint64_t needed;     /* bit i: flags_needed of instruction i */
+    uint16_t xmm;        /* bit g: the host's XMM g is the guest's */
     unsigned late_count; /* of late */
     struct late late[LATE_MAX];
     struct insn insn[BLOCK_MAX_RECORDS];
@@ -131,13 +134,14 @@ struct jit {
     struct jit_block *dead;   /* to be freed when nothing runs */
     jit_enter_fn *enter;      /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
-    const uint8_t *call_plain; /* call the site's handler; it leaves flags alone */
-    const uint8_t *call_flags; /* the same; it reads or writes them */
-    const uint8_t *tail;       /* leave by the site's handler */
-    const uint8_t *link;       /* a direct exit that is not linked */
-    const uint8_t *over;       /* a direct exit that the budget does not reach */
-    const uint8_t *indirect;   /* a computed target */
-    struct unit unit;          /* being translated */
+    const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */
+    const uint8_t *call_flags;  /* the same; it reads or writes them */
+    const uint8_t *tail;        /* leave by the site's handler */
+    const uint8_t *link;        /* a direct exit that is not linked */
+    const uint8_t *over;        /* a direct exit that the budget does not reach */
+    const uint8_t *indirect;    /* a computed target */
+    const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
+    struct unit unit;           /* being translated */
 };
 
 /* The most code that a block can need. */
@@ -183,13 +187,16 @@ unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
  * if uses_t0. Misses go to the record's handler. Destroys the host's flags (which flags_clobber has
  * seen to). */
 struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
+struct host_mem probe_aligned(struct unit *u, unsigned size, bool write); /* #GP if it is not */
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
 
 /* Linear address of the memory operand into a host register (not of LEA: that has no segment). */
 void emit_operand_la(struct unit *u, unsigned reg);
 
-/* Late code for the jump that was just emitted: the instruction by its handler; a taken branch. */
+/* Late code for the jump that was just emitted: the instruction by its handler; the guest's MXCSR,
+ * and again, or by its handler; a taken branch. */
 void late_handler(struct unit *u, emit_label from);
+void late_mxcsr(struct unit *u, emit_label from, const uint8_t *again);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 
 /* Here the late code of this instruction goes on. */
@@ -203,7 +210,16 @@ bool lower_alu(struct unit *u);
 bool lower_move(struct unit *u);
 bool lower_stack(struct unit *u);
 bool lower_shift(struct unit *u);
+bool lower_sse(struct unit *u);
 bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
+
+/* ---- lower_sse.c ---- */
+
+/* Can nobody see the flags while it runs? For it neither faults nor calls C that asks. */
+bool sse_is_silent(const struct insn *in);
+
+/* The host's registers of the mask again, after C. */
+void sse_reload(struct unit *u, uint16_t xmm);
 
 void emit_exit(struct unit *u, int64_t target, int64_t refund);
 void emit_tail(struct unit *u);

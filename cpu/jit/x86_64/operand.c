@@ -112,30 +112,44 @@ static void emit_index(struct unit *u, bool write)
     emit_alu_rm(e, ALU_ADD, 8, T1, write ? RUN(mmu.view.write) : RUN(mmu.view.read));
 }
 
-/* T0: la + size - 1, destroyed. A miss goes to the handler. */
-static void emit_compare(struct unit *u)
+/* An access: last is what is added to its address to be sure of its page; the bits of odd are to be
+ * 0 in the sum. */
+struct access_shape {
+    int32_t last; /* size - 1; 0 if it is aligned */
+    int32_t odd;  /* size - 1 if it has to be aligned */
+    bool write;   /* or read */
+};
+
+static struct access_shape shape_of(unsigned size, bool write, bool aligned)
+{
+    int32_t last = (int32_t)size - 1;
+    return (struct access_shape){aligned ? 0 : last, aligned ? last : 0, write};
+}
+
+/* T0: la + last, destroyed. A miss goes to the handler; so does what is not aligned. */
+static void emit_compare(struct unit *u, struct access_shape s)
 {
     struct emit *e = &u->e;
-    emit_alu_ri(e, ALU_AND, 8, T0, -(int32_t)PAGE_SIZE);
+    emit_alu_ri(e, ALU_AND, 8, T0, -(int32_t)PAGE_SIZE | s.odd);
     emit_alu_rm(e, ALU_CMP, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
     late_handler(u, emit_jump(e, 5));
 }
 
 /* A host operand in guest registers: T0 is computed twice rather than kept. */
-static struct host_mem probe_plain(struct unit *u, struct host_mem m, unsigned size, bool write)
+static struct host_mem probe_plain(struct unit *u, struct host_mem m, struct access_shape s)
 {
     struct emit *e = &u->e;
     struct host_mem last = m;
     bool fits = m.disp <= INT32_MAX - 63;
     emit_lea(e, 8, T0, m);
-    emit_index(u, write);
-    if (size > 1) {
-        last.disp += fits ? (int32_t)size - 1 : 0;
+    emit_index(u, s.write);
+    if (s.last) {
+        last.disp += fits ? s.last : 0;
         emit_lea(e, 8, T0, last);
         if (!fits)
-            emit_alu_ri(e, ALU_ADD, 8, T0, (int32_t)size - 1);
+            emit_alu_ri(e, ALU_ADD, 8, T0, s.last);
     }
-    emit_compare(u);
+    emit_compare(u, s);
     emit_load(e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
     if (m.index == H_NONE)
         return (struct host_mem){m.base, T1, 0, m.disp};
@@ -147,26 +161,37 @@ static struct host_mem probe_plain(struct unit *u, struct host_mem m, unsigned s
     return (struct host_mem){T1, m.index, m.scale, m.disp};
 }
 
-struct host_mem probe_operand(struct unit *u, unsigned size, bool write)
+static struct host_mem probe(struct unit *u, struct access_shape s)
 {
     struct emit *e = &u->e;
     struct host_mem m;
     flags_clobber(u);
     if (is_plain(u, &m))
-        return probe_plain(u, m, size, write);
+        return probe_plain(u, m, s);
     emit_operand_la(u, T0);
-    emit_index(u, write);
+    emit_index(u, s.write);
     emit_store(e, 8, T0, RUN(jit_la));
-    if (size > 1)
-        emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)size - 1});
-    emit_compare(u);
+    if (s.last)
+        emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, s.last});
+    emit_compare(u, s);
     emit_load(e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
     emit_alu_rm(e, ALU_ADD, 8, T1, RUN(jit_la));
     return (struct host_mem){T1, H_NONE, 0, 0};
 }
 
+struct host_mem probe_operand(struct unit *u, unsigned size, bool write)
+{
+    return probe(u, shape_of(size, write, false));
+}
+
+struct host_mem probe_aligned(struct unit *u, unsigned size, bool write)
+{
+    return probe(u, shape_of(size, write, true));
+}
+
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write)
 {
     flags_clobber(u);
-    return probe_plain(u, (struct host_mem){(uint8_t)base, H_NONE, 0, disp}, size, write);
+    return probe_plain(u, (struct host_mem){(uint8_t)base, H_NONE, 0, disp},
+                       shape_of(size, write, false));
 }

@@ -34,8 +34,49 @@ static void pop(struct emit *e, unsigned reg)
     emit_opcode(e, 0x58 | (reg & 7), 4, 0, H_NONE, reg, false);
 }
 
+/* LDMXCSR and STMXCSR by their /digit. */
+enum { LDMXCSR = 2, STMXCSR = 3 };
+
+static void emit_mxcsr(struct emit *e, unsigned digit, struct host_mem m)
+{
+    emit_rm(e, X_0F | 0xae, 4, digit, m);
+}
+
+/* Bits 12:7, the masks. */
+#define MXCSR_ALL_MASKED 0x1f80
+
+/* The host's MXCSR becomes the guest's if that masks all exceptions. ZF: it did. T0 is used. */
+static void make_bring_mxcsr(struct jit *jit, struct emit *e)
+{
+    jit->bring_mxcsr = emit_here(e);
+    emit_load(e, 4, T0, ARCH(mxcsr));
+    emit_alu_ri(e, ALU_AND, 4, T0, MXCSR_ALL_MASKED);
+    emit_alu_ri(e, ALU_CMP, 4, T0, MXCSR_ALL_MASKED);
+    emit_label unmasked = emit_jump(e, 5);
+    emit_mxcsr(e, STMXCSR, RUN(jit_host_mxcsr));
+    emit_mxcsr(e, LDMXCSR, ARCH(mxcsr));
+    emit_rm(e, 0xc6, 1, 0, RUN(jit_fp));
+    emit_8(e, 1);
+    emit_bind(e, unmasked);
+    emit_8(e, 0xc3);
+}
+
+/* C has its own MXCSR; the guest's sees the flags that have come up. Destroys the host's flags. */
+static void give_mxcsr_back(struct emit *e)
+{
+    emit_alu_mi(e, ALU_CMP, 1, RUN(jit_fp), 0);
+    emit_label none = emit_jump(e, 4);
+    emit_mxcsr(e, STMXCSR, ARCH(mxcsr));
+    emit_mxcsr(e, LDMXCSR, RUN(jit_host_mxcsr));
+    emit_rm(e, 0xc6, 1, 0, RUN(jit_fp));
+    emit_8(e, 0);
+    emit_bind(e, none);
+}
+
+/* What C finds when translated code calls it, or leaves. */
 static void spill(struct emit *e)
 {
+    give_mxcsr_back(e);
     for (unsigned g = 0; g < 16; g++)
         if (pinned[g] != H_NONE)
             emit_store(e, 8, pinned[g], mem_gpr(g));
@@ -262,4 +303,5 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_link(jit, e);
     make_over(jit, e);
     make_indirect(jit, e);
+    make_bring_mxcsr(jit, e);
 }

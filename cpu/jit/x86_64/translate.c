@@ -40,6 +40,7 @@ static void call_handler(struct unit *u)
     flags_to_image(u);
     call_site(u, site_of(u), flags);
     u->flags = (struct flag_state){.image = true};
+    u->xmm = 0;
 }
 
 void emit_tail(struct unit *u)
@@ -139,6 +140,10 @@ static void emit_late(struct unit *u, struct late *l)
 {
     emit_bind(&u->e, l->from);
     u->flags = l->flags;
+    if (l->mxcsr) {
+        emit_call_to(&u->e, u->jit->bring_mxcsr);
+        emit_jump_to(&u->e, 4, l->mxcsr);
+    }
     flags_to_image(u);
     if (l->exit) {
         emit_exit_code(u, l->exit);
@@ -151,6 +156,7 @@ static void emit_late(struct unit *u, struct late *l)
     }
     call_site(u, l->site, l->touches_flags);
     u->flags = (struct flag_state){.image = true};
+    sse_reload(u, l->xmm);
     if (l->after.host)
         flags_to_host(u);
     emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
@@ -173,6 +179,7 @@ void late_back(struct unit *u)
     for (unsigned i = u->late_count; i-- > 0 && !u->late[i].back && u->late[i].site;) {
         u->late[i].back = emit_here(&u->e);
         u->late[i].after = u->flags;
+        u->late[i].xmm = u->xmm;
     }
 }
 
@@ -182,6 +189,12 @@ void late_handler(struct unit *u, emit_label from)
     l->site = site_of(u);
     l->touches_flags = handler_needs_flags(u->in);
     l->tails = insn_row(u->in->row)->ends_block;
+}
+
+void late_mxcsr(struct unit *u, emit_label from, const uint8_t *again)
+{
+    late_handler(u, from);
+    u->late[u->late_count - 1].mxcsr = again;
 }
 
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
@@ -219,7 +232,7 @@ static bool lower(struct unit *u)
     case OP_RET_NEAR:
         return lower_branch(u);
     default:
-        return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u);
+        return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u) || lower_sse(u);
     }
 }
 
