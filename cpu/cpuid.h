@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPU models and what CPUID says of them, from cpuid.def. The command line parses `-cpu` into a
- * struct cpu_model; the monitor completes it (vCPUs, TSC rate) and fills vcpu->run.features from
- * it; monitor/emulate executes CPUID and checks CR4, XCR0 and MSRs by it. Plain data in its
- * holder's storage. Nothing of the host's CPU ever enters.
+ * CPU models and what CPUID says of them, from models.def and cpuid.def. The command line parses
+ * `-cpu` into a struct cpu_model; the monitor completes it (vCPUs, TSC rate) and fills
+ * vcpu->run.features from it; monitor/emulate executes CPUID and checks CR4, XCR0 and MSRs by it.
+ * Plain data in its holder's storage. Nothing of the host's CPU ever enters.
  */
 #pragma once
 
@@ -24,23 +24,39 @@ enum cpuid_word {
     CPUID_81_ECX, /* 80000001H */
     CPUID_81_EDX, /* 80000001H */
     CPUID_80000007_EDX,
+    CPUID_NOWHERE, /* no leaf tells of it */
     CPUID_WORDS
 };
 
+/* A cache of leaf 4; 64-byte lines. type 0 ends the table. */
+struct cpu_cache {
+    uint8_t type;   /* 1 data, 2 instruction, 3 unified */
+    uint8_t level;  /* 1-3 */
+    uint8_t ways;   /* associativity */
+    uint16_t sets;  /* number of them */
+    bool is_shared; /* by all cores */
+};
+
 struct cpu_model {
-    const char *name;            /* "max" */
-    const char *brand;           /* processor brand string, at most 47 characters */
-    uint32_t signature;          /* 01H:EAX, also EDX after reset */
-    uint32_t max_leaf;           /* 0H:EAX */
-    uint32_t words[CPUID_WORDS]; /* feature bits */
-    bool kvm;                    /* the KVM leaf at 40000000H */
+    const char *name;               /* "max" */
+    const char *brand;              /* processor brand string, at most 47 characters */
+    uint32_t signature;             /* 01H:EAX, also EDX after reset */
+    uint32_t max_leaf;              /* 0H:EAX */
+    uint32_t max_extended;          /* 80000000H:EAX; 0: no such leaf */
+    uint32_t leaf2[3];              /* 02H: EAX, EBX, EDX */
+    uint32_t l2;                    /* 80000006H:ECX */
+    const struct cpu_cache *caches; /* of leaf 4 */
+    uint8_t phys_bits;              /* physical address width */
+    uint32_t words[CPUID_WORDS];    /* feature bits */
+    bool kvm;                       /* the KVM leaf at 40000000H */
     unsigned cpus;       /* logical processors in the one package; set by cpu_model_set_machine */
     uint64_t tsc_hz;     /* exact TSC rate; the same */
     uint64_t crystal_hz; /* core crystal: the APIC timer's clock; the same */
 };
 
 /*
- * Parse the argument of -cpu: NAME[,+feature][,-feature][,feature=on|off][,kvm=on|off]. 0 or
+ * Parse the argument of -cpu: NAME[,+feature][,-feature][,feature=on|off][,kvm=on|off], in order:
+ * a feature brings those that it needs and takes those that need it. 0 or
  * -EINVAL with *err, which names the nearest name when one is unknown. m is complete but for
  * cpu_model_set_machine, whose values it gets 1 vCPU and 1 GHz for.
  */
@@ -57,7 +73,7 @@ void cpu_model_set_machine(struct cpu_model *m, unsigned cpus, uint64_t tsc_hz,
 /* What the decoder lets through: fills features[FEATURE_COUNT]. */
 void cpu_model_gates(const struct cpu_model *m, bool *features);
 
-/* cpu_model_gates into a vCPU that is about to be reset. */
+/* What a vCPU that is about to be reset has of the model: gates, address width, page sizes. */
 void cpu_model_apply(const struct cpu_model *m, struct vcpu *vcpu);
 
 /* 01H:EAX, which EDX holds after reset. */

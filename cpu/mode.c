@@ -94,19 +94,20 @@ void cpu_update_mmu(struct vcpu *vcpu)
         .nxe = cpu->efer & EFER_NXE,
         .smep = cpu->cr4 & CR4_SMEP,
         .smap = cpu->cr4 & CR4_SMAP,
-        .pge1g = vcpu->run.features[FEAT_LM],
-        .maxphyaddr = CPU_MAXPHYADDR,
+        .pge1g = vcpu->run.has_1g_pages,
+        .maxphyaddr = vcpu->run.phys_bits,
     };
     switch (ctx.guest.format) {
     case MMU_LEGACY:
         ctx.guest.root = cpu->cr3 & 0xfffff000;
+        ctx.maxphyaddr = vcpu->run.has_pse36 ? vcpu->run.phys_bits : 32;
         break;
     case MMU_PAE:
         for (int i = 0; i < 4; i++)
             ctx.guest.pdpte[i] = cpu->pdpte[i];
         break;
     case MMU_LEVEL4:
-        ctx.guest.root = cpu->cr3 & (low_mask(CPU_MAXPHYADDR) & PAGE_MASK);
+        ctx.guest.root = cpu->cr3 & (low_mask(vcpu->run.phys_bits) & PAGE_MASK);
         ctx.pke = cpu->cr4 & CR4_PKE;
         break;
     default:

@@ -142,7 +142,7 @@ enum {
 #define EFER_LMA BIT(10)
 #define EFER_NXE BIT(11)
 
-#define CPU_MAXPHYADDR 40 /* physical address width every model reports (CPUID 80000008H) */
+#define CPU_MAXPHYADDR 40 /* largest physical address width of a model */
 
 #define DR6_FIXED UINT64_C(0xffff0ff0) /* bits that read as 1 */
 #define DR7_FIXED UINT64_C(0x400)

@@ -73,6 +73,9 @@ struct run {
     /* wiring */
     const struct sens_ops *sens;  /* borrowed: slot per op, from the policy table */
     bool features[FEATURE_COUNT]; /* what CPUID says there is: others are #UD */
+    uint8_t phys_bits;            /* width of its physical addresses */
+    bool has_pse36;               /* 4 MiB pages above 4 GiB */
+    bool has_1g_pages;            /* 1 GiB pages */
     const struct decoder *decoder; /* borrowed */
     struct physmem *pm;           /* borrowed: the VM's memory */
     struct trace *trace;          /* borrowed, may be NULL */

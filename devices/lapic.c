@@ -341,8 +341,8 @@ void lapic_init_reset(struct lapic *l)
 static void reset(void *opaque)
 {
     struct lapic *l = opaque;
-    l->s.apic_base =
-        LAPIC_DEFAULT_BASE | APIC_BASE_EN | (l->config.is_bsp ? (unsigned)APIC_BASE_BSP : 0);
+    l->s.apic_base = LAPIC_DEFAULT_BASE | (l->config.is_absent ? 0 : (unsigned)APIC_BASE_EN) |
+                     (l->config.is_bsp ? (unsigned)APIC_BASE_BSP : 0);
     l->s.id = l->config.apic_id & 0xff;
     lapic_init_reset(l);
 }
@@ -361,6 +361,8 @@ static bool is_legal_transition(uint64_t from, uint64_t to)
 static uint64_t base_bits(const struct lapic *l)
 {
     uint64_t modes = l->config.has_x2apic ? APIC_BASE_EN | APIC_BASE_EXTD : APIC_BASE_EN;
+    if (l->config.is_absent)
+        modes = 0;
     return APIC_BASE_BSP | modes | (low_mask(l->config.phys_bits) & PAGE_MASK);
 }
 

@@ -71,6 +71,7 @@ struct lapic_host {
 struct lapic_config {
     uint32_t apic_id;   /* initial (x2)APIC ID */
     bool is_bsp;        /* bootstrap processor */
+    bool is_absent;     /* the processor has none: never enabled, LINT0 is INTR */
     bool has_x2apic;    /* CPUID.01H:ECX.21 */
     bool has_deadline;  /* CPUID.01H:ECX.24 */
     unsigned phys_bits; /* MAXPHYADDR: bounds IA32_APIC_BASE */

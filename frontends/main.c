@@ -68,6 +68,20 @@ static void print_trace_points(void)
         printf("%-14s %s\n", name, doc);
 }
 
+/* In QEMU's form, with our words. */
+static void print_cpus(void)
+{
+    const char *name, *doc;
+    bool is_executed;
+    printf("Available CPUs:\n");
+    for (unsigned i = 0; trapline_cpu_model(i, &name, &doc); i++)
+        printf("  %-15s %s\n", name, doc);
+    printf("\nRecognized features (-cpu NAME,+feature,-feature,feature=on|off):\n");
+    for (unsigned i = 0; trapline_cpu_feature(i, &name, &doc, &is_executed); i++)
+        printf("  %-17s %s%s\n", name, doc, is_executed ? "" : " (not executed)");
+    printf("  %-17s %s\n", "kvm", "KVM's leaf at 40000000h and its hypercalls");
+}
+
 /* ---- verbs ---- */
 
 static int act(const struct options *o)
@@ -87,6 +101,9 @@ static int act(const struct options *o)
         break;
     case ACTION_TRACE_HELP:
         print_trace_points();
+        break;
+    case ACTION_CPU_HELP:
+        print_cpus();
         break;
     default:
         return run(o);

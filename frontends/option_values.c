@@ -75,6 +75,10 @@ int option_machine(struct options *o, const char *argument, struct err *err)
 int option_cpu(struct options *o, const char *argument, struct err *err)
 {
     struct trapline_error e;
+    if (strcmp(argument, "help") == 0 || strcmp(argument, "?") == 0) {
+        o->action = ACTION_CPU_HELP;
+        return 0;
+    }
     o->config.cpu = argument;
     if (trapline_check_cpu(argument, &e) == 0)
         return 0;

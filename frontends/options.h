@@ -37,7 +37,8 @@ enum action {
     ACTION_VERSION,
     ACTION_PRINT_CONFIG,
     ACTION_DEBUG_HELP,
-    ACTION_TRACE_HELP
+    ACTION_TRACE_HELP,
+    ACTION_CPU_HELP
 };
 
 struct options {

@@ -207,7 +207,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
     vcpu->run.owner = mv;
     vcpu->run.index = index;
     machine_set_vcpu_clock(vm->machine, vcpu);
-    cpu_model_gates(&vm->model, vcpu->run.features);
+    cpu_model_apply(&vm->model, vcpu);
     cpu_reset(vcpu, false, vm->model.signature);
     return 0;
 }

@@ -360,6 +360,10 @@ unsigned trapline_trace(struct trapline_machine *m, const char *pattern, bool on
 /* The trace points there are: false past the last. */
 bool trapline_trace_point(unsigned i, const char **name, const char **doc);
 
+/* The CPU models and their features, as `-cpu` names them: false past the last. is_executed: false for a feature that is only known. */
+bool trapline_cpu_model(unsigned i, const char **name, const char **doc);
+bool trapline_cpu_feature(unsigned i, const char **name, const char **doc, bool *is_executed);
+
 /* A row of the instruction table. */
 struct trapline_insn {
     size_t size;              /* sizeof(struct trapline_insn) */

@@ -117,6 +117,18 @@ bool trapline_trace_point(unsigned i, const char **name, const char **doc)
     return true;
 }
 
+bool trapline_cpu_model(unsigned i, const char **name, const char **doc)
+{
+    *name = cpu_model_name(i, doc);
+    return *name;
+}
+
+bool trapline_cpu_feature(unsigned i, const char **name, const char **doc, bool *is_executed)
+{
+    *name = cpu_feature_name(i, doc, is_executed);
+    return *name;
+}
+
 /* ---- the instruction table ---- */
 
 static const char *privilege_name(uint8_t privilege)

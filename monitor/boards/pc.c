@@ -225,9 +225,10 @@ static void add_lapics(struct pc *pc)
         const struct lapic_config config = {
             .apic_id = i,
             .is_bsp = i == 0,
-            .has_x2apic = true,
-            .has_deadline = true,
-            .phys_bits = CPU_MAXPHYADDR,
+            .is_absent = !cpu_model_has(&vm->model, CPUID_1_EDX, 9),
+            .has_x2apic = cpu_model_has(&vm->model, CPUID_1_ECX, 21),
+            .has_deadline = cpu_model_has(&vm->model, CPUID_1_ECX, 24),
+            .phys_bits = vm->model.phys_bits,
             .bus_hz = APIC_BUS_HZ,
             .tsc_hz = vm->machine->s.tsc_hz,
         };

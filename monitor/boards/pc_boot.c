@@ -199,8 +199,9 @@ static void enter_real(struct cpu *cpu, const struct entry_state *e)
  * Memory types as firmware leaves them: write-back by default, the VGA window and the 32-bit PCI hole uncached, ROM areas
  * write-protected (SDM Vol. 3A, "Memory Type Range Registers (MTRRs)"). Without it kernels give up on PAT.
  */
-static void set_mtrrs(struct cpu *cpu)
+static void set_mtrrs(struct vcpu *vcpu)
 {
+    struct cpu *cpu = &vcpu->arch;
     const uint64_t write_back = UINT64_C(0x0606060606060606), write_protected = UINT64_C(0x0505050505050505);
     cpu->mtrr_def_type = BIT(11) | BIT(10) | 6;
     cpu->mtrr_fixed[0] = cpu->mtrr_fixed[1] = write_back;
@@ -208,7 +209,7 @@ static void set_mtrrs(struct cpu *cpu)
     for (unsigned i = 3; i < ARRAY_SIZE(cpu->mtrr_fixed); i++)
         cpu->mtrr_fixed[i] = write_protected;
     cpu->mtrr_var[0] = PC_LOW_RAM_MAX;
-    cpu->mtrr_var[1] = (low_mask(CPU_MAXPHYADDR) & ~(GiB - 1)) | BIT(11);
+    cpu->mtrr_var[1] = (low_mask(vcpu->run.phys_bits) & ~(GiB - 1)) | BIT(11);
 }
 
 void pc_apply_entry(struct pc *pc)
@@ -220,7 +221,7 @@ void pc_apply_entry(struct pc *pc)
         vm->vcpus[i].vcpu->arch.activity = ACTIVITY_WAIT_SIPI;
     set_cmos(pc);
     for (unsigned i = 0; i < vm->vcpu_count && !pc->has_bios; i++)
-        set_mtrrs(&vm->vcpus[i].vcpu->arch);
+        set_mtrrs(vm->vcpus[i].vcpu);
     if (!pc->has_bios)
         lapic_set_virtual_wire(&pc->lapics[0]);
     if (e->mode != ENTRY_RESET) {

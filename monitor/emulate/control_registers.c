@@ -14,7 +14,7 @@ static bool uses_pdptes(uint64_t cr0, uint64_t cr4, uint64_t efer)
 
 static bool load_pdptes(struct vcpu *vcpu, uint64_t cr3, uint64_t pdpte[4])
 {
-    if (mmu_load_pdptes(vcpu->run.pm, mmu_a20(&vcpu->run.mmu, cr3), CPU_MAXPHYADDR, pdpte))
+    if (mmu_load_pdptes(vcpu->run.pm, mmu_a20(&vcpu->run.mmu, cr3), vcpu->run.phys_bits, pdpte))
         return true;
     return raise_fault_code(vcpu, EXC_GP, 0);
 }
@@ -82,7 +82,7 @@ static bool write_cr3(struct vcpu *vcpu, uint64_t new)
     uint64_t pdpte[4];
     if (cpu->cr4 & CR4_PCIDE)
         new &= ~BIT(63);
-    if (is_long_mode(vcpu) && (new & ~low_mask(CPU_MAXPHYADDR)))
+    if (is_long_mode(vcpu) && (new & ~low_mask(vcpu->run.phys_bits)))
         return raise_fault_code(vcpu, EXC_GP, 0);
     if (uses_pdptes(cpu->cr0, cpu->cr4, cpu->efer)) {
         if (!load_pdptes(vcpu, new, pdpte))

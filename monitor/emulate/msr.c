@@ -60,14 +60,12 @@ static bool read_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     (void)msr;
     *v = vcpu->arch.tsc_adjust;
-    return cpu_model_has(model_of(vcpu), CPUID_7_EBX, 1);
+    return true;
 }
 
 static bool write_tsc_adjust(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
     (void)msr;
-    if (!cpu_model_has(model_of(vcpu), CPUID_7_EBX, 1))
-        return false;
     shift_tsc(vcpu, v - vcpu->arch.tsc_adjust);
     return true;
 }
@@ -243,7 +241,7 @@ static bool read_mtrr_var(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 
 static bool write_mtrr_var(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
-    const uint64_t address = low_mask(CPU_MAXPHYADDR) & PAGE_MASK;
+    const uint64_t address = low_mask(vcpu->run.phys_bits) & PAGE_MASK;
     bool is_mask = msr & 1;
     uint64_t allowed = is_mask ? address | BIT(11) : address | 0xff;
     if ((v & ~allowed) || (!is_mask && !is_memory_type(v & 0xff, false)))
@@ -368,14 +366,9 @@ static bool write_efer(struct vcpu *vcpu, uint32_t msr, uint64_t v)
     return true;
 }
 
-static bool has_long_mode(struct vcpu *vcpu)
-{
-    return vcpu->run.features[FEAT_LM];
-}
-
 static bool write_base(struct vcpu *vcpu, unsigned seg, uint64_t v)
 {
-    if (!has_long_mode(vcpu) || !is_canonical(v))
+    if (!is_canonical(v))
         return false;
     vcpu->arch.seg_base[seg] = v;
     segment_base_changed(vcpu, seg);
@@ -386,7 +379,7 @@ static bool read_fs_base(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     (void)msr;
     *v = vcpu->arch.seg_base[SEG_FS];
-    return has_long_mode(vcpu);
+    return true;
 }
 
 static bool write_fs_base(struct vcpu *vcpu, uint32_t msr, uint64_t v)
@@ -399,7 +392,7 @@ static bool read_gs_base(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 {
     (void)msr;
     *v = vcpu->arch.seg_base[SEG_GS];
-    return has_long_mode(vcpu);
+    return true;
 }
 
 static bool write_gs_base(struct vcpu *vcpu, uint32_t msr, uint64_t v)
@@ -431,6 +424,7 @@ struct msr_row {
     const char *name;     /* the manual's */
     uint32_t first, last; /* numbers it stands for */
     uint8_t kind;         /* enum msr_kind */
+    uint16_t needs;       /* feature without which there is none: enum cpuid_word << 8 | bit */
     bool is_ignored;      /* CONST: writes do nothing; else #GP(0) */
     size_t offset;        /* FIELD, ADDRESS: of the uint64_t in struct cpu */
     uint64_t value;       /* CONST: what it reads as; FIELD: writable bits */
@@ -439,34 +433,39 @@ struct msr_row {
 };
 
 static const struct msr_row rows[] = {
-#define MSR_FIELD(number, name_, field, writable)                                                  \
+#define MSR_FIELD(number, name_, needs_, field, writable)                                          \
     {.name = #name_,                                                                               \
      .first = (number),                                                                            \
      .last = (number),                                                                             \
      .kind = MSR_KIND_FIELD,                                                                       \
+     .needs = (needs_),                                                                            \
      .offset = offsetof(struct cpu, field),                                                        \
      .value = (writable)},
-#define MSR_ADDRESS(number, name_, field)                                                          \
+#define MSR_ADDRESS(number, name_, needs_, field)                                                  \
     {.name = #name_,                                                                               \
      .first = (number),                                                                            \
      .last = (number),                                                                             \
      .kind = MSR_KIND_ADDRESS,                                                                     \
+     .needs = (needs_),                                                                            \
      .offset = offsetof(struct cpu, field)},
-#define MSR_CONST(number, name_, value_, on_write)                                                 \
+#define MSR_CONST(number, name_, needs_, value_, on_write)                                         \
     {.name = #name_,                                                                               \
      .first = (number),                                                                            \
      .last = (number),                                                                             \
      .kind = MSR_KIND_CONST,                                                                       \
+     .needs = (needs_),                                                                            \
      .value = (value_),                                                                            \
      .is_ignored = (on_write)},
-#define MSR_BLOCK(first_, last_, name_, reader, writer)                                            \
+#define MSR_BLOCK(first_, last_, name_, needs_, reader, writer)                                    \
     {.name = #name_,                                                                               \
      .first = (first_),                                                                            \
      .last = (last_),                                                                              \
      .kind = MSR_KIND_CODE,                                                                        \
+     .needs = (needs_),                                                                            \
      .read = read_##reader,                                                                        \
      .write = write_##writer},
-#define MSR_CODE(number, name_, reader, writer) MSR_BLOCK(number, number, name_, reader, writer)
+#define MSR_CODE(number, name_, needs_, reader, writer)                                            \
+    MSR_BLOCK(number, number, name_, needs_, reader, writer)
 #include "cpu/msr.def"
 #undef MSR_FIELD
 #undef MSR_ADDRESS
@@ -475,7 +474,7 @@ static const struct msr_row rows[] = {
 #undef MSR_CODE
 };
 
-/* The row of a number, by bisection; NULL: there is none. */
+/* The row of a number, by bisection; NULL: there is none on any model. */
 static const struct msr_row *find_row(uint32_t msr)
 {
     size_t low = 0, high = ARRAY_SIZE(rows);
@@ -494,9 +493,18 @@ static uint64_t *field_of(struct vcpu *vcpu, const struct msr_row *row)
     return (uint64_t *)(void *)((char *)&vcpu->arch + row->offset);
 }
 
-static bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+/* NULL: this model has none. */
+static const struct msr_row *row_of(struct vcpu *vcpu, uint32_t msr)
 {
     const struct msr_row *row = find_row(msr);
+    if (!row || !cpu_model_has(model_of(vcpu), (enum cpuid_word)(row->needs >> 8), row->needs & 31))
+        return NULL;
+    return row;
+}
+
+static bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    const struct msr_row *row = row_of(vcpu, msr);
     if (!row)
         return false;
     switch (row->kind) {
@@ -513,7 +521,7 @@ static bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
 
 static bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
-    const struct msr_row *row = find_row(msr);
+    const struct msr_row *row = row_of(vcpu, msr);
     if (!row)
         return false;
     switch (row->kind) {

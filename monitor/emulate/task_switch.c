@@ -168,7 +168,7 @@ static bool load_cr3(struct vcpu *vcpu, const struct descriptor *tss, uint64_t c
     if (!is_tss32(tss) || !(cpu->cr0 & CR0_PG))
         return true;
     if (cpu->cr4 & CR4_PAE) {
-        if (!mmu_load_pdptes(vcpu->run.pm, mmu_a20(&vcpu->run.mmu, cr3), CPU_MAXPHYADDR, pdpte))
+        if (!mmu_load_pdptes(vcpu->run.pm, mmu_a20(&vcpu->run.mmu, cr3), vcpu->run.phys_bits, pdpte))
             return raise_fault_code(vcpu, EXC_GP, 0);
         for (int i = 0; i < 4; i++)
             cpu->pdpte[i] = pdpte[i];

@@ -168,6 +168,14 @@ static reg_t try_rdpmc(reg_t n)
     return 0;
 }
 
+/* The same code each time, whatever the compiler makes of it. */
+static __attribute__((noinline)) void count_rounds(uint64_t enable, reg_t rounds)
+{
+    write_msr(GLOBAL, enable);
+    ring3(spin_user, rounds);
+    write_msr(GLOBAL, 0);
+}
+
 static void privilege(void)
 {
     uint64_t user, kernel, all, longer;
@@ -175,16 +183,12 @@ static void privilege(void)
     write_msr(EVENTSEL0, EN | USR | RETIRED);
     write_msr(EVENTSEL0 + 1, EN | OS | RETIRED);
     write_msr(EVENTSEL0 + 2, EN | OS | USR | RETIRED);
-    write_msr(GLOBAL, 7);
-    ring3(spin_user, 100);
-    write_msr(GLOBAL, 0);
+    count_rounds(7, 100);
     user = read_msr(PMC0), kernel = read_msr(PMC0 + 1), all = read_msr(PMC0 + 2);
     check("user and supervisor counts add up", user && kernel && user + kernel == all);
     write_msr(A_PMC0, 0);
     write_msr(A_PMC0 + 1, 0);
-    write_msr(GLOBAL, 3);
-    ring3(spin_user, 1100);
-    write_msr(GLOBAL, 0);
+    count_rounds(3, 1100);
     longer = read_msr(PMC0);
     check_equal("1000 more rounds at CPL 3 are 2000 instructions there", 2000, longer - user);
     check_equal("and none at CPL 0", kernel, read_msr(PMC0 + 1));

@@ -20,6 +20,7 @@ static const struct leaf leaves[CPUID_WORDS] = {
     [CPUID_7_EBX] = {7, 0, 1},
     [CPUID_7_ECX] = {7, 0, 2},
     [CPUID_7_EDX] = {7, 0, 3},
+    [CPUID_71_EAX] = {7, 1, 0},
     [CPUID_72_EDX] = {7, 2, 3},
     [CPUID_D1_EAX] = {13, 1, 0},
     [CPUID_81_ECX] = {0x80000001, 0, 2},
@@ -27,16 +28,18 @@ static const struct leaf leaves[CPUID_WORDS] = {
     [CPUID_80000007_EDX] = {0x80000007, 0, 3},
 };
 
-/* Ours: the model max. The host's: its CPUID, through the table that the models use. */
+/* Ours: all that is executed. The host's: its CPUID, through the table that the models use. */
 static void find_features(bool ours[FEATURE_COUNT], bool host[FEATURE_COUNT])
 {
     struct cpu_model m;
     struct err err;
-    if (cpu_model_parse("max", &m, &err) != 0)
+    if (cpu_model_parse("max,+sse4a", &m, &err) != 0)
         return;
     cpu_model_gates(&m, ours);
     for (unsigned w = 0; w < CPUID_WORDS; w++) {
         unsigned r[4] = {0};
+        if (w == CPUID_NOWHERE)
+            continue;
         if (!__get_cpuid_count(leaves[w].leaf, leaves[w].sub, &r[0], &r[1], &r[2], &r[3]))
             continue;
         m.words[w] = r[leaves[w].reg];

@@ -92,6 +92,8 @@ static struct harness *harness_create(enum decode_mode mode)
     h->vcpu->run.pm = h->pm;
     for (unsigned f = 0; f < FEATURE_COUNT; f++)
         h->vcpu->run.features[f] = true;
+    h->vcpu->run.phys_bits = CPU_MAXPHYADDR;
+    h->vcpu->run.has_pse36 = h->vcpu->run.has_1g_pages = true;
     cpu_reset(h->vcpu, false, 0);
     h->vcpu->arch.fcw = 0x37f;
     harness_mode(h, mode);

@@ -255,11 +255,11 @@ static bool rdmsr(struct bench *b, uint32_t msr, uint64_t *v)
 TEST(msr, every_row_is_found)
 {
     static const uint32_t numbers[] = {
-#define MSR_FIELD(number, name, field, writable) number,
-#define MSR_ADDRESS(number, name, field) number,
-#define MSR_CONST(number, name, value, on_write) number,
-#define MSR_CODE(number, name, read, write) number,
-#define MSR_BLOCK(first, last, name, read, write) first, last,
+#define MSR_FIELD(number, name, needs, field, writable) number,
+#define MSR_ADDRESS(number, name, needs, field) number,
+#define MSR_CONST(number, name, needs, value, on_write) number,
+#define MSR_CODE(number, name, needs, read, write) number,
+#define MSR_BLOCK(first, last, name, needs, read, write) first, last,
 #include "cpu/msr.def"
     };
     struct bench *b = bench_create(DECODE_64);
