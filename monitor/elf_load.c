@@ -65,7 +65,7 @@ static int segment(Elf *elf, const struct blob *file, size_t i, GElf_Phdr *p, st
 /* A PVH note: the entry point as a 32- or 64-bit number ("x86/HVM direct boot ABI"). */
 static void scan_notes(Elf *elf, const GElf_Phdr *p, struct elf_info *info)
 {
-    Elf_Data *d = elf_getdata_rawchunk(elf, (int64_t)p->p_offset, p->p_filesz,
+    Elf_Data *d = elf_getdata_rawchunk(elf, (int64_t)p->p_offset, (size_t)p->p_filesz,
                                        p->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
     size_t at = 0, name, desc;
     GElf_Nhdr n;

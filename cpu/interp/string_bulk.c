@@ -56,7 +56,7 @@ static void copy(uint8_t *dst, const uint8_t *src, uint64_t n, unsigned size, bo
     uintptr_t d = (uintptr_t)dst, s = (uintptr_t)src;
     bool is_ahead = down ? d < s && s - d < bytes : d > s && d - s < bytes;
     if (!is_ahead) {
-        memmove(dst, src, bytes);
+        memmove(dst, src, (size_t)bytes);
         return;
     }
     for (uint64_t i = 0; i < n; i++) {
@@ -71,7 +71,7 @@ static void fill(uint8_t *dst, uint64_t v, uint64_t n, unsigned size)
 {
     uint64_t pattern = v & low_mask(size * 8);
     if (pattern == (v & 0xff) * (low_mask(size * 8) / 0xff)) {
-        memset(dst, (int)(v & 0xff), n * size);
+        memset(dst, (int)(v & 0xff), (size_t)(n * size));
         return;
     }
     for (uint64_t i = 0; i < n; i++)

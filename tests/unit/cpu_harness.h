@@ -70,7 +70,7 @@ static void harness_mode(struct harness *h, enum decode_mode mode)
 
 static const struct bus_ops harness_bus = {.read = harness_bus_read, .write = harness_bus_write};
 
-static struct harness *harness_create(enum decode_mode mode)
+UNUSED static struct harness *harness_create(enum decode_mode mode)
 {
     struct harness *h = calloc(1, sizeof(*h));
     const struct mmu_config config = {.entries = 64, .spaces = 4};
@@ -102,7 +102,7 @@ static struct harness *harness_create(enum decode_mode mode)
     return h;
 }
 
-static void harness_destroy(struct harness *h)
+UNUSED static void harness_destroy(struct harness *h)
 {
     mmu_fini(&h->vcpu->run.mmu);
     block_cache_destroy(h->blocks);
@@ -122,7 +122,7 @@ UNUSED static void harness_code(struct harness *h, const void *bytes, size_t n)
 }
 
 /* Execute `ticks`; the exit. */
-static enum cpu_exit harness_run(struct harness *h, int64_t ticks)
+UNUSED static enum cpu_exit harness_run(struct harness *h, int64_t ticks)
 {
     h->vcpu->run.budget = ticks;
     return cpu_run(h->vcpu);

@@ -322,6 +322,13 @@ static inline bool ref_translate(struct model *m, unsigned cpu, struct privilege
     return true;
 }
 
+/* How much of `len` bytes lies in the page of `at`. */
+static inline size_t ref_up_to_page_end(laddr at, size_t len)
+{
+    size_t room = (size_t)(PAGE_SIZE - (at & 0xfff));
+    return room < len ? room : len;
+}
+
 static inline bool ref_access(struct model *m, unsigned cpu, struct privilege as, laddr la,
                               uint64_t mask, uint8_t *in, const uint8_t *out, size_t len,
                               struct fault *f)
@@ -330,12 +337,12 @@ static inline bool ref_access(struct model *m, unsigned cpu, struct privilege as
     laddr at = la;
     size_t n, i, done;
     for (i = 0, done = 0; done < len; i++, done += n, at = (at + n) & mask) {
-        n = PAGE_SIZE - (at & 0xfff) < len - done ? PAGE_SIZE - (at & 0xfff) : len - done;
+        n = ref_up_to_page_end(at, len - done);
         if (!ref_translate(m, cpu, as, at, in ? ACCESS_READ : ACCESS_WRITE, &pa[i], f))
             return false;
     }
     for (i = 0, done = 0, at = la; done < len; i++, done += n, at = (at + n) & mask) {
-        n = PAGE_SIZE - (at & 0xfff) < len - done ? PAGE_SIZE - (at & 0xfff) : len - done;
+        n = ref_up_to_page_end(at, len - done);
         ref_copy(m, pa[i], in ? in + done : NULL, out ? out + done : NULL, n);
     }
     return true;

@@ -81,13 +81,14 @@ TEST(vtlb, a_leaf_edit_by_anyone_drops_the_page_in_all_vcpus)
 TEST(vtlb, a_guest_store_to_its_own_table_takes_effect_at_once)
 {
     struct bench b;
-    uint64_t e = 0x12067;
+    uint8_t e[8];
+    le64_store(e, 0x12067);
     open_long(&b);
     poke64(&b, 0x4078, 0x4007); /* la F000h maps the page table */
     b.host[0x12000] = 0x99;
     EXPECT(read8(&b, 0, 0x1000));
     for (unsigned i = 0; i < 3; i++) { /* the first fills a slow entry, the others use it */
-        EXPECT(mmu_write(&b.mmu[0], 0xf008, UINT64_MAX, &e, 8, &b.fault));
+        EXPECT(mmu_write(&b.mmu[0], 0xf008, UINT64_MAX, e, 8, &b.fault));
         EXPECT(!hits_read(&b.mmu[0], 0x1000) && !hits_write(&b.mmu[0], 0xf000));
         uint8_t v;
         EXPECT(mmu_read(&b.mmu[0], 0x1000, UINT64_MAX, &v, 1, &b.fault) && v == 0x99);

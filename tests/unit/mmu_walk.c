@@ -338,21 +338,21 @@ TEST(walk, a_table_may_point_at_itself)
 {
     struct bench b;
     struct mmu_ctx c = long_ctx();
-    uint64_t v = 0;
+    uint8_t v[8];
     bench_open(&b);
     bench_long_tables(&b);
     poke64(&b, 0x1000 + 510 * 8, 0x1007);
     mmu_set_context(&b.mmu[0], &c);
     laddr self = UINT64_C(0xffffff7fbfdfe000); /* 510, 510, 510, 510 */
-    EXPECT(mmu_read(&b.mmu[0], self, UINT64_MAX, &v, 8, &b.fault));
-    EXPECT_EQ(0x2007, v);
+    EXPECT(mmu_read(&b.mmu[0], self, UINT64_MAX, v, 8, &b.fault));
+    EXPECT_EQ(0x2007, le64_load(v));
     EXPECT_EQ(0x1027, peek64(&b, 0x1000 + 510 * 8));
-    v = 0x1007; /* remove D and A of the mapping through the mapping itself */
-    EXPECT(mmu_write(&b.mmu[0], self + 510 * 8, UINT64_MAX, &v, 8, &b.fault));
+    le64_store(v, 0x1007); /* remove D and A of the mapping through the mapping itself */
+    EXPECT(mmu_write(&b.mmu[0], self + 510 * 8, UINT64_MAX, v, 8, &b.fault));
     EXPECT_EQ(0x1007, peek64(&b, 0x1000 + 510 * 8));
-    v = 0;
-    EXPECT(mmu_write(&b.mmu[0], self + 510 * 8, UINT64_MAX, &v, 8, &b.fault));
-    EXPECT(!mmu_read(&b.mmu[0], self, UINT64_MAX, &v, 8, &b.fault));
+    le64_store(v, 0);
+    EXPECT(mmu_write(&b.mmu[0], self + 510 * 8, UINT64_MAX, v, 8, &b.fault));
+    EXPECT(!mmu_read(&b.mmu[0], self, UINT64_MAX, v, 8, &b.fault));
     bench_close(&b);
 }
 

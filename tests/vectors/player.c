@@ -237,7 +237,7 @@ static void write_code(const struct player *p, const struct vector *v, bool is_t
     uint64_t base = v->mode == DECODE_64 ? 0 : vector_segment_base(v, SEG_CS);
     uint64_t at = (v->before.rip + base - v->base) & UINT32_MAX;
     uint64_t room = VECTOR_CODE + PAGE_SIZE - at;
-    EXPECT(physmem_write(p->h->pm, at, code, room < len ? room : len));
+    EXPECT(physmem_write(p->h->pm, at, code, room < len ? (size_t)room : len));
 }
 
 void player_run(struct player *p, const struct vector *v, const struct insn *in, bool has_feature,
