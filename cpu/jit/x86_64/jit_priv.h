@@ -211,7 +211,16 @@ bool lower_move(struct unit *u);
 bool lower_stack(struct unit *u);
 bool lower_shift(struct unit *u);
 bool lower_sse(struct unit *u);
+bool lower_bit(struct unit *u);
 bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
+
+/* ---- lower_bit.c ---- */
+
+/* After the host's multiplication, its low half in a register: the flags to the image. */
+void product_flags(struct unit *u, unsigned size, unsigned low);
+
+/* ROL (digit 0) or ROR (1) of a register by a constant, all flags. */
+bool lower_rotate(struct unit *u, unsigned digit, unsigned count);
 
 /* ---- lower_sse.c ---- */
 

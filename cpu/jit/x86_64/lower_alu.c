@@ -210,13 +210,13 @@ static bool lower_one(struct unit *u, unsigned opcode, unsigned digit)
     return true;
 }
 
-/* Two and three operands; SF ZF AF PF are undefined, so only where nobody looks. */
+/* Two and three operands. */
 static bool lower_imul(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
     unsigned size = o[0].size;
-    if (u->flags_needed || u->in->operand_count < 2 || !is_gpr(&o[0]))
+    if (u->in->operand_count < 2 || !is_gpr(&o[0]))
         return false;
     bool by_imm = u->in->operand_count == 3;
     if (by_imm && !fits_imm(u))
@@ -235,7 +235,10 @@ static bool lower_imul(struct unit *u)
     if (by_imm)
         emit_number(e, u->in->imm, small ? 1 : size == 2 ? 2 : 4);
     dest_store(u, o[0].reg, size, dst);
-    flags_produced(u, (struct recipe){0}, false);
+    if (u->flags_needed)
+        product_flags(u, size, dst);
+    else
+        flags_produced(u, (struct recipe){0}, false);
     return true;
 }
 
@@ -244,13 +247,16 @@ static bool lower_mul(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     unsigned size = o[0].size, digit = u->in->op == OP_MUL ? 4 : 5;
-    if (u->flags_needed || size < 4)
+    if (size < 4)
         return false;
     if (is_mem(&o[0]))
         emit_rm(&u->e, 0xf7, size, digit, probe_operand(u, size, false));
     else
         emit_rr(&u->e, 0xf7, size, digit, gpr_in(u, o[0].reg, T0));
-    flags_produced(u, (struct recipe){0}, false);
+    if (u->flags_needed)
+        product_flags(u, size, H_RAX);
+    else
+        flags_produced(u, (struct recipe){0}, false);
     return true;
 }
 
@@ -283,17 +289,22 @@ bool lower_alu(struct unit *u)
 
 /* ---- shifts ---- */
 
-/* Image from the host's flags after a shift by more than one: AF is 0, OF is by our rule
- * (cpu/alu.h). */
-static void shifted_to_image(struct unit *u, unsigned digit)
+/* Image from the host's flags after a shift by more than one, or by CL (not 0): AF is 0, OF is by
+ * our rule (cpu/alu.h). */
+static void shifted_to_image(struct unit *u, unsigned digit, unsigned size, unsigned result)
 {
     struct emit *e = &u->e;
+    if (digit == 5)
+        emit_mov_rr(e, 8, T1, result);
     emit_mov_rr(e, 8, T0, H_RAX);
     emit_8(e, 0x9f);  /* LAHF */
     if (digit == 4) { /* SHL: OF = CF ^ SF. MOV AL, AH; SHR AL, 7; XOR AL, AH; AND AL, 1 */
         static const uint8_t code[] = {0x88, 0xe0, 0xc0, 0xe8, 7, 0x30, 0xe0, 0x24, 1};
         for (size_t i = 0; i < sizeof(code); i++)
             emit_8(e, code[i]);
+    } else if (digit == 5) { /* SHR: OF is the bit under the sign, which is 0 */
+        emit_shift_ri(e, 5, size, T1, 8 * size - 2);
+        emit_mov_rr(e, 1, H_RAX, T1);
     } else { /* MOV AL, 0 */
         emit_8(e, 0xb0);
         emit_8(e, 0);
@@ -329,6 +340,32 @@ static bool shift_digit(unsigned op, unsigned *digit)
     }
 }
 
+/* By CL, flags wanted: a count of 0 keeps them, and zero-extends a 32-bit register. */
+static bool shift_by_cl(struct unit *u, unsigned digit)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned size = o[0].size;
+    flags_to_image(u);
+    unsigned reg = dest_load(u, o[0].reg);
+    emit_rr(e, 0xf6, 1, 0, H_RCX); /* TEST CL, mask */
+    emit_8(e, size == 8 ? 63 : 31);
+    emit_label keeps = emit_jump(e, 4);
+    emit_rr(e, 0xd3, size, digit, reg);
+    dest_store(u, o[0].reg, size, reg);
+    shifted_to_image(u, digit, size, reg);
+    if (size == 4) {
+        emit_label done = emit_jump(e, EMIT_ALWAYS);
+        emit_bind(e, keeps);
+        emit_mov_rr(e, 4, reg, reg);
+        dest_store(u, o[0].reg, size, reg);
+        emit_bind(e, done);
+    } else {
+        emit_bind(e, keeps);
+    }
+    return true;
+}
+
 bool lower_shift(struct unit *u)
 {
     const struct operand *o = u->in->operands;
@@ -337,10 +374,14 @@ bool lower_shift(struct unit *u)
         return false;
     bool by_cl = o[1].kind == OPND_GPR, rotates = digit < 2;
     unsigned count = o[1].kind == OPND_ONE ? 1 : (unsigned)u->in->imm & (size == 8 ? 63 : 31);
-    if (u->flags_needed && (by_cl || rotates || size < 4))
-        return false;
     if (!by_cl && count == 0)
         return false;
+    if (u->flags_needed && (by_cl || rotates ? size < 4 || (by_cl && rotates) : count >= 8 * size))
+        return false;
+    if (u->flags_needed && by_cl)
+        return shift_by_cl(u, digit);
+    if (u->flags_needed && rotates)
+        return lower_rotate(u, digit, count);
     if (rotates)
         flags_before_write(u, pinned[o[0].reg]);
     unsigned reg = dest_load(u, o[0].reg);
@@ -352,7 +393,7 @@ bool lower_shift(struct unit *u)
     if (rotates)
         return true;
     if (u->flags_needed && count > 1)
-        shifted_to_image(u, digit);
+        shifted_to_image(u, digit, size, reg);
     else
         flags_produced(u, (struct recipe){0}, true);
     return true;
