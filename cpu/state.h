@@ -70,6 +70,7 @@
     ONE(S, uint64_t, fdp,            "x87 last data pointer")                                                         \
     ONE(S, uint16_t, fcs,            "x87 last instruction's CS")                                                     \
     ONE(S, uint16_t, fds,            "x87 last operand's segment")                                                    \
+    ONE(S, bool,     ignne,          "IGNNE# is asserted: with CR0.NE = 0 a pending x87 exception does not stop the processor")                    \
     ONE(S, uint32_t, mxcsr,          "MXCSR")                                                                         \
     ARR(S, uint64_t, ymm, 64,        "YMM0-YMM15: quadwords 0-3 of each, low first; XMM n is ymm[4n], ymm[4n + 1]")   \
     ONE(S, uint32_t, pkru,           "PKRU")                                                                          \

@@ -116,6 +116,9 @@ void cpu_request_break(struct vcpu *vcpu);
 /* The same, but nothing waits: only what follows is to be fetched anew, for a mapping changed. */
 void cpu_request_refetch(struct vcpu *vcpu);
 
+/* IGNNE#: if an x87 exception is pending and CR0.NE = 0, it stops the processor no more until it is cleared. */
+void cpu_ignore_x87_error(struct vcpu *vcpu);
+
 /* Ticks of this vCPU at this very instruction, also from inside a handler's slow path. */
 uint64_t cpu_ticks_now(const struct vcpu *vcpu);
 

@@ -8,6 +8,7 @@
 #include "base/endian.h"
 
 enum { RC_HARD = 0x02, RC_RCPU = 0x04 };
+enum { COPROCESSOR_IRQ = 13 };
 enum { PIRQRC_OFF = 0x80, PIRQRC_IRQ = 0x0F };
 enum { PM_BASE_MASK = 0xFFC0, PMREGMISC_PMIOSE = 0x01, SCI_IRQ = 9 };
 enum { DEVACTB_APMC_EN = 1 << 25 };
@@ -25,6 +26,8 @@ static void update_irqs(struct piix3 *p)
         if ((p->s.pirq_level >> i & 1) && !(route & PIRQRC_OFF))
             levels |= (uint16_t)(1u << (route & PIRQRC_IRQ) & ROUTABLE);
     }
+    if (p->s.coprocessor_error)
+        levels |= 1u << COPROCESSOR_IRQ;
     changed = levels ^ p->irq_driven;
     p->irq_driven = levels;
     for (unsigned n = 0; n < 16; n++)
@@ -64,12 +67,39 @@ static void rc_write(void *opaque, uint64_t offset, unsigned width, uint64_t v)
         p->reset(p->reset_opaque, v & RC_HARD);
 }
 
+/*
+ * "Coprocessor Error Register": a write takes IRQ 13 back, and asserts IGNNE# if FERR# is asserted.
+ * XBCS bit 5, which turns this logic on, is taken as set: firmware does not always.
+ */
+static uint64_t coprocessor_read(void *opaque, uint64_t offset, unsigned width)
+{
+    (void)opaque, (void)offset;
+    return low_mask(8 * width);
+}
+
+static void coprocessor_write(void *opaque, uint64_t offset, unsigned width, uint64_t v)
+{
+    struct piix3 *p = opaque;
+    (void)offset, (void)width, (void)v;
+    p->s.coprocessor_error = false;
+    update_irqs(p);
+    if (p->ignne)
+        p->ignne(p->ignne_opaque);
+}
+
+void piix3_ferr(struct piix3 *p)
+{
+    p->s.coprocessor_error = true;
+    update_irqs(p);
+}
+
 static void piix3_reset(void *dev)
 {
     struct piix3 *p = dev;
     pci_function_reset(&p->pci);
     p->s.rc = 0;
     p->s.pirq_level = 0;
+    p->s.coprocessor_error = false;
     update_irqs(p);
 }
 
@@ -96,6 +126,14 @@ void piix3_init(struct piix3 *p)
                                           .opaque = p,
                                           .priority = 1,
                                           .enabled = true};
+    p->coprocessor = (struct io_region){.name = "coprocessor-error",
+                                        .base = 0xF0,
+                                        .size = 1,
+                                        .widths = W8,
+                                        .read = coprocessor_read,
+                                        .write = coprocessor_write,
+                                        .opaque = p,
+                                        .enabled = true};
     pci_function_init(f, p->s.config, 0x8086, 0x7000, 0x060100, 0x00);
     pci_function_set(f, PCI_COMMAND, 2, 0x0007, 0x0108);
     pci_function_set(f, PCI_STATUS, 2, 0x0280, 0);
@@ -121,10 +159,10 @@ void piix3_init(struct piix3 *p)
 
 const struct device_ops piix3_ops = {
     .name = "piix3",
-    .doc = "Intel 82371SB PCI to ISA bridge: PIRQ routing and reset control",
+    .doc = "Intel 82371SB PCI to ISA bridge: PIRQ routing, reset control, coprocessor errors",
     .size = sizeof(struct piix3),
     .fields = piix3_state_fields,
-    .version = 1,
+    .version = 2,
     .reset = piix3_reset,
     .after_load = piix3_after_load,
 };
@@ -183,7 +221,8 @@ void piix3_pm_init(struct piix3_pm *p)
          at += 4) /* CNTA-DEVRESJ: monitors of devices; nothing traps here */
         pci_function_set(f, at, 4, 0, 0xFFFFFFFF);
     /* There is no SMI here. The APMC enable set from the start tells firmware that somebody has the
-     * APM port already, as QEMU does without SMM; else SeaBIOS waits for an SMI that never comes. */
+     * APM port already, as QEMU does without SMM; else SeaBIOS waits for an SMI that never comes.
+     */
     pci_function_set(f, PIIX3_PM_DEVACTB, 4, DEVACTB_APMC_EN, 0xFFFFFFFF);
     pci_function_set(f, PIIX3_PM_REGMISC, 1, 0, PMREGMISC_PMIOSE);
     pci_function_set(f, 0x90, 4, 0x00000001, 0xFFF0); /* SMBBA: the SMBus host is not there */

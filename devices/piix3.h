@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Intel 82371SB (PIIX3) ISA bridge: PIRQ routing to ISA interrupts and the reset control register
- * CF9h; and the power management function of its successor 82371AB (PIIX4), whose configuration
- * space places the PM I/O block. The ELCR is the PIC's, the PM registers are acpi_pm's: here is
- * only their routing. (82371FB/82371SB datasheet, "PIRQRC[A:D]", "RC - Reset Control"; 82371AB
- * datasheet, "PMBASE", "PMREGMISC".)
+ * Intel 82371SB (PIIX3) ISA bridge: PIRQ routing to ISA interrupts, the reset control register
+ * CF9h, the coprocessor error logic at port F0h; and the power management function of its successor
+ * 82371AB (PIIX4), whose configuration space places the PM I/O block. The ELCR is the PIC's, the PM
+ * registers are acpi_pm's: here is only their routing. (82371FB/82371SB datasheet, "PIRQRC[A:D]",
+ * "RC - Reset Control"; 82371AB datasheet, "PMBASE", "PMREGMISC".)
  */
 #pragma once
 
@@ -21,7 +21,8 @@ enum {
 #define PIIX3_STATE(ONE, ARR, S)                                    \
     PCI_CONFIG_FIELD(ONE, ARR, S)                                   \
     ONE(S, uint8_t, pirq_level, "PIRQA#-PIRQD# asserted: bits 0-3") \
-    ONE(S, uint8_t, rc, "reset control, port CF9h")
+    ONE(S, uint8_t, rc, "reset control, port CF9h")                 \
+    ONE(S, bool, coprocessor_error, "FERR# was asserted and port F0h not written since: IRQ 13")
 #define PIIX3_PM_STATE(ONE, ARR, S) PCI_CONFIG_FIELD(ONE, ARR, S)
 /* clang-format on */
 STATE_STRUCT(piix3_state, PIIX3_STATE);
@@ -33,9 +34,13 @@ struct piix3 {
     struct irq_line
         irq[16]; /* wiring: ISA interrupts that PIRQs are routed to (ORed by the board) */
     struct io_region reset_control; /* port CF9h; lies over the PCI bus's CF8h, so has priority */
+    struct io_region coprocessor;   /* port F0h: coprocessor error */
     void (*reset)(void *opaque, bool is_hard); /* wiring: RCPU rose; hard: PCIRST# too */
     void *reset_opaque;                        /* of reset */
-    uint16_t irq_driven;                       /* levels last put on irq[]: bit per ISA interrupt */
+    void (*ignne)(
+        void *opaque);   /* wiring: IGNNE# to processors that assert FERR#, until they don't */
+    void *ignne_opaque;  /* of ignne */
+    uint16_t irq_driven; /* levels last put on irq[]: bit per ISA interrupt */
 };
 
 struct piix3_pm {
@@ -54,6 +59,9 @@ void piix3_pm_init(struct piix3_pm *p);
 
 /* Listener of struct pci's pirq[n]: an irq_line's set with opaque = struct piix3. */
 void piix3_set_pirq(void *opaque, unsigned n, bool level);
+
+/* FERR# of a processor falls: IRQ 13, until port F0h is written. */
+void piix3_ferr(struct piix3 *p);
 
 /* What firmware does before a kernel that is booted without one: PM block at base, decoded; SCI on
  * IRQ 9. */

@@ -27,6 +27,8 @@ enum exception_vector {
     EXC_AC = 17,
     EXC_MC = 18,
     EXC_XM = 19,
+    /* No exception: an x87 exception is pending, CR0.NE = 0 and IGNNE# is not asserted. The processor asserts FERR# and stops. */
+    FAULT_FERR = 0x40,
 };
 
 /* Page-fault error code bits (SDM Vol. 3A, "Page-Fault Exceptions"). */

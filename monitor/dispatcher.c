@@ -235,6 +235,19 @@ static uint64_t next_budget(const struct machine *m)
     return smaller(budget, m->max_ticks - m->s.ticks);
 }
 
+/*
+ * CR0.NE = 0 and an x87 exception: FERR#, and the processor stops before the instruction that waits "until an external interrupt
+ * is recognized" (SDM Vol. 1, "MS-DOS Compatibility Sub-mode"), which is HLT with RIP where it is.
+ */
+static void stop_for_ferr(struct monitor_vcpu *mv)
+{
+    const struct board_ops *board = mv->vm->board_ops;
+    mv->vcpu->arch.activity = ACTIVITY_HLT;
+    mv->vcpu->arch.int_shadow = SHADOW_NONE;
+    if (board && board->ferr)
+        board->ferr(mv->vm);
+}
+
 /* *done: ticks it took. */
 static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t *done)
 {
@@ -249,6 +262,10 @@ static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t
     *done = vcpu->arch.ticks - before;
     m->s.ticks += *done;
     check_counters(mv);
+    if (why == CPU_EXIT_FAULT && unlikely(vcpu->run.fault.vector == FAULT_FERR)) {
+        stop_for_ferr(mv);
+        return CPU_EXIT_LEAVE;
+    }
     return why;
 }
 

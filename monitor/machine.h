@@ -91,6 +91,7 @@ struct board_ops {
     uint8_t (*intr_acknowledge)(struct vm *vm); /* its interrupt acknowledge cycle */
     /* Could a timer or pin bring an NMI, SMI or INIT, which IF = 0 does not hold back? Of state, not of time. */
     bool (*ignores_if)(const struct vm *vm);
+    void (*ferr)(struct vm *vm);                /* a processor asserts FERR# and stops: IRQ 13 */
     bool (*has_output)(const struct vm *vm);    /* do chips hold output that has yet to come out? */
     void (*ended)(struct vm *vm);               /* the run is over: hand out what chips still hold */
 };

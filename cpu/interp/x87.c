@@ -6,7 +6,15 @@
 
 bool x87_pending(struct vcpu *vcpu)
 {
-    return raise_fault(vcpu, EXC_MF);
+    if (!(vcpu->arch.cr0 & CR0_NE) && vcpu->arch.ignne)
+        return true;
+    return raise_fault(vcpu, vcpu->arch.cr0 & CR0_NE ? EXC_MF : FAULT_FERR);
+}
+
+void cpu_ignore_x87_error(struct vcpu *vcpu)
+{
+    struct cpu *cpu = &vcpu->arch;
+    cpu->ignne = !(cpu->cr0 & CR0_NE) && (cpu->fsw & FSW_ES);
 }
 
 bool x87_underflow(struct vcpu *vcpu)
@@ -31,6 +39,7 @@ void x87_init(struct vcpu *vcpu)
     cpu->ftw = 0;
     cpu->fop = cpu->fcs = cpu->fds = 0;
     cpu->fip = cpu->fdp = 0;
+    x87_error_gone(vcpu);
 }
 
 /* ---- control instructions ---- */
@@ -54,6 +63,7 @@ EXEC(fninit)
 EXEC(fnclex)
 {
     vcpu->arch.fsw &= FSW_CC | FSW_TOP;
+    x87_error_gone(vcpu);
     NEXT;
 }
 

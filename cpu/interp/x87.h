@@ -84,13 +84,15 @@ ALWAYS_INLINE unsigned x87_pops(const struct rec *rec)
 
 /*
  * The one place where a pending unmasked exception is reported. CR0.NE = 1: #MF of the waiting
- * instruction. CR0.NE = 0 asserts FERR# and waits for IRQ 13 or IGNNE#: there is no such wire, so
- * it is #MF too (SDM Vol. 1, "MS-DOS Compatibility Sub-mode"). Always false: run.fault. Not COLD,
- * or gcc takes every function that asks x87_ready for cold and makes it small instead of fast.
+ * instruction. CR0.NE = 0: FERR# is asserted and the processor stops before the instruction until
+ * an interrupt is taken, unless the board asserts IGNNE#: then it goes on (SDM Vol. 1, "MS-DOS
+ * Compatibility Sub-mode"). FERR# is asserted here, at the next waiting instruction, for every
+ * exception. False: run.fault is #MF or FAULT_FERR. Not COLD, or gcc takes every function that asks
+ * x87_ready for cold and makes it small instead of fast.
  */
 NOINLINE bool x87_pending(struct vcpu *vcpu);
 
-/* For every waiting x87 instruction and every MMX one: false: run.fault is #MF. */
+/* For every waiting x87 instruction and every MMX one: false: run.fault, as above. */
 NODISCARD ALWAYS_INLINE bool x87_ready(struct vcpu *vcpu)
 {
     return likely(!(vcpu->arch.fsw & FSW_ES)) || x87_pending(vcpu);
@@ -206,6 +208,12 @@ ALWAYS_INLINE void x87_settle(struct vcpu *vcpu, const struct fp_env *env)
     x87_raise(vcpu, env->flags);
 }
 
+/* FERR# is deasserted, and so the board takes IGNNE# back. */
+ALWAYS_INLINE void x87_error_gone(struct vcpu *vcpu)
+{
+    vcpu->arch.ignne = false;
+}
+
 /* ES and B again from the flags and the masks: something wrote FSW or FCW. SDM Vol. 1, "Exception
  * Summary Status". */
 ALWAYS_INLINE void x87_summarize(struct vcpu *vcpu)
@@ -213,6 +221,8 @@ ALWAYS_INLINE void x87_summarize(struct vcpu *vcpu)
     struct cpu *cpu = &vcpu->arch;
     bool es = cpu->fsw & ~(unsigned)cpu->fcw & FSW_EXCEPTIONS;
     cpu->fsw = (uint16_t)((cpu->fsw & ~(FSW_ES | FSW_B)) | (es ? FSW_ES | FSW_B : 0));
+    if (!es)
+        x87_error_gone(vcpu);
 }
 
 ALWAYS_INLINE void x87_set_fcw(struct vcpu *vcpu, unsigned fcw)

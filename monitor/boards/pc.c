@@ -106,6 +106,14 @@ static void request_reset(void *opaque)
         cpu_request_break(m->running->vcpu);
 }
 
+/* IGNNE# reaches the processors whose FERR# is asserted; each drops it when its error is gone. */
+static void assert_ignne(void *opaque)
+{
+    const struct vm *vm = opaque;
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        cpu_ignore_x87_error(vm->vcpus[i].vcpu);
+}
+
 static void piix3_reset_wire(void *opaque, bool is_hard)
 {
     (void)is_hard;
@@ -326,11 +334,14 @@ static void add_pci(struct pc *pc)
     piix3_init(&pc->piix3);
     pc->piix3.reset = piix3_reset_wire;
     pc->piix3.reset_opaque = vm->machine;
+    pc->piix3.ignne = assert_ignne;
+    pc->piix3.ignne_opaque = vm;
     for (unsigned irq = 0; irq < 16; irq++)
         pc->piix3.irq[irq] = isa_line(pc, SOURCE_PIRQ, irq);
     for (unsigned n = 0; n < 4; n++)
         pc->pci.pirq[n] = (struct irq_line){.set = piix3_set_pirq, .opaque = &pc->piix3, .n = n};
     io_space_add(&vm->pio, &pc->piix3.reset_control);
+    io_space_add(&vm->pio, &pc->piix3.coprocessor);
     pci_attach(&pc->pci, &pc->piix3.pci, 1, 0);
     vm_add_device(vm, &piix3_ops, &pc->piix3, "piix3");
     piix3_pm_init(&pc->piix3_pm);
@@ -528,12 +539,18 @@ static void pc_ended(struct vm *vm)
         uart_drain(&pc->uart[i]);
 }
 
+static void pc_ferr(struct vm *vm)
+{
+    piix3_ferr(&pc_of(vm)->piix3);
+}
+
 static const struct board_ops pc_ops = {
     .reset = pc_reset,
     .destroy = pc_destroy,
     .intr = pc_intr,
     .intr_acknowledge = pc_intr_acknowledge,
     .ignores_if = pc_ignores_if,
+    .ferr = pc_ferr,
     .has_output = pc_has_output,
     .ended = pc_ended,
 };

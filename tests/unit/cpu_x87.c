@@ -149,10 +149,31 @@ TEST(x87, pending_exception_faults_at_the_next_waiting_instruction)
     expect_fault(g, ONE(g, 0xd9, 0xe8), EXC_MF);
     EXPECT_EQ(CODE, cpu->rip);
     cpu->cr0 &= ~CR0_NE;
-    expect_fault(g, ONE(g, 0xd9, 0xe8), EXC_MF);
+    expect_fault(g, ONE(g, 0xd9, 0xe8), FAULT_FERR);
     EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0xdb, 0xe2)); /* fnclex */
     EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0xd9, 0xe8));
     expect_st(g, 0, one);
+    harness_destroy(g);
+}
+
+TEST(x87, with_ne_0_a_pending_exception_asserts_ferr_unless_ignne)
+{
+    struct harness *g = harness_create(DECODE_64);
+    struct cpu *cpu = &g->vcpu->arch;
+    cpu->cr0 &= ~CR0_NE;
+    cpu->fcw = FCW_INIT & ~4;
+    cpu->fsw = FSW_ES | FSW_B | 4;
+    cpu_update_mmu(g->vcpu);
+    expect_fault(g, ONE(g, 0x9b), FAULT_FERR); /* fwait */
+    EXPECT_EQ(FSW_ES | FSW_B | 4, cpu->fsw);
+    cpu_ignore_x87_error(g->vcpu);
+    EXPECT(cpu->ignne);
+    EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0x9b));
+    EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0xd9, 0xe8)); /* fld1 */
+    EXPECT_EQ(CPU_EXIT_BUDGET, ONE(g, 0xdb, 0xe2)); /* fnclex: FERR# goes, and with it IGNNE# */
+    EXPECT(!cpu->ignne);
+    cpu_ignore_x87_error(g->vcpu); /* nothing is pending */
+    EXPECT(!cpu->ignne);
     harness_destroy(g);
 }
 
@@ -342,12 +363,14 @@ TEST(x87, quick_doubles_equal_the_softfloat)
 }
 
 TEST_MAIN(RUN(x87, environment_32_protected) RUN(x87, environment_16_protected)
-              RUN(x87, environment_32_real) RUN(x87, environment_16_real) RUN(x87,
-                                                                              device_not_available)
-                  RUN(x87, pending_exception_faults_at_the_next_waiting_instruction)
-                      RUN(x87, fault_shows_exact_flags) RUN(x87, unmasking_a_flag_makes_it_pending)
-                          RUN(x87, a_faulting_operand_changes_nothing)
-                              RUN(x87, transcendentals_leave_the_stack_as_documented)
-                                  RUN(x87, trigonometric_operand_out_of_range_stays)
-                                      RUN(x87, quick_arithmetic_equals_the_softfloat)
-                                          RUN(x87, quick_doubles_equal_the_softfloat))
+              RUN(x87, with_ne_0_a_pending_exception_asserts_ferr_unless_ignne)
+                  RUN(x87, environment_32_real) RUN(x87, environment_16_real)
+                      RUN(x87, device_not_available)
+                          RUN(x87, pending_exception_faults_at_the_next_waiting_instruction)
+                              RUN(x87, fault_shows_exact_flags)
+                                  RUN(x87, unmasking_a_flag_makes_it_pending)
+                                      RUN(x87, a_faulting_operand_changes_nothing)
+                                          RUN(x87, transcendentals_leave_the_stack_as_documented)
+                                              RUN(x87, trigonometric_operand_out_of_range_stays)
+                                                  RUN(x87, quick_arithmetic_equals_the_softfloat)
+                                                      RUN(x87, quick_doubles_equal_the_softfloat))

@@ -11,6 +11,7 @@ struct rig {
     bool was_hard;      /* kind of the last */
     uint16_t base;      /* last place of the PM block */
     bool decoded;       /* and whether it answers */
+    unsigned ignored;   /* IGNNE# asserted */
 };
 
 static void on_reset(void *opaque, bool is_hard)
@@ -27,6 +28,11 @@ static void on_moved(void *opaque, uint16_t base, bool is_decoded)
     r->decoded = is_decoded;
 }
 
+static void on_ignne(void *opaque)
+{
+    ((struct rig *)opaque)->ignored++;
+}
+
 static void rig_init(struct rig *r)
 {
     memset(r, 0, sizeof(*r));
@@ -37,6 +43,8 @@ static void rig_init(struct rig *r)
         r->p.irq[i] = board_irq(&r->b, i);
     r->p.reset = on_reset;
     r->p.reset_opaque = r;
+    r->p.ignne = on_ignne;
+    r->p.ignne_opaque = r;
     r->pm.moved = on_moved;
     r->pm.moved_opaque = r;
 }
@@ -70,6 +78,24 @@ TEST(piix3, pirq_goes_where_it_is_routed)
     EXPECT(r.b.level[10]);
     piix3_set_pirq(&r.p, 3, false);
     EXPECT(!r.b.level[10]);
+}
+
+TEST(piix3, ferr_is_irq_13_until_port_f0_is_written)
+{
+    struct rig r, other;
+    rig_init(&r);
+    rig_init(&other);
+    piix3_ferr(&r.p);
+    EXPECT(r.b.level[13]);
+    expect_round_trip(&piix3_ops, &r.p, &other.p);
+    EXPECT(other.b.level[13]);
+    EXPECT_EQ(0, r.ignored);
+    r.p.coprocessor.write(r.p.coprocessor.opaque, 0, 1, 0);
+    EXPECT(!r.b.level[13]);
+    EXPECT_EQ(1, r.ignored);
+    piix3_ferr(&r.p);
+    piix3_ops.reset(&r.p);
+    EXPECT(!r.b.level[13]);
 }
 
 TEST(piix3, reserved_routes_go_nowhere)
@@ -137,7 +163,8 @@ TEST(piix3, snapshot_restores_routing_and_pm_block)
 }
 
 TEST_MAIN(RUN(piix3, identities) RUN(piix3, pirq_goes_where_it_is_routed)
-              RUN(piix3, reserved_routes_go_nowhere)
-                  RUN(piix3, reset_control_resets_on_the_rising_edge_of_rcpu)
-                      RUN(piix3, pm_block_moves_with_pmbase_and_pmregmisc)
-                          RUN(piix3, snapshot_restores_routing_and_pm_block))
+              RUN(piix3, ferr_is_irq_13_until_port_f0_is_written)
+                  RUN(piix3, reserved_routes_go_nowhere)
+                      RUN(piix3, reset_control_resets_on_the_rising_edge_of_rcpu)
+                          RUN(piix3, pm_block_moves_with_pmbase_and_pmregmisc)
+                              RUN(piix3, snapshot_restores_routing_and_pm_block))
