@@ -107,10 +107,24 @@ ALWAYS_INLINE void ymm_set(struct vcpu *vcpu, unsigned n, struct v256 v)
     memcpy(&vcpu->arch.ymm[4 * n], &v, sizeof(v));
 }
 
+/* Lane by lane, for short cuts: compilers keep a struct v256 in memory. */
+ALWAYS_INLINE union v128 ymm_lane(const struct vcpu *vcpu, unsigned n, unsigned lane)
+{
+    union v128 v;
+    memcpy(&v, &vcpu->arch.ymm[4 * n + 2 * lane], sizeof(v));
+    return v;
+}
+
+ALWAYS_INLINE void ymm_set_lanes(struct vcpu *vcpu, unsigned n, union v128 low, union v128 high)
+{
+    memcpy(&vcpu->arch.ymm[4 * n], &low, sizeof(low));
+    memcpy(&vcpu->arch.ymm[4 * n + 2], &high, sizeof(high));
+}
+
 /* Bits 255:128 := 0. */
 ALWAYS_INLINE void ymm_set_low(struct vcpu *vcpu, unsigned n, union v128 v)
 {
-    ymm_set(vcpu, n, (struct v256){{v, v128_make(0, 0)}});
+    ymm_set_lanes(vcpu, n, v, v128_make(0, 0));
 }
 
 ALWAYS_INLINE struct v256 v256_load(const uint8_t *p)

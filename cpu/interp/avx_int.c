@@ -11,13 +11,11 @@
         ymm_set_low(vcpu, rec->dst, v_##name(xmm_get(vcpu, rec->base), xmm_get(vcpu, rec->src)));        \
         NEXT;                                                                                            \
     }                                                                                                    \
-    ALWAYS_INLINE struct v256 v256_##name(struct v256 a, struct v256 b)                                  \
-    {                                                                                                    \
-        return (struct v256){{v_##name(a.lane[0], b.lane[0]), v_##name(a.lane[1], b.lane[1])}};          \
-    }                                                                                                    \
     EXEC(v##name##_r256)                                                                                 \
     {                                                                                                    \
-        ymm_set(vcpu, rec->dst, v256_##name(ymm_get(vcpu, rec->base), ymm_get(vcpu, rec->src)));         \
+        union v128 low = v_##name(ymm_lane(vcpu, rec->base, 0), ymm_lane(vcpu, rec->src, 0));            \
+        union v128 high = v_##name(ymm_lane(vcpu, rec->base, 1), ymm_lane(vcpu, rec->src, 1));           \
+        ymm_set_lanes(vcpu, rec->dst, low, high);                                                        \
         NEXT;                                                                                            \
     }                                                                                                    \
     EXEC(v##name##_m128)                                                                                 \
@@ -33,7 +31,9 @@
         struct hit at = vtlb_hit(vcpu, vcpu->run.mmu.view.read, rec_la64(vcpu, rec), 32);                \
         if (unlikely(!at.ok))                                                                            \
             return exec_vex(vcpu, rec);                                                                  \
-        ymm_set(vcpu, rec->dst, v256_##name(ymm_get(vcpu, rec->src), v256_load(at.host)));               \
+        union v128 low = v_##name(ymm_lane(vcpu, rec->src, 0), v128_load(at.host));                      \
+        union v128 high = v_##name(ymm_lane(vcpu, rec->src, 1), v128_load(at.host + 16));                \
+        ymm_set_lanes(vcpu, rec->dst, low, high);                                                        \
         NEXT;                                                                                            \
     }                                                                                                    \
     static exec_fn *const v##name##_hot[VEX_FORMS] = {exec_v##name##_r128, exec_v##name##_r256,          \
@@ -53,9 +53,9 @@ AVX_HOT(punpcklqdq) AVX_HOT(punpckhqdq) AVX_HOT(pshufb)
     }                                                                                                    \
     EXEC(v##name##_i256)                                                                                 \
     {                                                                                                    \
-        struct v256 a = ymm_get(vcpu, rec->base);                                                        \
-        unsigned count = simd_imm8(rec);                                                                 \
-        ymm_set(vcpu, rec->dst, (struct v256){{v_##name(a.lane[0], count), v_##name(a.lane[1], count)}}); \
+        union v128 low = v_##name(ymm_lane(vcpu, rec->base, 0), simd_imm8(rec));                         \
+        union v128 high = v_##name(ymm_lane(vcpu, rec->base, 1), simd_imm8(rec));                        \
+        ymm_set_lanes(vcpu, rec->dst, low, high);                                                        \
         NEXT;                                                                                            \
     }                                                                                                    \
     static exec_fn *const v##name##_shift[2] = {exec_v##name##_i128, exec_v##name##_i256};
@@ -126,14 +126,17 @@ SIMD_FN(vpsravd)
 
 EXEC(vpmovmskb_128)
 {
-    reg_set32(vcpu, rec->dst, v_pmovmskb(xmm_get(vcpu, rec->src)));
+    const uint64_t *q = &vcpu->arch.ymm[4 * rec->src];
+    reg_set32(vcpu, rec->dst, simd_mask8(q[0]) | simd_mask8(q[1]) << 8);
     NEXT;
 }
 
 EXEC(vpmovmskb_256)
 {
-    struct v256 v = ymm_get(vcpu, rec->src);
-    reg_set32(vcpu, rec->dst, v_pmovmskb(v.lane[0]) | v_pmovmskb(v.lane[1]) << 16);
+    const uint64_t *q = &vcpu->arch.ymm[4 * rec->src];
+    reg_set32(vcpu, rec->dst,
+              simd_mask8(q[0]) | simd_mask8(q[1]) << 8 | simd_mask8(q[2]) << 16 |
+                  simd_mask8(q[3]) << 24);
     NEXT;
 }
 

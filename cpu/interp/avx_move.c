@@ -14,7 +14,7 @@ EXEC(vmov_r128)
 
 EXEC(vmov_r256)
 {
-    ymm_set(vcpu, rec->dst, ymm_get(vcpu, rec->src));
+    ymm_set_lanes(vcpu, rec->dst, ymm_lane(vcpu, rec->src, 0), ymm_lane(vcpu, rec->src, 1));
     NEXT;
 }
 
@@ -26,7 +26,7 @@ ALWAYS_INLINE int vmov_load(struct vcpu *vcpu, const struct rec *rec, enum shape
     if (unlikely(!la.ok || !at.ok)) /* or a fault, which exec_vex knows */
         return exec_vex(vcpu, rec);
     if (size == 32)
-        ymm_set(vcpu, rec->dst, v256_load(at.host));
+        ymm_set_lanes(vcpu, rec->dst, v128_load(at.host), v128_load(at.host + 16));
     else
         ymm_set_low(vcpu, rec->dst, v128_load(at.host));
     NEXT;
@@ -39,10 +39,9 @@ ALWAYS_INLINE int vmov_store(struct vcpu *vcpu, const struct rec *rec, enum shap
     struct hit at = simd_hit(vcpu, vcpu->run.mmu.view.write, la.la, size, aligned);
     if (unlikely(!la.ok || !at.ok)) /* or a fault, which exec_vex knows */
         return exec_vex(vcpu, rec);
+    v128_store(at.host, xmm_get(vcpu, rec->src));
     if (size == 32)
-        v256_store(at.host, ymm_get(vcpu, rec->src));
-    else
-        v128_store(at.host, xmm_get(vcpu, rec->src));
+        v128_store(at.host + 16, ymm_lane(vcpu, rec->src, 1));
     NEXT;
 }
 
@@ -198,23 +197,35 @@ static exec_fn *select_broadcast(const struct selection *s, struct rec *rec, vex
 
 /* ---- VZEROUPPER, VZEROALL: of the registers that the mode has ---- */
 
-static NOINLINE void clear_registers(struct vcpu *vcpu, unsigned from)
+ALWAYS_INLINE void clear_upper(struct vcpu *vcpu, unsigned count)
 {
-    unsigned n = mode_code(vcpu->run.mode) == DECODE_64 ? 16 : 8;
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned k = from; k < 4; k++)
-            vcpu->arch.ymm[4 * i + k] = 0;
+    const union v128 zero = v128_make(0, 0);
+    uint64_t *q = vcpu->arch.ymm;
+    for (unsigned i = 0; i < 4 * count; i += 16) { /* by four: it ends most string functions */
+        memcpy(&q[i + 2], &zero, sizeof(zero));
+        memcpy(&q[i + 6], &zero, sizeof(zero));
+        memcpy(&q[i + 10], &zero, sizeof(zero));
+        memcpy(&q[i + 14], &zero, sizeof(zero));
+    }
 }
 
-EXEC(vzeroupper)
+EXEC(vzeroupper_8)
 {
-    clear_registers(vcpu, 2);
+    clear_upper(vcpu, 8);
+    NEXT;
+}
+
+EXEC(vzeroupper_16)
+{
+    clear_upper(vcpu, 16);
     NEXT;
 }
 
 EXEC(vzeroall)
 {
-    clear_registers(vcpu, 0);
+    unsigned count = mode_code(vcpu->run.mode) == DECODE_64 ? 16 : 8;
+    for (unsigned i = 0; i < 4 * count; i++)
+        vcpu->arch.ymm[i] = 0;
     NEXT;
 }
 
@@ -250,7 +261,7 @@ exec_fn *avx_select_move(struct selection *s, struct rec *rec)
     case OP_VBROADCASTI128:
         return vex_select_whole(s, rec, broadcast128);
     case OP_VZEROUPPER:
-        return exec_vzeroupper;
+        return mode_code(s->mode) == DECODE_64 ? exec_vzeroupper_16 : exec_vzeroupper_8;
     case OP_VZEROALL:
         return exec_vzeroall;
     default:

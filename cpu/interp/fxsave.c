@@ -178,11 +178,17 @@ X87_EXEC_NOWAIT(fxrstor, fxrstor)
 
 /* ---- MXCSR ---- */
 
+/* Not rec_la64 of a gen record: its scale has more in it. */
+ALWAYS_INLINE struct linear mxcsr_la(struct vcpu *vcpu, const struct rec *rec, enum access access)
+{
+    if (rec->imm & REC_M64)
+        return (struct linear){rec_la64(vcpu, rec), true};
+    return rec_la_checked(vcpu, rec, 4, access);
+}
+
 EXEC(ldmxcsr)
 {
-    struct linear at = {rec_la64(vcpu, rec), true};
-    if (!(rec->imm & REC_M64))
-        at = rec_la_checked(vcpu, rec, 4, ACCESS_READ);
+    struct linear at = mxcsr_la(vcpu, rec, ACCESS_READ);
     if (unlikely(!at.ok))
         return exec_fault(vcpu, rec);
     struct loaded m = mem_load(vcpu, rec, at.la, 4);
@@ -196,9 +202,7 @@ EXEC(ldmxcsr)
 
 EXEC(stmxcsr)
 {
-    struct linear at = {rec_la64(vcpu, rec), true};
-    if (!(rec->imm & REC_M64))
-        at = rec_la_checked(vcpu, rec, 4, ACCESS_WRITE);
+    struct linear at = mxcsr_la(vcpu, rec, ACCESS_WRITE);
     if (unlikely(!at.ok || !mem_store(vcpu, rec, at.la, 4, vcpu->arch.mxcsr)))
         return exec_fault(vcpu, rec);
     NEXT;
