@@ -78,16 +78,40 @@ static bool write_linear(struct vcpu *vcpu, laddr la, const void *buf, unsigned 
     return true;
 }
 
+static bool check_alignment(struct vcpu *vcpu, laddr la, unsigned align)
+{
+    if (likely(!(vcpu->run.mode & MODE_ALIGN)) || !(la & (align - 1)))
+        return true;
+    return raise_fault_code(vcpu, EXC_AC, 0);
+}
+
+/* SDM Vol. 3A, "Alignment Requirements by Data Type": 6 and 10 bytes are far pointers and
+ * pseudo-descriptors. */
+static unsigned alignment_of(unsigned len)
+{
+    return len == 6 || len == 10 ? 4 : len & (len - 1) ? 1 : len;
+}
+
 bool seg_read(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned len)
 {
     laddr la;
-    return seg_linear(vcpu, seg, off, len, ACCESS_READ, &la) && read_linear(vcpu, la, buf, len);
+    return seg_linear(vcpu, seg, off, len, ACCESS_READ, &la) &&
+           check_alignment(vcpu, la, alignment_of(len)) && read_linear(vcpu, la, buf, len);
 }
 
 bool seg_write(struct vcpu *vcpu, unsigned seg, uint64_t off, const void *buf, unsigned len)
 {
     laddr la;
-    return seg_linear(vcpu, seg, off, len, ACCESS_WRITE, &la) && write_linear(vcpu, la, buf, len);
+    return seg_linear(vcpu, seg, off, len, ACCESS_WRITE, &la) &&
+           check_alignment(vcpu, la, alignment_of(len)) && write_linear(vcpu, la, buf, len);
+}
+
+bool seg_read_pointer(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned opsize)
+{
+    laddr la;
+    unsigned len = opsize + 2;
+    return seg_linear(vcpu, seg, off, len, ACCESS_READ, &la) &&
+           check_alignment(vcpu, la, opsize == 2 ? 2 : 4) && read_linear(vcpu, la, buf, len);
 }
 
 uint64_t insn_ea(const struct vcpu *vcpu, const struct insn *in)
@@ -131,9 +155,7 @@ static bool operand_linear(struct vcpu *vcpu, const struct insn *in, unsigned si
 {
     if (!seg_linear(vcpu, in->seg, insn_ea(vcpu, in), size, access, la))
         return false;
-    if ((vcpu->run.mode & MODE_ALIGN) && !(size & (size - 1)) && (*la & (size - 1)))
-        return raise_fault_code(vcpu, EXC_AC, 0);
-    return true;
+    return check_alignment(vcpu, *la, alignment_of(size));
 }
 
 bool insn_read(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint64_t *v)

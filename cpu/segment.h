@@ -18,6 +18,9 @@ bool seg_linear(struct vcpu *vcpu, unsigned seg, uint64_t off, unsigned size, en
 bool seg_read(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned len);
 bool seg_write(struct vcpu *vcpu, unsigned seg, uint64_t off, const void *buf, unsigned len);
 
+/* A far pointer: the offset of opsize bytes, then the selector. */
+bool seg_read_pointer(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned opsize);
+
 /* Effective address (offset in in->seg) of the memory operand of in, truncated to its address size.
  * RIP-relative uses run.next_rip. */
 uint64_t insn_ea(const struct vcpu *vcpu, const struct insn *in);

@@ -24,7 +24,7 @@ static bool read_target(struct vcpu *vcpu, const struct insn *in, struct far_tra
         t->sel = (uint16_t)in->imm2;
         return true;
     }
-    if (!seg_read(vcpu, in->seg, insn_ea(vcpu, in), b, size + 2))
+    if (!seg_read_pointer(vcpu, in->seg, insn_ea(vcpu, in), b, size))
         return false;
     t->off = le_load(b, size);
     t->sel = le16_load(b + size);

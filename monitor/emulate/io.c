@@ -119,6 +119,13 @@ static enum sens_result end_iteration(struct vcpu *vcpu, const struct insn *in)
     return is_finished(vcpu, in) ? SENS_NEXT : SENS_AGAIN;
 }
 
+static bool is_aligned(struct vcpu *vcpu, laddr la, unsigned width)
+{
+    if (likely(!(vcpu->run.mode & MODE_ALIGN)) || !(la & (width - 1)))
+        return true;
+    return raise_fault_code(vcpu, EXC_AC, 0);
+}
+
 /* INS.  SDM Vol. 2A, "INS/INSB/INSW/INSD": the destination is checked before the port is read. */
 enum sens_result emulate_ins(struct vcpu *vcpu, const struct insn *in)
 {
@@ -132,6 +139,7 @@ enum sens_result emulate_ins(struct vcpu *vcpu, const struct insn *in)
     if (!may_access(vcpu, port, width) ||
         !seg_linear(vcpu, SEG_ES, vcpu->arch.gpr[REG_RDI] & address_mask(in), width, ACCESS_WRITE,
                     &la) ||
+        !is_aligned(vcpu, la, width) ||
         !mmu_probe(&vcpu->run.mmu, la, vcpu->run.la_mask, width, ACCESS_WRITE, fault))
         return SENS_FAULT;
     le_store(b, port_read(vcpu, port, width), width);

@@ -87,7 +87,7 @@ enum sens_result emulate_load_far_pointer(struct vcpu *vcpu, const struct insn *
     unsigned seg = far_pointer_segment(in->op), size = in->opsize;
     uint32_t old_mode = vcpu->run.mode;
     uint8_t b[10];
-    if (!seg_read(vcpu, in->seg, insn_ea(vcpu, in), b, size + 2) ||
+    if (!seg_read_pointer(vcpu, in->seg, insn_ea(vcpu, in), b, size) ||
         !segment_load(vcpu, seg, le16_load(b + size)))
         return SENS_FAULT;
     gpr_set(vcpu, in->operands[0].reg, size, le_load(b, size));

@@ -58,6 +58,14 @@ static bool is_within_limit(const struct stack *s, uint64_t off, unsigned len)
     return last <= s->limit;
 }
 
+/* CPL 3 with alignment checking; a more privileged stack is not checked. */
+static bool is_aligned(struct vcpu *vcpu, const struct stack *s, laddr la, unsigned size)
+{
+    if (likely(!(vcpu->run.mode & MODE_ALIGN)) || !s->as.user || !(la & (size - 1)))
+        return true;
+    return raise_fault_code(vcpu, EXC_AC, 0);
+}
+
 static bool locate(struct vcpu *vcpu, const struct stack *s, uint64_t off, unsigned len, laddr *la)
 {
     bool ok =
@@ -120,7 +128,8 @@ static bool push_wrapped(struct vcpu *vcpu, const struct stack *s, const uint64_
     laddr la[STACK_FRAME_MAX];
     for (unsigned i = 0; i < n; i++) {
         uint64_t off = (s->sp - (uint64_t)size * (i + 1)) & s->mask;
-        if (!locate(vcpu, s, off, size, &la[i]) || !probe(vcpu, s, la[i], size))
+        if (!locate(vcpu, s, off, size, &la[i]) || !is_aligned(vcpu, s, la[i], size) ||
+            !probe(vcpu, s, la[i], size))
             return false;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -148,17 +157,20 @@ bool stack_push_frame(struct vcpu *vcpu, struct stack *s, const uint64_t *v, uns
     }
     for (unsigned i = 0; i < n; i++)
         le_store(b + (n - 1 - i) * size, v[i], size);
-    if (!locate(vcpu, s, low, total, &la) || !write_bytes(vcpu, s, la, b, total))
+    if (!locate(vcpu, s, low, total, &la) || !is_aligned(vcpu, s, la, size) ||
+        !write_bytes(vcpu, s, la, b, total))
         return false;
     s->sp = low;
     return true;
 }
 
+/* Whole elements of this size. */
 static bool read_at(struct vcpu *vcpu, const struct stack *s, uint64_t off, uint8_t *b,
-                    unsigned len)
+                    unsigned len, unsigned size)
 {
     laddr la;
-    return locate(vcpu, s, off, len, &la) && read_bytes(vcpu, s, la, b, len);
+    return locate(vcpu, s, off, len, &la) && is_aligned(vcpu, s, la, size) &&
+           read_bytes(vcpu, s, la, b, len);
 }
 
 bool stack_read_frame(struct vcpu *vcpu, const struct stack *s, unsigned skip, uint64_t *v,
@@ -169,11 +181,11 @@ bool stack_read_frame(struct vcpu *vcpu, const struct stack *s, unsigned skip, u
     uint64_t low = (s->sp + skip) & s->mask;
     assert(n >= 1 && n <= STACK_FRAME_MAX);
     if (low <= s->mask - (total - 1)) {
-        if (!read_at(vcpu, s, low, b, total))
+        if (!read_at(vcpu, s, low, b, total, size))
             return false;
     } else {
         for (unsigned i = 0; i < n; i++)
-            if (!read_at(vcpu, s, (low + (uint64_t)i * size) & s->mask, b + i * size, size))
+            if (!read_at(vcpu, s, (low + (uint64_t)i * size) & s->mask, b + i * size, size, size))
                 return false;
     }
     for (unsigned i = 0; i < n; i++)
