@@ -106,14 +106,6 @@ bool seg_write(struct vcpu *vcpu, unsigned seg, uint64_t off, const void *buf, u
            check_alignment(vcpu, la, alignment_of(len)) && write_linear(vcpu, la, buf, len);
 }
 
-bool seg_read_pointer(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned opsize)
-{
-    laddr la;
-    unsigned len = opsize + 2;
-    return seg_linear(vcpu, seg, off, len, ACCESS_READ, &la) &&
-           check_alignment(vcpu, la, opsize == 2 ? 2 : 4) && read_linear(vcpu, la, buf, len);
-}
-
 uint64_t insn_ea(const struct vcpu *vcpu, const struct insn *in)
 {
     uint64_t ea;
@@ -206,6 +198,21 @@ bool insn_write(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint
     le_store(b, v, o->size);
     return operand_linear(vcpu, in, o->size, ACCESS_WRITE, &la) &&
            write_linear(vcpu, la, b, o->size);
+}
+
+bool insn_read_far(struct vcpu *vcpu, const struct insn *in, uint64_t *off, uint16_t *sel)
+{
+    unsigned size = in->opsize;
+    uint64_t ea = insn_ea(vcpu, in), behind = (ea + size) & low_mask(in->addrsize * 8u);
+    uint8_t b[8], s[2];
+    laddr la;
+    if (!seg_linear(vcpu, in->seg, ea, size, ACCESS_READ, &la) ||
+        !check_alignment(vcpu, la, size == 2 ? 2 : 4) || !read_linear(vcpu, la, b, size) ||
+        !seg_linear(vcpu, in->seg, behind, 2, ACCESS_READ, &la) || !read_linear(vcpu, la, s, 2))
+        return false;
+    *off = le_load(b, size);
+    *sel = le16_load(s);
+    return true;
 }
 
 uint64_t stack_mask(const struct vcpu *vcpu)

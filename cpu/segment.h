@@ -18,9 +18,6 @@ bool seg_linear(struct vcpu *vcpu, unsigned seg, uint64_t off, unsigned size, en
 bool seg_read(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned len);
 bool seg_write(struct vcpu *vcpu, unsigned seg, uint64_t off, const void *buf, unsigned len);
 
-/* A far pointer: the offset of opsize bytes, then the selector. */
-bool seg_read_pointer(struct vcpu *vcpu, unsigned seg, uint64_t off, void *buf, unsigned opsize);
-
 /* Effective address (offset in in->seg) of the memory operand of in, truncated to its address size.
  * RIP-relative uses run.next_rip. */
 uint64_t insn_ea(const struct vcpu *vcpu, const struct insn *in);
@@ -28,6 +25,10 @@ uint64_t insn_ea(const struct vcpu *vcpu, const struct insn *in);
 /* Operand access of emulators, any kind but memory wider than 8 bytes. False: run.fault (read and write leave nothing changed). */
 bool insn_read(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint64_t *v);
 bool insn_write(struct vcpu *vcpu, const struct insn *in, unsigned operand, uint64_t v);
+
+/* A far pointer in memory: offset of the operand size, selector behind it. Two accesses: the second one's offset wraps around by
+ * itself. False: run.fault. */
+bool insn_read_far(struct vcpu *vcpu, const struct insn *in, uint64_t *off, uint16_t *sel);
 
 /* The stack as PUSH and POP see it: SS:rSP with the stack-pointer size of SS.B / 64-bit mode. size 2, 4, 8. The pointer moves only
  * on success. */

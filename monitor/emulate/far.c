@@ -17,18 +17,13 @@ struct far_transfer {
 static bool read_target(struct vcpu *vcpu, const struct insn *in, struct far_transfer *t)
 {
     unsigned size = in->opsize;
-    uint8_t b[10];
     t->opsize = size;
     if (in->operands[0].kind == OPND_FAR) {
         t->off = in->imm & low_mask(size * 8);
         t->sel = (uint16_t)in->imm2;
         return true;
     }
-    if (!seg_read_pointer(vcpu, in->seg, insn_ea(vcpu, in), b, size))
-        return false;
-    t->off = le_load(b, size);
-    t->sel = le16_load(b + size);
-    return true;
+    return insn_read_far(vcpu, in, &t->off, &t->sel);
 }
 
 static enum sens_result finish(struct vcpu *vcpu)

@@ -86,11 +86,11 @@ enum sens_result emulate_load_far_pointer(struct vcpu *vcpu, const struct insn *
 {
     unsigned seg = far_pointer_segment(in->op), size = in->opsize;
     uint32_t old_mode = vcpu->run.mode;
-    uint8_t b[10];
-    if (!seg_read_pointer(vcpu, in->seg, insn_ea(vcpu, in), b, size) ||
-        !segment_load(vcpu, seg, le16_load(b + size)))
+    uint64_t off;
+    uint16_t sel;
+    if (!insn_read_far(vcpu, in, &off, &sel) || !segment_load(vcpu, seg, sel))
         return SENS_FAULT;
-    gpr_set(vcpu, in->operands[0].reg, size, le_load(b, size));
+    gpr_set(vcpu, in->operands[0].reg, size, off);
     cpu_update_mode(vcpu);
     return next_unless_mode_changed(vcpu, old_mode);
 }
@@ -145,7 +145,7 @@ enum sens_result emulate_lar(struct vcpu *vcpu, const struct insn *in)
         return SENS_FAULT;
     bool ok = q == QUERY_YES && type_in(vcpu, d.attr, 0x1a3e, 0x1a04);
     if (ok)
-        gpr_set(vcpu, in->operands[0].reg, in->opsize, d.raw >> 32 & 0xf0ff00);
+        gpr_set(vcpu, in->operands[0].reg, in->opsize, d.raw >> 32 & 0xffff00);
     set_zf(vcpu, ok);
     return SENS_NEXT;
 }

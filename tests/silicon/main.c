@@ -223,7 +223,7 @@ static bool run_mode(const struct options *o, enum decode_mode mode, struct shar
     pid_t pids[SILICON_JOBS_MAX];
     double start = now();
     printf("%s-bit code, seed %" PRIu64 ", ", names[mode], o->seed);
-    rows_select(&set, mode, o, true);
+    rows_select(&set, mode, o, mode != DECODE_64 && shared->host.has_segments);
     if (set.count == 0)
         return true;
     clear(shared, o->first);

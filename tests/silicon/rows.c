@@ -14,18 +14,12 @@ struct leaf {
 };
 
 static const struct leaf leaves[CPUID_WORDS] = {
-    [CPUID_1_EDX] = {1, 0, 3},
-    [CPUID_1_ECX] = {1, 0, 2},
-    [CPUID_6_EAX] = {6, 0, 0},
-    [CPUID_7_EBX] = {7, 0, 1},
-    [CPUID_7_ECX] = {7, 0, 2},
-    [CPUID_7_EDX] = {7, 0, 3},
-    [CPUID_71_EAX] = {7, 1, 0},
-    [CPUID_72_EDX] = {7, 2, 3},
-    [CPUID_D1_EAX] = {13, 1, 0},
-    [CPUID_81_ECX] = {0x80000001, 0, 2},
-    [CPUID_81_EDX] = {0x80000001, 0, 3},
-    [CPUID_80000007_EDX] = {0x80000007, 0, 3},
+    [CPUID_1_EDX] = {1, 0, 3},           [CPUID_1_ECX] = {1, 0, 2},
+    [CPUID_6_EAX] = {6, 0, 0},           [CPUID_7_EBX] = {7, 0, 1},
+    [CPUID_7_ECX] = {7, 0, 2},           [CPUID_7_EDX] = {7, 0, 3},
+    [CPUID_71_EAX] = {7, 1, 0},          [CPUID_72_EDX] = {7, 2, 3},
+    [CPUID_D1_EAX] = {13, 1, 0},         [CPUID_81_ECX] = {0x80000001, 0, 2},
+    [CPUID_81_EDX] = {0x80000001, 0, 3}, [CPUID_80000007_EDX] = {0x80000007, 0, 3},
 };
 
 /* Ours: all that is executed. The host's: its CPUID, through the table that the models use. */
@@ -68,7 +62,8 @@ enum vendor host_vendor(char *text, size_t size)
  * Sensitive rows that fault in user mode on every system, so that there is something to compare:
  * CPL > 0, and IOPL 0 with no port open. The rest is left out: what it does depends on the host's
  * policy or tables (PUSHF and POPF show and set what the system owns, SGDT and friends are emulated
- * by it, CPUID, RDTSC and RDPID tell of the host), or it enters the system (INT, SYSCALL).
+ * by it, CPUID, RDTSC and RDPID tell of the host), or it enters the system (INT, SYSCALL). What
+ * segment registers do is compared in segments of the local descriptor table.
  */
 static bool faults_everywhere(unsigned op)
 {
@@ -96,11 +91,33 @@ static bool faults_everywhere(unsigned op)
     }
 }
 
+bool row_needs_segments(unsigned row)
+{
+    switch (insn_row(row)->op) {
+    case OP_MOV_SREG:
+    case OP_PUSH_SREG:
+    case OP_POP_SREG:
+    case OP_LDS:
+    case OP_LES:
+    case OP_LFS:
+    case OP_LGS:
+    case OP_LSS:
+    case OP_LAR:
+    case OP_LSL:
+    case OP_VERR:
+    case OP_VERW:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static const char *why_not(unsigned row, const bool ours[FEATURE_COUNT],
-                           const bool host[FEATURE_COUNT])
+                           const bool host[FEATURE_COUNT], bool has_segments)
 {
     const struct insn_desc *d = insn_row(row);
-    if (d->sensitivity != SENS_NONE && !faults_everywhere(d->op))
+    bool is_comparable = faults_everywhere(d->op) || (has_segments && row_needs_segments(row));
+    if (d->sensitivity != SENS_NONE && !is_comparable)
         return "sensitive";
     bool is_avx = insn_form(row)->encoding.vex && d->name[0] == 'V';
     if (!ours[d->feature] || (is_avx && !ours[FEAT_AVX]))
@@ -110,7 +127,8 @@ static const char *why_not(unsigned row, const bool ours[FEATURE_COUNT],
     return NULL;
 }
 
-void rows_select(struct row_set *set, enum decode_mode mode, const struct options *o, bool explain)
+void rows_select(struct row_set *set, enum decode_mode mode, const struct options *o,
+                 bool has_segments)
 {
     bool ours[FEATURE_COUNT] = {false}, host[FEATURE_COUNT] = {false};
     unsigned left[3] = {0};
@@ -118,7 +136,7 @@ void rows_select(struct row_set *set, enum decode_mode mode, const struct option
     set->count = 0;
     for (unsigned row = 0; row < insn_row_count(); row++) {
         const struct insn_desc *d = insn_row(row);
-        const char *why = why_not(row, ours, host);
+        const char *why = why_not(row, ours, host, has_segments);
         unsigned attributes = insn_form(row)->attributes;
         if (o->op != NULL && strcasecmp(o->op, d->name) != 0)
             continue;
@@ -131,7 +149,6 @@ void rows_select(struct row_set *set, enum decode_mode mode, const struct option
         }
         set->rows[set->count++] = (uint16_t)row;
     }
-    if (explain)
-        printf("rows: %u; left out: %u sensitive, %u not executed yet, %u not on this host\n",
-               set->count, left[0], left[1], left[2]);
+    printf("rows: %u; left out: %u sensitive, %u not executed yet, %u not on this host\n",
+           set->count, left[0], left[1], left[2]);
 }

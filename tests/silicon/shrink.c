@@ -20,7 +20,10 @@ bool run_again(struct player *p, struct vector *v, const struct insn *in, enum v
                char *text, size_t size)
 {
     static struct vector_state got;
-    if (!native_run(v, vector_repeats(in)))
+    /* The trap flag is not seen behind a load of SS. */
+    bool ok = row_needs_segments(in->row) ? native_run_direct(v, native_size(v))
+                                          : native_run(v, vector_repeats(in));
+    if (!ok)
         return true;
     player_run(p, v, in, true, &got);
     if (got.fault == 14 && native_is_taken(v, got.fault_address))

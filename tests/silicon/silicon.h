@@ -55,8 +55,13 @@ struct shared {
     struct worker workers[SILICON_JOBS_MAX];
 };
 
-/* The rows for a mode on this host. why_not (may be NULL) prints what is left out and why. */
-void rows_select(struct row_set *set, enum decode_mode mode, const struct options *o, bool explain);
+/* The rows for a mode on this host; prints how many, and how many not. has_segments: of the mode.
+ */
+void rows_select(struct row_set *set, enum decode_mode mode, const struct options *o,
+                 bool has_segments);
+
+/* Is a row to be run only in segments of the local descriptor table? */
+bool row_needs_segments(unsigned row);
 
 /* The host: vendor, and its name for people. */
 enum vendor host_vendor(char *text, size_t size);

@@ -554,7 +554,7 @@ TEST(segments, queries_answer_in_zf)
     b->cpu->gpr[REG_RCX] = CODE3_64;
     STEP(b, 0x0f, 0x02, 0xc1); /* lar eax, ecx */
     EXPECT(b->cpu->rflags & F_ZF);
-    EXPECT_EQ(0xa0fb00, b->cpu->gpr[REG_RAX]);
+    EXPECT_EQ(0xaffb00, b->cpu->gpr[REG_RAX]);
     STEP(b, 0x0f, 0x03, 0xc1); /* lsl */
     EXPECT_EQ(0xffffffff, b->cpu->gpr[REG_RAX]);
     STEP(b, 0x0f, 0x00, 0xe9); /* verw cx: code is not writable */

@@ -160,6 +160,12 @@ static uint64_t cut_short(const struct vector *v, const struct insn *in)
     return v->after.fault == 6 && end > VECTOR_CODE + PAGE_SIZE ? UINT64_MAX : 0;
 }
 
+static uint64_t pushes_four_bytes(const struct vector *v, const struct insn *in)
+{
+    (void)v;
+    return in->opsize == 4 ? UINT64_MAX : 0;
+}
+
 static uint64_t repeat_prefix(const struct vector *v, const struct insn *in)
 {
     (void)v;

@@ -412,9 +412,50 @@ static bool is_out_of_range(const struct vector *v, const struct insn *in)
            (in->op == OP_FYL2XP1 && exponent >= 0x3ffd);
 }
 
+/* Of the local descriptor table, or just beyond its end; null; RPL 3 for the most part. */
+static unsigned some_selector(struct pins *p)
+{
+    unsigned rpl = chance(p->g, 85) ? 3 : pick(p->g, 4);
+    if (chance(p->g, 8))
+        return rpl;
+    return pick(p->g, VECTOR_LDT_COUNT + (chance(p->g, 5) ? 2u : 0u)) << 3 | 4 | rpl;
+}
+
+/* The selector that the instruction reads: the operand, behind it in a far pointer, or on the
+ * stack. */
+static bool place_selector(struct pins *p, const struct insn *in)
+{
+    bool is_far = in->op == OP_LDS || in->op == OP_LES || in->op == OP_LFS || in->op == OP_LGS ||
+                  in->op == OP_LSS;
+    const struct operand *o = &in->operands[in->operand_count - 1];
+    struct vector *v = p->v;
+    uint64_t at = operand_address(v, in) + (is_far ? in->opsize : 0u);
+    if (in->op == OP_POP_SREG)
+        at = (v->before.gpr[REG_RSP] & low_mask(stack_width(v) * 8)) +
+             vector_segment_base(v, SEG_SS);
+    else if (o->kind == OPND_GPR)
+        return pin(p, o->reg, with_low(v->before.gpr[o->reg], some_selector(p), 2));
+    uint8_t *m = memory(v, at, 2);
+    if (m != NULL)
+        le16_store(m, (uint16_t)some_selector(p));
+    return true;
+}
+
 static bool place_special(struct pins *p, struct insn *in)
 {
     switch (in->op) {
+    case OP_MOV_SREG:
+    case OP_POP_SREG:
+    case OP_LDS:
+    case OP_LES:
+    case OP_LFS:
+    case OP_LGS:
+    case OP_LSS:
+    case OP_LAR:
+    case OP_LSL:
+    case OP_VERR:
+    case OP_VERW:
+        return place_selector(p, in);
     case OP_XLAT:
         return pin(
             p, REG_RBX,
@@ -488,6 +529,8 @@ static bool uses_stack(unsigned op)
     case OP_CALL_NEAR:
     case OP_CALL_NEAR_IND:
     case OP_RET_NEAR:
+    case OP_PUSH_SREG:
+    case OP_POP_SREG:
         return true;
     default:
         return false;
@@ -528,8 +571,8 @@ bool generate_state(struct generator *g, struct vector *v, struct insn *in)
     struct pins p = {.g = g, .v = v, .taken = 0};
     if (g->is_wild) {
         choose_segments(g, v);
-        if (chance(g, 8))
-            move_to_end(g, v);
+        if (chance(g, 8) && insn_row(in->row)->sensitivity == SENS_NONE)
+            move_to_end(g, v); /* the fault behind it would make null selectors 0 */
     }
     if (uses_stack(in->op) && !place_stack(&p))
         return false;

@@ -428,6 +428,12 @@ bool native_is_at_end(const struct vector *v)
     return code_offset(v) + v->len >= 4096;
 }
 
+unsigned native_size(const struct vector *v)
+{
+    unsigned room = 4096 - code_offset(v);
+    return room < v->len ? room : v->len;
+}
+
 static void prepare(struct vector *v)
 {
     native.v = v;
@@ -440,7 +446,7 @@ static void prepare(struct vector *v)
 
 bool native_run(struct vector *v, bool is_rep)
 {
-    unsigned at = code_offset(v), size = at + v->len > 4096 ? 4096 - at : v->len;
+    unsigned at = code_offset(v), size = native_size(v);
     prepare(v);
     native.is_rep = is_rep;
     native.is_direct = false;

@@ -29,6 +29,9 @@ bool native_run(struct vector *v, bool is_rep);
  */
 bool native_run_direct(struct vector *v, unsigned size);
 
+/* How many bytes of v's instruction are in the code page. */
+unsigned native_size(const struct vector *v);
+
 /* Does v's instruction end with the code page, or reach beyond? */
 bool native_is_at_end(const struct vector *v);
 

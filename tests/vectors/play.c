@@ -30,10 +30,11 @@ struct totals {
 
 static void disassemble(const struct vector *v, char *text, size_t size)
 {
+    static const cs_mode modes[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
     csh handle;
     cs_insn *insn = NULL;
     snprintf(text, size, "?");
-    if (cs_open(CS_ARCH_X86, v->mode == DECODE_64 ? CS_MODE_64 : CS_MODE_32, &handle) != CS_ERR_OK)
+    if (cs_open(CS_ARCH_X86, modes[v->mode], &handle) != CS_ERR_OK)
         return;
     size_t n = cs_disasm(handle, v->bytes, v->len, VECTOR_INSN, 1, &insn);
     if (n > 0) {
@@ -53,7 +54,7 @@ static void show_difference(struct totals *t, const char *where, unsigned line,
     t->show--;
     disassemble(v, asm_text, sizeof asm_text);
     printf("%s:%u: %s %s %s, %u bits: %s\n%s", where, line, d->name, d->encoding, d->operands,
-           v->mode == DECODE_64 ? 64 : 32, asm_text, text);
+           16u << v->mode, asm_text, text);
 }
 
 /* The engine has not got the feature: the row must raise #UD and change nothing. */

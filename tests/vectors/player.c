@@ -19,6 +19,7 @@ enum { PML4 = 0x80000, PDPT = 0x81000, PD = 0x82000, PT = 0x83000, LDT = 0x84000
 struct player {
     struct harness *h;       /* owned */
     struct decoder *decoder; /* owned: every feature */
+    uint32_t ldt_base;       /* vector.base of the descriptors in memory */
     struct jit *jit;         /* owned; NULL: vectors are interpreted */
     bool flags_die;          /* jit: TEST EAX, EAX follows the instruction */
 };
@@ -63,6 +64,7 @@ struct player *player_create(void)
     p->h->vcpu->run.sens =
         policy_slots(POLICY_BT); /* ARPL and the FS, GS base rows live behind slots */
     make_page_tables(p->h);
+    p->ldt_base = UINT32_MAX; /* none */
     memset(code, 0xcc, sizeof code);
     EXPECT(physmem_write(p->h->pm, VECTOR_CODE, code, sizeof code));
     return p;
@@ -150,22 +152,27 @@ static void set_segment(struct cpu *cpu, const struct vector *v, unsigned seg)
     }
 }
 
-/* A user process of a 64-bit operating system. */
-static void set_mode(struct harness *h, const struct vector *v)
+static void write_ldt(struct player *p, const struct vector *v)
 {
-    struct cpu *cpu = &h->vcpu->arch;
+    if (p->ldt_base == v->base)
+        return;
+    p->ldt_base = v->base;
+    for (unsigned n = 0; n < VECTOR_LDT_COUNT; n++)
+        poke64(p->h, LDT + 8 * n, vector_descriptor(v, n));
+}
+
+/* A user process of a 64-bit operating system. */
+static void set_mode(struct cpu *cpu, const struct vector *v)
+{
     cpu->cpl = 3;
     cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     cpu->cr3 = PML4;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     cpu->efer = EFER_LME | EFER_LMA | EFER_NXE | EFER_SCE;
     cpu->xcr0 = 7;
+    cpu->gdtr_limit = 7; /* nothing but the null descriptor */
     for (unsigned s = 0; s < 6; s++)
         set_segment(cpu, v, s);
-    if (!v->segmented)
-        return;
-    for (unsigned n = 0; n < VECTOR_LDT_COUNT; n++)
-        poke64(h, LDT + 8 * n, vector_descriptor(v, n));
     cpu->seg_base[SEG_LDTR] = LDT_BASE;
     cpu->seg_limit[SEG_LDTR] = 8 * VECTOR_LDT_COUNT - 1;
     cpu->seg_sel[SEG_LDTR] = 8;
@@ -251,7 +258,8 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
     write_code(p, v, true);
     EXPECT(physmem_write(h->pm, VECTOR_MEM, v->before.mem, VECTOR_MEM_SIZE));
     h->vcpu->run.features[feature] = has_feature;
-    set_mode(h, v);
+    write_ldt(p, v);
+    set_mode(cpu, v);
     load_state(cpu, &v->before, is_64);
     cpu_update_mmu(h->vcpu);
     if (is_translated(p, v))
