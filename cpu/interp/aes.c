@@ -149,7 +149,7 @@ static uint8_t gf_multiply(uint8_t a, uint8_t b)
 {
     unsigned product = 0, shifted = a;
     for (unsigned i = 0; i < 8; i++) {
-        product ^= shifted & (0u - (unsigned)(b >> i & 1u));
+        product ^= b >> i & 1 ? shifted : 0;
         shifted = shifted << 1 ^ (0x11bu & (0u - (shifted >> 7)));
     }
     return (uint8_t)product;

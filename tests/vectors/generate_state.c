@@ -549,7 +549,7 @@ static void choose_segments(struct generator *g, struct vector *v)
         if (i == SEG_SS)
             sel[i] = VECTOR_SELECTOR(stack[pick(g, sizeof stack)]);
         else if (i != SEG_CS)
-            sel[i] = chance(g, 3) ? 0 : VECTOR_SELECTOR(data[pick(g, sizeof data)]);
+            sel[i] = (uint16_t)(chance(g, 3) ? 0 : VECTOR_SELECTOR(data[pick(g, sizeof data)]));
     }
     if (chance(g, 30)) {
         uint64_t linear = v->before.rip + vector_segment_base(v, SEG_CS);
