@@ -212,6 +212,7 @@ bool lower_stack(struct unit *u);
 bool lower_shift(struct unit *u);
 bool lower_sse(struct unit *u);
 bool lower_bit(struct unit *u);
+bool lower_avx(struct unit *u);
 bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
 
 /* ---- lower_bit.c ---- */
@@ -223,6 +224,16 @@ void product_flags(struct unit *u, unsigned size, unsigned low);
 bool lower_rotate(struct unit *u, unsigned digit, unsigned count);
 
 /* ---- lower_sse.c ---- */
+
+#define XMM_PINNED 14
+enum { X_SRC = 14, X_DST = 15 }; /* scratch, and for guest XMM14, XMM15 */
+
+#define X_LOAD (X_0F | 0x10)  /* MOVUPS xmm, xmm/m128 */
+#define X_STORE (X_0F | 0x11) /* MOVUPS m128, xmm */
+
+struct host_mem mem_xmm(unsigned g);                           /* arch.ymm of it, 32 bytes */
+unsigned xmm_own(unsigned g, unsigned scratch);                /* host register for guest XMM g */
+unsigned xmm_in(struct unit *u, unsigned g, unsigned scratch); /* the same, with its value */
 
 /* Can nobody see the flags while it runs? For it neither faults nor calls C that asks. */
 bool sse_is_silent(const struct insn *in);

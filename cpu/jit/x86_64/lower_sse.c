@@ -11,26 +11,19 @@
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
-#define XMM_PINNED 14
-enum { X_SRC = 14, X_DST = 15 }; /* scratch, and for guest XMM14, XMM15 */
-
-#define X_LOAD (X_0F | 0x10)  /* MOVUPS xmm, xmm/m128 */
-#define X_STORE (X_0F | 0x11) /* MOVUPS m128, xmm */
-
-static struct host_mem mem_xmm(unsigned g)
+struct host_mem mem_xmm(unsigned g)
 {
     return mem_vcpu(offsetof(struct vcpu, arch.ymm) + 32 * g);
 }
 
 /* ---- registers ---- */
 
-static unsigned xmm_own(unsigned g, unsigned scratch)
+unsigned xmm_own(unsigned g, unsigned scratch)
 {
     return g < XMM_PINNED ? g : scratch;
 }
 
-/* Guest XMM g in a host register. */
-static unsigned xmm_in(struct unit *u, unsigned g, unsigned scratch)
+unsigned xmm_in(struct unit *u, unsigned g, unsigned scratch)
 {
     unsigned reg = xmm_own(g, scratch);
     if (g >= XMM_PINNED || !(u->xmm & BIT(g)))

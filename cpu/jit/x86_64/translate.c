@@ -232,7 +232,8 @@ static bool lower(struct unit *u)
     case OP_RET_NEAR:
         return lower_branch(u);
     default:
-        return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u) || lower_sse(u);
+        return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u) || lower_sse(u) ||
+               lower_bit(u) || lower_avx(u);
     }
 }
 

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * AVX and AVX2, integers and moves: the host's own instruction, if the host has AVX2. A 128-bit one
+ * works on the copies that lower_sse.c keeps, and leaves zeros above in the host as in the guest. A
+ * 256-bit one takes its sources from memory; its lower half stays as a copy, and VZEROUPPER after
+ * it spares the host's legacy SSE, in C too, the mixture.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+enum vex_kind {
+    VEX_NONE,
+    VEX_INT,     /* neither reads nor writes MXCSR; memory need not be aligned */
+    VEX_ALIGNED, /* a move of all bytes whose memory operand must be */
+    VEX_LOOSE,   /* a move of all bytes */
+};
+
+/* clang-format off */
+#define INT(op) [OP_##op] = VEX_INT,
+#define ALIGNED(op) [OP_##op] = VEX_ALIGNED,
+#define LOOSE(op) [OP_##op] = VEX_LOOSE,
+static const uint8_t kinds[] = {
+    INT(VPABSB) INT(VPABSD) INT(VPABSW) INT(VPACKSSDW) INT(VPACKSSWB) INT(VPACKUSDW) INT(VPACKUSWB)
+    INT(VPADDB) INT(VPADDD) INT(VPADDQ) INT(VPADDSB) INT(VPADDSW) INT(VPADDUSB) INT(VPADDUSW)
+    INT(VPADDW) INT(VPALIGNR) INT(VPAND) INT(VPANDN) INT(VPAVGB) INT(VPAVGW) INT(VPBLENDD)
+    INT(VPBLENDW) INT(VPBROADCASTB) INT(VPBROADCASTD) INT(VPBROADCASTQ) INT(VPBROADCASTW)
+    INT(VPCMPEQB) INT(VPCMPEQD) INT(VPCMPEQQ) INT(VPCMPEQW) INT(VPCMPGTB) INT(VPCMPGTD)
+    INT(VPCMPGTQ) INT(VPCMPGTW) INT(VPERM2I128) INT(VPERM2F128) INT(VPERMD) INT(VPERMQ) INT(VPHADDD)
+    INT(VPHADDW) INT(VPHSUBD) INT(VPHSUBW) INT(VPMADDUBSW) INT(VPMADDWD) INT(VPMAXSB) INT(VPMAXSD)
+    INT(VPMAXSW) INT(VPMAXUB) INT(VPMAXUD) INT(VPMAXUW) INT(VPMINSB) INT(VPMINSD) INT(VPMINSW)
+    INT(VPMINUB) INT(VPMINUD) INT(VPMINUW) INT(VPMOVMSKB) INT(VPMOVSXBD) INT(VPMOVSXBQ)
+    INT(VPMOVSXBW) INT(VPMOVSXDQ) INT(VPMOVSXWD) INT(VPMOVSXWQ) INT(VPMOVZXBD) INT(VPMOVZXBQ)
+    INT(VPMOVZXBW) INT(VPMOVZXDQ) INT(VPMOVZXWD) INT(VPMOVZXWQ) INT(VPMULDQ) INT(VPMULHRSW)
+    INT(VPMULHUW) INT(VPMULHW) INT(VPMULLD) INT(VPMULLW) INT(VPMULUDQ) INT(VPOR) INT(VPSADBW)
+    INT(VPSHUFB) INT(VPSHUFD) INT(VPSHUFHW) INT(VPSHUFLW) INT(VPSIGNB) INT(VPSIGND) INT(VPSIGNW)
+    INT(VPSLLD) INT(VPSLLDQ) INT(VPSLLQ) INT(VPSLLVD) INT(VPSLLVQ) INT(VPSLLW) INT(VPSRAD)
+    INT(VPSRAVD) INT(VPSRAW) INT(VPSRLD) INT(VPSRLDQ) INT(VPSRLQ) INT(VPSRLVD) INT(VPSRLVQ)
+    INT(VPSRLW) INT(VPSUBB) INT(VPSUBD) INT(VPSUBQ) INT(VPSUBSB) INT(VPSUBSW) INT(VPSUBUSB)
+    INT(VPSUBUSW) INT(VPSUBW) INT(VPTEST) INT(VPUNPCKHBW) INT(VPUNPCKHDQ) INT(VPUNPCKHQDQ)
+    INT(VPUNPCKHWD) INT(VPUNPCKLBW) INT(VPUNPCKLDQ) INT(VPUNPCKLQDQ) INT(VPUNPCKLWD) INT(VPXOR)
+    INT(VANDNPD) INT(VANDNPS) INT(VANDPD) INT(VANDPS) INT(VORPD) INT(VORPS) INT(VXORPD) INT(VXORPS)
+    INT(VSHUFPD) INT(VSHUFPS) INT(VUNPCKHPD) INT(VUNPCKHPS) INT(VUNPCKLPD) INT(VUNPCKLPS)
+    INT(VINSERTI128) INT(VINSERTF128) INT(VMOVMSKPD) INT(VMOVMSKPS) INT(VBROADCASTSS)
+    INT(VBROADCASTSD) INT(VBROADCASTI128) INT(VBROADCASTF128) INT(VPINSRB) INT(VPINSRW) INT(VPINSRD)
+    INT(VPINSRQ) INT(VMOVDDUP) INT(VMOVSHDUP) INT(VMOVSLDUP)
+    ALIGNED(VMOVAPS) ALIGNED(VMOVAPD) ALIGNED(VMOVDQA) ALIGNED(VMOVNTDQ) ALIGNED(VMOVNTPS)
+    ALIGNED(VMOVNTPD) ALIGNED(VMOVNTDQA)
+    LOOSE(VMOVUPS) LOOSE(VMOVUPD) LOOSE(VMOVDQU) LOOSE(VLDDQU)
+};
+/* clang-format on */
+
+/* ---- encoding: SDM Vol. 2A, "Intel Advanced Vector Extensions"; always three bytes of prefix ----
+ */
+
+struct vex {
+    uint8_t pp;     /* 0: none, 1: 66, 2: F3, 3: F2 */
+    uint8_t map;    /* 1: 0F, 2: 0F38, 3: 0F3A */
+    uint8_t opcode; /* the byte */
+    bool w;         /* VEX.W */
+    bool l;         /* VEX.L: 256 bits */
+};
+
+#define MOVE_LOAD                                                                                  \
+    (struct vex)                                                                                   \
+    {                                                                                              \
+        .map = 1, .opcode = 0x10                                                                   \
+    } /* VMOVUPS xmm, xmm/m */
+#define MOVE_STORE                                                                                 \
+    (struct vex)                                                                                   \
+    {                                                                                              \
+        .map = 1, .opcode = 0x11                                                                   \
+    } /* VMOVUPS m, xmm */
+
+/* vvvv: a register, or 0 for none. */
+static void emit_vex(struct emit *e, struct vex x, unsigned reg, unsigned vvvv, unsigned index,
+                     unsigned base)
+{
+    emit_8(e, 0xc4);
+    emit_8(e, (reg < 8 ? 0x80u : 0) | (index < 8 || index == H_NONE ? 0x40u : 0) |
+                  (base < 8 ? 0x20u : 0) | x.map);
+    emit_8(e, (x.w ? 0x80u : 0) | (~vvvv & 15) << 3 | (x.l ? 4u : 0) | x.pp);
+    emit_8(e, x.opcode);
+}
+
+static void emit_vex_rr(struct emit *e, struct vex x, unsigned reg, unsigned vvvv, unsigned rm)
+{
+    emit_vex(e, x, reg, vvvv, H_NONE, rm);
+    emit_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static void emit_vex_rm(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
+                        struct host_mem m)
+{
+    emit_vex(e, x, reg, vvvv, m.index, m.base);
+    emit_modrm_mem(e, reg, m);
+}
+
+/* The guest's own; the row knows its prefix. */
+static struct vex own_vex(const struct insn *in)
+{
+    const char *encoding = insn_row(in->row)->encoding;
+    struct vex x = {.map = in->map, .opcode = in->opcode, .w = in->vex_w, .l = in->vex_l};
+    if (strncmp(encoding, "VEX_66", 6) == 0)
+        x.pp = 1;
+    else if (strncmp(encoding, "VEX_F3", 6) == 0)
+        x.pp = 2;
+    else if (strncmp(encoding, "VEX_F2", 6) == 0)
+        x.pp = 3;
+    return x;
+}
+
+/* ---- registers ---- */
+
+/* VZEROUPPER after a 256-bit instruction: lower halves stay. */
+static void zero_upper(struct unit *u, bool is_256)
+{
+    if (!is_256)
+        return;
+    emit_8(&u->e, 0xc5);
+    emit_8(&u->e, 0xf8);
+    emit_8(&u->e, 0x77);
+}
+
+/* All 32 bytes of host register reg to guest register g. The host's upper halves become 0 if they
+ * are not already. */
+static void ymm_changed(struct unit *u, unsigned g, bool is_256)
+{
+    struct vex store = MOVE_STORE;
+    store.l = true;
+    emit_vex_rm(&u->e, store, xmm_own(g, X_DST), 0, mem_xmm(g));
+    if (g < XMM_PINNED)
+        u->xmm |= (uint16_t)BIT(g);
+    zero_upper(u, is_256);
+}
+
+/* SRC1 in a host register; 256 bits: in scratch. */
+static unsigned source_in(struct unit *u, unsigned g, bool is_256)
+{
+    if (!is_256)
+        return xmm_in(u, g, X_DST);
+    struct vex load = MOVE_LOAD;
+    load.l = true;
+    emit_vex_rm(&u->e, load, X_DST, 0, mem_xmm(g));
+    return X_DST;
+}
+
+/* ---- forms ---- */
+
+/* The last source in ModRM.rm: memory (m), a general register or a vector one. */
+static void emit_last(struct unit *u, struct vex x, unsigned reg, unsigned vvvv,
+                      const struct operand *o, struct host_mem m)
+{
+    if (o->kind == OPND_MEM)
+        emit_vex_rm(&u->e, x, reg, vvvv, m);
+    else if (o->kind == OPND_GPR)
+        emit_vex_rr(&u->e, x, reg, vvvv, gpr_in(u, o->reg, T0));
+    else if (x.l)
+        emit_vex_rm(&u->e, x, reg, vvvv, mem_xmm(o->reg));
+    else
+        emit_vex_rr(&u->e, x, reg, vvvv, xmm_in(u, o->reg, X_SRC));
+}
+
+/* DEST, [SRC1,] SRC2 [, imm8] with DEST in ModRM.reg, or flags (VPTEST). */
+static bool lower_sources(struct unit *u, struct vex x, bool aligned)
+{
+    const struct insn *in = u->in;
+    const struct operand *o = in->operands, *last = &o[in->operand_count - 1];
+    bool has_imm = last->kind == OPND_IMM;
+    bool has_src1 = &last[has_imm ? -1 : 0] == &o[2], tests = in->op == OP_VPTEST;
+    last = &o[has_src1 ? 2 : 1];
+    struct host_mem m = {0};
+    if (last->kind == OPND_MEM)
+        m = aligned ? probe_aligned(u, last->size, false) : probe_operand(u, last->size, false);
+    unsigned src1 = has_src1 ? source_in(u, o[1].reg, x.l) : 0;
+    unsigned dst = tests ? source_in(u, o[0].reg, x.l) : xmm_own(o[0].reg, X_DST);
+    emit_last(u, x, dst, src1, last, m);
+    if (has_imm)
+        emit_8(&u->e, in->imm & 0xff);
+    if (!tests) {
+        ymm_changed(u, o[0].reg, x.l);
+        return true;
+    }
+    zero_upper(u, x.l);
+    flags_produced(u, (struct recipe){0}, false);
+    return true;
+}
+
+/* DEST in VEX.vvvv, SRC in ModRM.rm, imm8. */
+static bool lower_shift_imm(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    unsigned src = source_in(u, o[1].reg, x.l);
+    emit_vex_rr(&u->e, x, u->in->modrm >> 3 & 7, xmm_own(o[0].reg, X_DST), src);
+    emit_8(&u->e, u->in->imm & 0xff);
+    ymm_changed(u, o[0].reg, x.l);
+    return true;
+}
+
+/* VPMOVMSKB, VMOVMSKPx */
+static bool lower_mask(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    unsigned src = source_in(u, o[1].reg, x.l), g = o[0].reg;
+    flags_before_write(u, pinned[g]);
+    unsigned dst = pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    emit_vex_rr(&u->e, x, dst, 0, src);
+    if (pinned[g] == H_NONE)
+        emit_store(&u->e, 8, dst, mem_gpr(g));
+    zero_upper(u, x.l);
+    return true;
+}
+
+static bool lower_store(struct unit *u, bool aligned)
+{
+    const struct operand *o = u->in->operands;
+    struct vex store = MOVE_STORE;
+    store.l = o[0].size == 32;
+    struct host_mem m =
+        aligned ? probe_aligned(u, o[0].size, true) : probe_operand(u, o[0].size, true);
+    emit_vex_rm(&u->e, store, source_in(u, o[1].reg, store.l), 0, m);
+    zero_upper(u, store.l);
+    return true;
+}
+
+static bool lower_vmov(struct unit *u, bool aligned)
+{
+    struct vex load = MOVE_LOAD;
+    load.l = u->in->vex_l;
+    if (u->in->operands[0].kind == OPND_MEM)
+        return lower_store(u, aligned);
+    return lower_sources(u, load, aligned);
+}
+
+/* VMOVD, VMOVQ by the opcode that has the vector register in ModRM.reg. */
+static bool lower_scalar_move(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    bool from_xmm = o[0].kind != OPND_XMM;
+    if (!from_xmm && o[1].kind == OPND_XMM)
+        x = (struct vex){.pp = 2, .map = 1, .opcode = 0x7e}; /* VMOVQ xmm, xmm */
+    if (!from_xmm)
+        return lower_sources(u, x, false);
+    if (o[0].kind == OPND_MEM) {
+        struct host_mem m = probe_operand(u, o[0].size, true);
+        emit_vex_rm(&u->e, x, xmm_in(u, o[1].reg, X_SRC), 0, m);
+        return true;
+    }
+    unsigned g = o[0].reg, src = xmm_in(u, o[1].reg, X_SRC);
+    flags_before_write(u, pinned[g]);
+    unsigned dst = pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    emit_vex_rr(&u->e, x, src, 0, dst);
+    if (pinned[g] == H_NONE)
+        emit_store(&u->e, 8, dst, mem_gpr(g));
+    return true;
+}
+
+/* The upper halves of all registers; the copies are of lower ones. */
+static bool lower_vzeroupper(struct unit *u)
+{
+    emit_rr(&u->e, X_0F | 0x57, 4, X_DST, X_DST); /* XORPS */
+    for (unsigned g = 0; g < 16; g++) {
+        struct host_mem high = mem_xmm(g);
+        high.disp += 16;
+        emit_rm(&u->e, X_STORE, 4, X_DST, high);
+    }
+    return true;
+}
+
+bool lower_avx(struct unit *u)
+{
+    const struct insn *in = u->in;
+    const struct operand *o = in->operands;
+    if (!in->has_vex || (in->has_mem && in->addrsize != 8) || in->vsib ||
+        !__builtin_cpu_supports("avx2"))
+        return false;
+    unsigned kind = in->op < ARRAY_SIZE(kinds) ? kinds[in->op] : VEX_NONE;
+    struct vex x = own_vex(in);
+    if (in->op == OP_VZEROUPPER)
+        return lower_vzeroupper(u);
+    if (in->op == OP_VMOVD || in->op == OP_VMOVQ)
+        return lower_scalar_move(u, x);
+    if (kind == VEX_ALIGNED || kind == VEX_LOOSE)
+        return lower_vmov(u, kind == VEX_ALIGNED);
+    if (kind != VEX_INT)
+        return false;
+    if (o[0].kind == OPND_GPR)
+        return lower_mask(u, x);
+    if (in->operand_count == 3 && o[2].kind == OPND_IMM && in->map == 1 && in->opcode >= 0x71 &&
+        in->opcode <= 0x73)
+        return lower_shift_imm(u, x);
+    return lower_sources(u, x, false);
+}
