@@ -276,6 +276,19 @@ static struct block *exit_target(struct vcpu *vcpu, const struct jit_exit *x, ui
     return b && !b->crosses && b->jit ? b : NULL;
 }
 
+/* The loop dispatcher has not seen the blocks that were run since it entered translated code: it is
+ * told where to go on. */
+int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn)
+{
+    if (HAVE_TAIL_CALLS)
+        return fn(vcpu, rec);
+    int status = fn(vcpu, rec);
+    if (status != EXEC_NEXT)
+        return status;
+    vcpu->run.rec = rec + 1;
+    return EXEC_CHAIN;
+}
+
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 {
     uint64_t target = vcpu->run.jit_page + (uint64_t)x->target;

@@ -248,6 +248,7 @@ void emit_indirect(struct unit *u); /* target in T0 */
 /* Called by thunks, in C. */
 void jit_flags_from_image(struct vcpu *vcpu);
 void jit_flags_to_image(struct vcpu *vcpu);
+int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 

@@ -132,9 +132,15 @@ static void make_enter(struct jit *jit, struct emit *e)
     emit_rr(e, 0xff, 4, 4, T0); /* JMP */
 }
 
-/* Status in EAX, registers in memory: to whoever called enter, or on to run.rec. */
+/* Status in EAX, registers in memory: to whoever called enter, or on to run.rec. The loop
+ * dispatcher does the latter itself. */
 static void make_leave(struct emit *e)
 {
+    if (!HAVE_TAIL_CALLS) {
+        leave_frame(e);
+        ret(e);
+        return;
+    }
     emit_alu_ri(e, ALU_CMP, 4, H_RAX, EXEC_CHAIN);
     emit_label chains = emit_jump(e, 4);
     leave_frame(e);
@@ -193,8 +199,9 @@ static void make_tail(struct jit *jit, struct emit *e)
     call_c(e, (uintptr_t)jit_flags_from_image);
     emit_mov_rr(e, 8, H_RDI, VCPU);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
-    emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_site, fn)));
+    emit_load(e, 8, H_RDX, mem_at(T0, offsetof(struct jit_site, fn)));
     leave_frame(e);
+    emit_mov_ri(e, H_RAX, (uintptr_t)exec_jit_tail);
     emit_rr(e, 0xff, 4, 4, H_RAX);
 }
 
