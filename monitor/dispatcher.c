@@ -164,9 +164,23 @@ static void take_sipi(struct monitor_vcpu *mv)
     trace_point(&mv->vm->machine->trace, TRACE_sipi, NULL, mv->vcpu->run.index, mv->s.sipi_vector, 0, 0);
 }
 
+/* One event, in the order of SDM Vol. 3A, "Priority Among Concurrent Events". False: nothing is due. */
+static bool deliver_one(struct monitor_vcpu *mv)
+{
+    if (mv->vcpu->arch.pending_db && reflect_debug_window_open(mv->vcpu))
+        deliver_debug_trap(mv);
+    else if (mv->vcpu->arch.nmi_pending && reflect_nmi_window_open(mv->vcpu))
+        deliver_nmi(mv);
+    else if (reflect_interrupt_window_open(mv->vcpu) && has_interrupt(mv))
+        deliver_interrupt(mv);
+    else
+        return false;
+    return true;
+}
+
 /*
- * Deliver what is due at this boundary, in the order of SDM Vol. 3A, "Priority Among Concurrent Events": one event. True if
- * the vCPU may go on executing.
+ * Deliver what is due at this boundary. True if the vCPU may go on executing: not after an event while more waits, which may be
+ * due before the first instruction of its handler (an NMI behind a debug trap, a breakpoint on the stack it was pushed to).
  */
 static bool deliver_pending(struct monitor_vcpu *mv)
 {
@@ -181,14 +195,9 @@ static bool deliver_pending(struct monitor_vcpu *mv)
         cpu->activity = ACTIVITY_ACTIVE;
     if (cpu->activity == ACTIVITY_WAIT_SIPI || cpu->activity == ACTIVITY_SHUTDOWN)
         return false;
-    if (cpu->pending_db && reflect_debug_window_open(mv->vcpu))
-        deliver_debug_trap(mv);
-    else if (cpu->nmi_pending && reflect_nmi_window_open(mv->vcpu))
-        deliver_nmi(mv);
-    else if (reflect_interrupt_window_open(mv->vcpu) && has_interrupt(mv))
-        deliver_interrupt(mv);
+    bool is_delivered = deliver_one(mv);
     mv->vcpu->run.attention = has_attention(mv);
-    return cpu->activity == ACTIVITY_ACTIVE;
+    return cpu->activity == ACTIVITY_ACTIVE && !(is_delivered && mv->vcpu->run.attention);
 }
 
 /* ---- running ---- */

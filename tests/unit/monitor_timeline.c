@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/endian.h"
 #include "cpu/cpuid.h"
+#include "cpu/debug.h"
 #include "monitor/dispatcher.h"
 #include "monitor/timeline/timeline.h"
 #include "tests/test.h"
@@ -128,6 +130,28 @@ TEST(timeline, an_nmi_ends_shutdown)
     EXPECT_EQ(ACTIVITY_ACTIVE, vcpu->arch.activity);
     EXPECT(vcpu->arch.nmi_blocked);
     EXPECT_EQ(99, vcpu->arch.retired); /* the first tick was the delivery */
+    machine_destroy(m);
+}
+
+/* A debug trap, an NMI: both before the first instruction of a handler, and none is left to where a
+ * run stops. */
+TEST(timeline, what_waits_behind_a_delivery_is_delivered_before_the_handler_runs)
+{
+    static const uint8_t vectors[12] = {
+        [4] = CODE & 0xff, [5] = CODE >> 8, [8] = CODE & 0xff, [9] = CODE >> 8};
+    uint8_t saved_ip[2];
+    struct machine *m = machine_with_program(2 * MiB);
+    struct vcpu *vcpu = m->vm->vcpus[0].vcpu;
+    EXPECT(physmem_write(m->vm->pm, 0, vectors, sizeof(vectors)));
+    vcpu->arch.gpr[REG_RSP] = 0x7000;
+    vcpu->arch.nmi_pending = true;
+    vcpu->arch.pending_db = DR6_BS;
+    vcpu->run.attention = true;
+    run_to(m, 100);
+    EXPECT(vcpu->arch.nmi_blocked && !vcpu->arch.nmi_pending);
+    EXPECT_EQ(98, vcpu->arch.retired);
+    EXPECT(physmem_read(m->vm->pm, 0x7000 - 12, saved_ip, sizeof(saved_ip)));
+    EXPECT_EQ(CODE, le16_load(saved_ip)); /* the NMI came where the first handler begins */
     machine_destroy(m);
 }
 
@@ -282,13 +306,15 @@ TEST(timeline, state_of_another_machine_is_refused)
     machine_destroy(b);
 }
 
-TEST_MAIN(RUN(timeline, same_run_gives_the_same_hash_and_another_position_another)
-              RUN(timeline, incremental_hash_equals_a_hash_made_afresh)
-                  RUN(timeline, stopping_anywhere_and_dropping_caches_change_nothing)
-                      RUN(timeline, an_nmi_ends_shutdown)
-                          RUN(timeline, performance_counters_do_not_depend_on_where_a_run_stops)
-                              RUN(timeline, loaded_state_continues_as_if_it_had_never_stopped)
-                                  RUN(timeline, every_truncation_is_refused_and_changes_nothing)
-                                      RUN(timeline, damage_is_refused_or_harmless)
-                                          RUN(timeline, clock_near_its_end_is_refused)
-                                              RUN(timeline, state_of_another_machine_is_refused))
+TEST_MAIN(
+    RUN(timeline, same_run_gives_the_same_hash_and_another_position_another)
+        RUN(timeline, incremental_hash_equals_a_hash_made_afresh)
+            RUN(timeline, stopping_anywhere_and_dropping_caches_change_nothing)
+                RUN(timeline, an_nmi_ends_shutdown)
+                    RUN(timeline, what_waits_behind_a_delivery_is_delivered_before_the_handler_runs)
+                        RUN(timeline, performance_counters_do_not_depend_on_where_a_run_stops)
+                            RUN(timeline, loaded_state_continues_as_if_it_had_never_stopped)
+                                RUN(timeline, every_truncation_is_refused_and_changes_nothing)
+                                    RUN(timeline, damage_is_refused_or_harmless)
+                                        RUN(timeline, clock_near_its_end_is_refused)
+                                            RUN(timeline, state_of_another_machine_is_refused))
