@@ -7,8 +7,6 @@
 #include "cpu/cpuid.h"
 #include "cpu/interp/fxsave.h"
 
-#define GATE_NONE FEATURE_COUNT
-
 /* Bits of the models column, oldest first; X_UP: X and all after it. */
 enum {
     I486 = 1 << 0,

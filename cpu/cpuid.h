@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "cpu/vcpu.h"
 
+#define GATE_NONE FEATURE_COUNT /* cpuid.def: it gates no instruction */
+
 /* The feature words: which register of which leaf. */
 enum cpuid_word {
     CPUID_1_EDX,

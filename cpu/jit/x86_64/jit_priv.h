@@ -130,6 +130,7 @@ struct jit {
     struct jit_config config;
     struct code_memory memory;
     struct jit_stats stats;
+    bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
     struct jit_block *blocks; /* all translated */
     struct jit_block *dead;   /* to be freed when nothing runs */
     jit_enter_fn *enter;      /* C to translated code */
@@ -148,6 +149,9 @@ struct jit {
 #define JIT_BLOCK_ROOM (64 * KiB)
 
 void jit_make_thunks(struct jit *jit, struct emit *e);
+
+/* host.c: the features of the host's processor that its system lets programs use. */
+void host_features(bool has[FEATURE_COUNT]);
 
 /* ---- flags.c ---- */
 

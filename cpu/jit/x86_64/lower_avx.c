@@ -270,7 +270,7 @@ bool lower_avx(struct unit *u)
     const struct insn *in = u->in;
     const struct operand *o = in->operands;
     if (!in->has_vex || (in->has_mem && in->addrsize != 8) || in->vsib ||
-        !__builtin_cpu_supports("avx2"))
+        !u->jit->host_has[FEAT_AVX2])
         return false;
     unsigned kind = in->op < ARRAY_SIZE(kinds) ? kinds[in->op] : VEX_NONE;
     struct vex x = own_vex(in);

@@ -141,18 +141,11 @@ static bool lower_bit_test(struct unit *u)
 
 /* ---- TZCNT, LZCNT, POPCNT ---- */
 
-static bool host_counts(unsigned op)
-{
-    return op == OP_TZCNT   ? __builtin_cpu_supports("bmi")
-           : op == OP_LZCNT ? __builtin_cpu_supports("lzcnt")
-                            : __builtin_cpu_supports("popcnt");
-}
-
 static bool lower_count(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     unsigned size = o[0].size, g = o[0].reg, op = X_F3 | X_0F | u->in->opcode;
-    if (size < 4 || !host_counts(u->in->op))
+    if (size < 4 || !u->jit->host_has[insn_row(u->in->row)->feature])
         return false;
     struct host_mem m = {0};
     if (is_mem(&o[1]))
@@ -298,7 +291,7 @@ static bool lower_high(struct unit *u)
         flags_before_write(u, pinned[o[0].reg]);
         emit_8(e, 0x0f);
         emit_8(e, 0xb6);
-        emit_8(e, 0xc0u | pinned[o[0].reg] << 3 | (4u + o[1].reg));
+        emit_8(e, 0xc0u | (unsigned)pinned[o[0].reg] << 3 | (4u + o[1].reg));
         return true;
     }
     if (in->op == OP_MOV && is_mem(&o[0])) {

@@ -118,30 +118,6 @@ static bool has_mmx(const struct insn *in)
     return in->operands[0].kind == OPND_MMX || in->operands[1].kind == OPND_MMX;
 }
 
-/* What the host must have; every x86-64 has SSE2. */
-static bool host_has(unsigned feature)
-{
-    switch (feature) {
-    case FEAT_SSE:
-    case FEAT_SSE2:
-        return true;
-    case FEAT_SSE3:
-        return __builtin_cpu_supports("sse3");
-    case FEAT_SSSE3:
-        return __builtin_cpu_supports("ssse3");
-    case FEAT_SSE41:
-        return __builtin_cpu_supports("sse4.1");
-    case FEAT_SSE42:
-        return __builtin_cpu_supports("sse4.2");
-    case FEAT_AES:
-        return __builtin_cpu_supports("aes");
-    case FEAT_PCLMUL:
-        return __builtin_cpu_supports("pclmul");
-    default:
-        return false;
-    }
-}
-
 bool sse_is_silent(const struct insn *in)
 {
     enum sse_kind kind = kind_of(in);
@@ -360,7 +336,7 @@ bool lower_sse(struct unit *u)
     const struct insn *in = u->in;
     const struct operand *o = in->operands;
     enum sse_kind kind = kind_of(in);
-    if (kind == SSE_NONE || has_mmx(in) || !host_has(insn_row(in->row)->feature) ||
+    if (kind == SSE_NONE || has_mmx(in) || !u->jit->host_has[insn_row(in->row)->feature] ||
         (in->has_mem && in->addrsize != 8))
         return false;
     if (kind == SSE_MOVE || kind == SSE_LOOSE)
