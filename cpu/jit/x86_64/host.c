@@ -1,38 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /* Which instructions the host's processor has: cpuid.def, asked of the real CPUID. */
-#include <cpuid.h>
-
 #include "cpu/cpuid.h"
 #include "cpu/jit/x86_64/jit_priv.h"
 
-/* The words that announce instructions translated code may use. 0: none of these. */
-static uint32_t host_word(enum cpuid_word word)
+struct leaf {
+    uint32_t eax, ebx, ecx, edx;
+};
+
+static struct leaf host_leaf(uint32_t leaf, uint32_t sub_leaf)
 {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    switch (word) {
-    case CPUID_1_EDX:
-    case CPUID_1_ECX:
-        __get_cpuid(1, &a, &b, &c, &d);
-        return word == CPUID_1_ECX ? c : d;
-    case CPUID_7_EBX:
-    case CPUID_7_ECX:
-        __get_cpuid_count(7, 0, &a, &b, &c, &d);
-        return word == CPUID_7_EBX ? b : c;
-    case CPUID_71_EAX:
-        return __get_cpuid_count(7, 1, &a, &b, &c, &d) ? a : 0;
-    case CPUID_81_ECX:
-        __get_cpuid(0x80000001, &a, &b, &c, &d);
-        return c;
-    default:
-        return 0;
+    struct leaf l;
+    __asm__("cpuid"
+            : "=a"(l.eax), "=b"(l.ebx), "=c"(l.ecx), "=d"(l.edx)
+            : "a"(leaf), "c"(sub_leaf));
+    return l;
+}
+
+/* The words that announce instructions translated code may use; the rest is 0. */
+static void host_words(uint32_t words[CPUID_WORDS])
+{
+    struct leaf basic = host_leaf(0, 0), l = host_leaf(1, 0);
+    words[CPUID_1_EDX] = l.edx;
+    words[CPUID_1_ECX] = l.ecx;
+    if (basic.eax >= 7) {
+        l = host_leaf(7, 0);
+        words[CPUID_7_EBX] = l.ebx;
+        words[CPUID_7_ECX] = l.ecx;
+        words[CPUID_71_EAX] = l.eax >= 1 ? host_leaf(7, 1).eax : 0;
     }
+    words[CPUID_81_ECX] = host_leaf(0x80000001, 0).ecx; /* every x86-64 has it */
 }
 
 /* Does the host's system save the YMM registers (SDM 1, 14.3)? AVX may not be used without. */
-static bool saves_ymm(void)
+static bool saves_ymm(const uint32_t words[CPUID_WORDS])
 {
-    unsigned low, high;
-    if (!(host_word(CPUID_1_ECX) & bit_OSXSAVE))
+    uint32_t low, high;
+    if (!(words[CPUID_1_ECX] & (UINT32_C(1) << 27))) /* OSXSAVE */
         return false;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (low & 6) == 6;
@@ -56,10 +59,9 @@ static bool needs_ymm(unsigned gate)
 
 void host_features(bool has[FEATURE_COUNT])
 {
-    uint32_t words[CPUID_WORDS];
-    bool ymm = saves_ymm();
-    for (unsigned w = 0; w < CPUID_WORDS; w++)
-        words[w] = host_word((enum cpuid_word)w);
+    uint32_t words[CPUID_WORDS] = {0};
+    host_words(words);
+    bool ymm = saves_ymm(words);
     for (unsigned i = 0; i < ARRAY_SIZE(announced); i++)
         if (announced[i].gate < FEATURE_COUNT)
             has[announced[i].gate] = (words[announced[i].word] >> announced[i].bit & 1) != 0 &&
