@@ -203,7 +203,7 @@ static int create(struct trapline_machine *t, struct err *err)
         err_hint(err, "-engine auto takes the interpreter where there is none");
         return -ENOTSUP;
     }
-    bool translates = config->engine == TRAPLINE_ENGINE_JIT;
+    bool translates = config->engine != TRAPLINE_ENGINE_INTERP && jit_is_available();
     const struct machine_config mc = {
         .jit = translates ? &jit : NULL,
         .memory_size = config->memory + SPARE_MEMORY,

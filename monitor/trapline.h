@@ -78,7 +78,7 @@ struct trapline_event {
     uint64_t vtime_ns; /* virtual time */
 };
 
-/* What runs innocuous instructions. AUTO is the interpreter, until the translator has proved itself. */
+/* What runs innocuous instructions. AUTO: the translator where the host has one, else the interpreter. */
 enum trapline_engine { TRAPLINE_ENGINE_AUTO, TRAPLINE_ENGINE_INTERP, TRAPLINE_ENGINE_JIT };
 
 #define TRAPLINE_JIT_CACHE_MIN (UINT64_C(256) << 10)
