@@ -4,7 +4,7 @@
 
 int main(int argc, char **argv)
 {
-    unsigned long n = amount(argc, argv, 40000000);
+    unsigned long n = amount(argc, argv, 100000000);
     uint64_t a = 0x9e3779b97f4a7c15u, b = 1, c = 0;
     uint32_t d = 0xdeadbeef;
 

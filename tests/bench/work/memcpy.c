@@ -20,7 +20,7 @@ static void rep(void *to, const void *from, size_t n)
 
 int main(int argc, char **argv)
 {
-    unsigned long n = amount(argc, argv, 400);
+    unsigned long n = amount(argc, argv, 1000);
     static uint64_t a[65536], b[65536];
     uint64_t sum = 0;
 

@@ -47,7 +47,7 @@ static void integers(unsigned long n)
 
 int main(int argc, char **argv)
 {
-    unsigned long n = amount(argc, argv, 40);
+    unsigned long n = amount(argc, argv, 100);
 
     floats(n * 200000);
     integers(n * 100);
