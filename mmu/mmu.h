@@ -44,7 +44,9 @@ struct vtlb_entry {
     uint64_t addend;  /* read, write: host address - la (mod 2^64); fetch: pa - la */
 };
 
-#define VTLB_INVALID UINT64_C(1)
+/* No access compares equal to it: none that has to be aligned either, the low bits of whose address
+ * translated code leaves in the comparison. */
+#define VTLB_INVALID UINT64_C(0x400)
 
 struct vtlb_view {
     struct vtlb_entry *read;  /* of the current address space and privilege; never NULL */
