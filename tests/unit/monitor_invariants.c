@@ -151,6 +151,30 @@ TEST(invariants, translated_code_is_what_the_interpreter_does)
     compare_habits(GUEST_REAL, &all);
 }
 
+/* A flag that the next instruction would overwrite is looked at all the same if that instruction
+ * only raises: here, because CR0.TS is set. */
+TEST(invariants, flags_are_seen_by_the_handler_of_an_instruction_that_only_raises)
+{
+    static const uint8_t slot[] = {0x01, 0xc3,             /* add ebx, eax */
+                                   0x66, 0x0f, 0xfe, 0xc1, /* paddd xmm0, xmm1: #NM */
+                                   0x31, 0xc9};            /* xor ecx, ecx */
+    const struct jit_config *engines[] = {NULL, &translate_all};
+    uint8_t hash[2][HASH_BYTES];
+    for (unsigned i = 0; i < 2; i++) {
+        struct machine *m = random_guest(GUEST_LONG, 1, 0, engines[i]);
+        struct cpu *cpu = &m->vm->vcpus[0].vcpu->arch;
+        for (unsigned n = 0; n < SLOTS - 1; n++)
+            assert_true(physmem_write(m->vm->pm, PROGRAM + n * SLOT, slot, sizeof(slot)));
+        cpu->cr0 |= CR0_TS;
+        cpu->gpr[REG_RAX] = 0x12345678;
+        cpu_update_mmu(m->vm->vcpus[0].vcpu);
+        EXPECT_EQ(STOP_POSITION, run_until(m, 3000));
+        EXPECT_EQ(0, timeline_hash(m, hash[i]));
+        machine_destroy(m);
+    }
+    EXPECT(memcmp(hash[0], hash[1], HASH_BYTES) == 0);
+}
+
 TEST(invariants, saving_and_loading_elsewhere_changes_nothing)
 {
     const struct habit habit = {.name = "save and load", .moves = true, .stops = true};
@@ -177,4 +201,6 @@ TEST_MAIN(RUN(invariants, random_guests_live_long)
                   RUN(invariants, dropped_caches_change_nothing)
                       RUN(invariants, stops_at_odd_positions_change_nothing)
                           RUN(invariants, translated_code_is_what_the_interpreter_does)
-                              RUN(invariants, saving_and_loading_elsewhere_changes_nothing))
+                              RUN(invariants,
+                                  flags_are_seen_by_the_handler_of_an_instruction_that_only_raises)
+                                  RUN(invariants, saving_and_loading_elsewhere_changes_nothing))

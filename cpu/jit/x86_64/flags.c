@@ -149,9 +149,9 @@ unsigned flags_condition(struct unit *u, unsigned cc)
 /* ---- which flags are looked at ---- */
 
 /* May it fault, or end in C, so that somebody sees the flags of before? */
-static bool shows(const struct insn *in)
+static bool shows(const struct rec *rec, const struct insn *in)
 {
-    if (in->has_mem || insn_row(in->row)->ends_block ||
+    if (!record_is_plain(rec) || in->has_mem || insn_row(in->row)->ends_block ||
         insn_row(in->row)->sensitivity != SENS_NONE || in->op == OP_JCC)
         return true;
     switch (in->op) {
@@ -198,6 +198,6 @@ void find_needed_flags(struct unit *u)
         uint32_t writes = insn_flags_overwritten(in), tested = insn_flags_tested(in) & F_OSZAPC;
         if (writes & live)
             u->needed |= BIT(i);
-        live = shows(in) ? F_OSZAPC : (live & ~writes) | tested;
+        live = shows(&u->block->rec[i], in) ? F_OSZAPC : (live & ~writes) | tested;
     }
 }

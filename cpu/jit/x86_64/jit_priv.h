@@ -174,6 +174,10 @@ unsigned flags_condition(struct unit *u, unsigned cc);
 
 void find_needed_flags(struct unit *u);
 
+/* Does the record do what its instruction says? Not if it only raises (CR0.TS, a feature that is
+ * not there), or goes to the monitor. */
+bool record_is_plain(const struct rec *rec);
+
 /* ---- operands ---- */
 
 /* Host register of guest register g, or H_NONE: it is in memory. */

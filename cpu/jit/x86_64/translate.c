@@ -237,12 +237,17 @@ static bool lower(struct unit *u)
     }
 }
 
+bool record_is_plain(const struct rec *rec)
+{
+    return rec->fn != exec_sensitive && rec->fn != exec_ud && rec->fn != exec_nm &&
+           rec->fn != exec_gp0 && rec->fn != exec_far_branch;
+}
+
 /* True: the block's code has ended. */
 static bool translate_insn(struct unit *u)
 {
     const struct rec *rec = &u->block->rec[u->i];
-    bool is_plain = rec->fn != exec_sensitive && rec->fn != exec_ud && rec->fn != exec_nm &&
-                    rec->fn != exec_gp0 && rec->fn != exec_far_branch;
+    bool is_plain = record_is_plain(rec);
     bool ends = (is_plain || rec->fn == exec_far_branch) && insn_row(u->in->row)->ends_block;
     u->flags_needed = u->needed >> u->i & 1;
     u->jit->stats.insns++;
