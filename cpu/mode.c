@@ -52,7 +52,7 @@ static void update_bases(struct vcpu *vcpu)
 {
     uint64_t *fast = vcpu->run.seg_base_fast;
     bool is_64 = mode_code(vcpu->run.mode) == DECODE_64;
-    for (unsigned seg = 0; seg < 8; seg++)
+    for (unsigned seg = 0; seg <= SEG_GS; seg++)
         fast[seg] = is_64 && seg <= SEG_DS ? 0 : vcpu->arch.seg_base[seg];
     fast[SEG_ZERO] = fast[SEG_ZERO_SS] = 0;
     fast[SEG_ZERO_BIASED] = SEG_BIAS;
