@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzz target: bytes become the state and the code of one vCPU, which runs until something would
- * have to be delivered. It never crashes; RFLAGS keeps bit 1; every tick is accounted for; and a
- * second run with a small virtual TLB, odd budgets and dropped caches ends in the same state and
- * memory.
+ * Fuzz target: bytes become the code and the state of one vCPU in any mode (cpu_guest.h), which
+ * runs for some thousand ticks. It never crashes; wherever it is stopped its state is one that a
+ * processor can be in (cpu_check.h); and runs with a small virtual TLB, odd stops and dropped
+ * caches, or translated, end in the same state and memory, for the same reason.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/endian.h"
-#include "cpu/cpuid.h"
+#include "cpu/flags.h"
+#include "cpu/jit/jit.h"
 #include "monitor/dispatcher.h"
 #include "monitor/machine.h"
+#include "tests/fuzz/cpu_check.h"
+#include "tests/fuzz/cpu_guest.h"
 
-#define RAM_SIZE (256 * KiB)
-#define CODE_AT 0x1000u
-#define TABLES_AT                                                                                  \
-    0x8000u /* page tables: one PML4, PDPT, PD with 2 MiB pages, and a page table of 4 KiB pages   \
-             */
-#define MAX_TICKS 2000
-#define HEADER 40u
+#define MAX_TICKS 3000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,156 +29,53 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                          \
     } while (0)
 
-/* The input: a header of choices, then code. */
-struct input {
-    const uint8_t *header; /* HEADER bytes */
-    const uint8_t *code;   /* the rest */
-    size_t code_size;      /* of it */
+/* How a run treats its machine. */
+struct habit {
+    const char *name;             /* for messages */
+    unsigned entries;             /* of the virtual TLB */
+    const struct jit_config *jit; /* translate; NULL: interpret */
+    bool is_odd;                  /* stops at odd positions, and forgets caches there */
 };
 
-/* How a run ended. */
-struct outcome {
-    enum cpu_exit why;  /* BUDGET, or what needs the monitor */
-    struct fault fault; /* with CPU_EXIT_FAULT */
-    uint8_t *state;     /* owned: the fields of struct cpu */
-    uint8_t *ram;       /* owned */
+static const struct jit_config translate = {.threshold = 1, .cache = JIT_CACHE_MIN};
+static const struct habit habits[] = {
+    {"plain", 4096, NULL, false},
+    {"16 entries, odd stops, dropped caches", 16, NULL, true},
+    {"translated", 1024, &translate, false},
+    {"translated, odd stops, dropped caches", 16, &translate, true},
 };
 
-enum mode { MODE_REAL, MODE_V86, MODE_PROT16, MODE_PROT32, MODE_COMPAT, MODE_LONG, MODES };
+/* A machine that is used for every input: making one would be most of the work. */
+struct runner {
+    const struct habit *habit;  /* of it */
+    struct machine *m;          /* owned, for ever */
+    struct machine_state start; /* of the machine, at first */
+    struct cpu power_on;        /* of the vCPU, at first */
+    enum stop_reason reason;    /* how the run ended */
+    uint8_t state[4096];        /* fields of struct cpu there */
+    uint8_t ram[GUEST_RAM];     /* and memory */
+};
 
-static void set_segments(struct cpu *cpu, enum mode mode, unsigned cpl)
+static struct runner *runner_create(const struct habit *habit)
 {
-    for (unsigned s = 0; s < 6; s++) {
-        bool is_code = s == SEG_CS;
-        cpu->seg_sel[s] = (uint16_t)(is_code ? 0x10 | cpl : 0x18 | cpl);
-        cpu->seg_base[s] = 0;
-        cpu->seg_limit[s] = UINT32_MAX;
-        cpu->seg_attr[s] = ATTR_P | ATTR_S | ATTR_RW | ATTR_ACCESSED | ATTR_G |
-                           (is_code ? ATTR_CODE : 0) | cpl << ATTR_DPL_SHIFT;
-        if (mode == MODE_REAL || mode == MODE_V86) {
-            cpu->seg_sel[s] = 0;
-            cpu->seg_limit[s] = 0xffff;
-            cpu->seg_attr[s] = mode == MODE_V86 ? 0xf3 : 0x93;
-        } else if (mode == MODE_LONG && is_code) {
-            cpu->seg_attr[s] |= ATTR_L;
-        } else if (mode != MODE_PROT16) {
-            cpu->seg_attr[s] |= ATTR_DB;
-        }
-    }
-}
-
-/* Paging in 4-level form for the 64-bit modes: low memory as it is, the second 2 MiB as the input
- * says. */
-static void set_tables(struct physmem *pm, const uint8_t *flags)
-{
-    uint8_t page[PAGE_SIZE] = {0};
-    le64_store(page, (TABLES_AT + 0x1000) | 7);
-    CHECK(physmem_write(pm, TABLES_AT, page, 8));
-    le64_store(page, (TABLES_AT + 0x2000) | 7);
-    CHECK(physmem_write(pm, TABLES_AT + 0x1000, page, 8));
-    le64_store(page, 0x87);
-    le64_store(page + 8, (TABLES_AT + 0x3000) | 7);
-    CHECK(physmem_write(pm, TABLES_AT + 0x2000, page, 16));
-    for (unsigned i = 0; i < 512; i++)
-        le64_store(page + i * 8, (uint64_t)(i & 31) << 12 | (flags[i & 7] & 0x67));
-    CHECK(physmem_write(pm, TABLES_AT + 0x3000, page, sizeof(page)));
-}
-
-/* Values that point somewhere: small, in RAM, near the end of a page, anywhere. */
-static uint64_t choose_value(uint8_t kind, unsigned i)
-{
-    uint64_t mix = (kind * UINT64_C(0x9e3779b97f4a7c15)) ^ (i * UINT64_C(0xd1b54a32d192ed03));
-    switch (kind & 7) {
-    case 0:
-        return mix;
-    case 1:
-        return mix & 0xff;
-    case 2:
-        return UINT64_MAX - (mix & 7);
-    case 3:
-        return 0x200000 | (mix & 0x1ffff);
-    default:
-        return (mix & 0x3f000) | (kind & 8 ? 0xff0 | (mix & 0xf) : mix & 0xfff);
-    }
-}
-
-static void set_state(struct cpu *cpu, const struct input *in)
-{
-    const uint8_t *h = in->header;
-    enum mode mode = (enum mode)(h[0] % MODES);
-    unsigned cpl = mode == MODE_REAL ? 0 : mode == MODE_V86 ? 3 : h[1] & 3;
-    cpu->cr0 = CR0_ET | CR0_NE | (mode != MODE_REAL ? CR0_PE : 0) | (h[2] & 1 ? CR0_WP : 0) |
-               (h[2] & 2 ? CR0_AM : 0) | (h[2] & 0x1c ? 0 : CR0_TS) | (h[2] & 0xe0 ? 0 : CR0_EM);
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | (h[3] & 1 ? CR4_OSXSAVE : 0) |
-               (h[3] & 2 ? CR4_FSGSBASE : 0) | (h[3] & 4 ? CR4_VME : 0) | (h[3] & 8 ? CR4_TSD : 0) |
-               (h[3] & 16 ? CR4_UMIP : 0);
-    cpu->xcr0 = h[3] & 32 ? 3 : 7;
-    cpu->efer = EFER_SCE;
-    if (mode == MODE_LONG || mode == MODE_COMPAT) {
-        cpu->cr0 |= CR0_PG;
-        cpu->cr4 |= CR4_PAE;
-        cpu->efer |= EFER_LME | EFER_LMA | EFER_NXE;
-        cpu->cr3 = TABLES_AT;
-    }
-    set_segments(cpu, mode, cpl);
-    cpu->cpl = (uint8_t)cpl;
-    cpu->rflags = 2 | (le16_load(h + 4) & 0x7cd5u) | (h[6] & 0xf ? 0 : 0x100u) |
-                  (h[6] & 0x10 ? 0x40000u : 0) | (mode == MODE_V86 ? 0x20000u : 0);
-    for (unsigned i = 0; i < 16; i++)
-        cpu->gpr[i] = choose_value(h[8 + i], i);
-    cpu->fcw = (uint16_t)(0x340 | (h[24] & 0x3f) | (h[25] & 0xc) << 8);
-    cpu->fsw = (uint16_t)((h[25] >> 4 & 7) << 11);
-    cpu->ftw = h[26];
-    cpu->mxcsr = (uint32_t)(h[27] << 7 | (h[28] & 0xf) << 12 | (h[28] >> 4));
-    for (unsigned i = 0; i < 8; i++) {
-        cpu->fp_mant[i] = choose_value(h[29], i) | BIT(63);
-        cpu->fp_se[i] = (uint16_t)(h[30] & 1 ? 0x3ff0 + h[30] + i : h[30] * 257u);
-    }
-    for (unsigned i = 0; i < 64; i += 4)
-        for (unsigned k = 0; k < 4; k++)
-            cpu->ymm[i + k] = choose_value((uint8_t)(h[31] ^ 0x5a * k), i);
-    cpu->rip = CODE_AT;
-}
-
-static struct machine *create(const struct input *in, unsigned entries)
-{
-    const struct machine_config config = {
-        .memory_size = 2 * MiB, .seed = 1, .ns_per_tick = 1, .tlb_entries = entries};
-    struct machine *m;
+    const struct machine_config config = {.memory_size = 2 * MiB,
+                                          .seed = 1,
+                                          .ns_per_tick = 1,
+                                          .tlb_entries = habit->entries,
+                                          .jit = habit->jit};
+    struct runner *r = calloc(1, sizeof(*r));
     struct cpu_model model;
     struct err err;
-    CHECK(machine_create(&config, &m, &err) == 0);
+    CHECK(r && fields_bytes(cpu_fields) <= sizeof(r->state));
+    CHECK(machine_create(&config, &r->m, &err) == 0);
     CHECK(cpu_model_parse("max", &model, &err) == 0);
-    CHECK(vm_create(m, 1, &model, &err) == 0);
-    CHECK(physmem_add(m->vm->pm, 0, RAM_SIZE, 0, false, &err) == 0);
-    set_tables(m->vm->pm, in->header + 32);
-    CHECK(physmem_write(m->vm->pm, CODE_AT, in->code, in->code_size));
-    struct vcpu *vcpu = m->vm->vcpus[0].vcpu;
-    set_state(&vcpu->arch, in);
-    cpu_update_mmu(vcpu);
-    return m;
-}
-
-/* At most budget ticks; the accounts must balance. */
-static enum cpu_exit run_some(struct machine *m, uint64_t budget)
-{
-    struct vcpu *vcpu = m->vm->vcpus[0].vcpu;
-    uint64_t ticks = vcpu->arch.ticks, retired = vcpu->arch.retired, total = m->s.ticks;
-    enum cpu_exit why = dispatcher_run_vcpu(&m->vm->vcpus[0], budget);
-    uint64_t done = vcpu->arch.ticks - ticks;
-    CHECK(done <= budget && (why != CPU_EXIT_BUDGET || done == budget));
-    CHECK(vcpu->run.budget == (int64_t)(budget - done));
-    CHECK(m->s.ticks - total == done && vcpu->arch.retired - retired <= done);
-    CHECK((vcpu->arch.rflags & 2) && !(vcpu->arch.rflags & ~UINT64_C(0x3f7fd7)));
-    CHECK(vcpu->arch.cpl <= 3);
-    return why;
-}
-
-/* Would the dispatcher have something to do now? */
-static bool is_due(const struct machine *m)
-{
-    const struct cpu *cpu = &m->vm->vcpus[0].vcpu->arch;
-    return cpu->pending_db || cpu->activity != ACTIVITY_ACTIVE || m->stop || m->reset_requested;
+    CHECK(vm_create(r->m, 1, &model, &err) == 0);
+    CHECK(physmem_add(r->m->vm->pm, 0, GUEST_RAM, 0, false, &err) == 0);
+    r->m->no_reboot = true;
+    r->habit = habit;
+    r->start = r->m->s;
+    r->power_on = r->m->vm->vcpus[0].vcpu->arch;
+    return r;
 }
 
 static void drop_caches(struct machine *m, uint32_t dice)
@@ -192,61 +86,90 @@ static void drop_caches(struct machine *m, uint32_t dice)
         mmu_drop_caches(&m->vm->vcpus[0].vcpu->run.mmu);
 }
 
-static struct outcome run(const struct input *in, unsigned entries, bool is_odd)
+/* As after loading a saved state. */
+static void restart(struct runner *r, const struct guest_input *in, const uint8_t *image)
 {
-    struct machine *m = create(in, entries);
-    struct vcpu *vcpu = m->vm->vcpus[0].vcpu;
-    struct outcome o = {.why = CPU_EXIT_BREAK};
-    uint32_t dice = le32_load(in->header + 36) | 1;
-    while ((o.why == CPU_EXIT_BREAK || o.why == CPU_EXIT_BUDGET) && m->s.ticks < MAX_TICKS &&
-           !is_due(m)) {
-        uint64_t left = MAX_TICKS - m->s.ticks, part = 1 + (dice >> 16) % 61;
-        o.why = run_some(m, is_odd && part < left ? part : left);
-        dice = dice * 1103515245 + 12345;
-        if (is_odd && dice >> 28 < 4)
-            drop_caches(m, dice >> 12);
+    struct vcpu *vcpu = r->m->vm->vcpus[0].vcpu;
+    r->m->s = r->start;
+    r->m->reset_requested = r->m->turn_ended = false;
+    vcpu->arch = r->power_on;
+    guest_state(in, &vcpu->arch);
+    physmem_load(r->m->vm->pm, 0, image, GUEST_RAM);
+    drop_caches(r->m, 3);
+    vcpu->run.attention = true;
+    flags_set_status(vcpu, vcpu->arch.rflags);
+    pmu_rebuild(vcpu);
+    cpu_update_mmu(vcpu);
+}
+
+static enum stop_reason run_until(struct runner *r, uint64_t ticks)
+{
+    struct vcpu *vcpu = r->m->vm->vcpus[0].vcpu;
+    r->m->stop_at = ticks;
+    enum stop_reason reason = machine_run(r->m);
+    CHECK(reason != STOP_POSITION || r->m->s.ticks == ticks);
+    CHECK(r->m->s.ticks <= ticks && vcpu->arch.ticks == r->m->s.ticks &&
+          vcpu->arch.retired <= vcpu->arch.ticks);
+    const char *complaint = cpu_complaint(vcpu, &r->m->vm->model);
+    if (complaint) {
+        fprintf(stderr, "%s, tick %llu: no CPU is like this, it should hold: %s\n", r->habit->name,
+                (unsigned long long)r->m->s.ticks, complaint);
+        abort();
     }
-    if (o.why == CPU_EXIT_FAULT)
-        o.fault = vcpu->run.fault;
-    else if (o.why == CPU_EXIT_BREAK)
-        o.why = CPU_EXIT_BUDGET; /* stopped by the loop: which of the two it was says nothing */
-    o.state = malloc(fields_bytes(cpu_fields));
-    o.ram = malloc(RAM_SIZE);
-    CHECK(o.state && o.ram);
-    fields_store(cpu_fields, &vcpu->arch, o.state);
-    CHECK(physmem_read(m->vm->pm, 0, o.ram, RAM_SIZE));
-    machine_destroy(m);
-    return o;
+    return reason;
+}
+
+static void run(struct runner *r, const struct guest_input *in, const uint8_t *image)
+{
+    uint32_t dice = le32_load(in->header + GUEST_HEADER - 4) | 1;
+    restart(r, in, image);
+    r->reason = STOP_POSITION;
+    while (r->habit->is_odd && r->reason == STOP_POSITION) {
+        uint64_t next = r->m->s.ticks + 1 + (dice >> 16) % 61;
+        if (next >= MAX_TICKS)
+            break;
+        r->reason = run_until(r, next);
+        dice = dice * 1103515245 + 12345;
+        if (dice >> 28 == 0) /* seldom: to walk through the block cache takes long */
+            drop_caches(r->m, dice >> 12);
+    }
+    if (r->reason == STOP_POSITION)
+        r->reason = run_until(r, MAX_TICKS);
+    fields_store(cpu_fields, &r->m->vm->vcpus[0].vcpu->arch, r->state);
+    CHECK(physmem_read(r->m->vm->pm, 0, r->ram, GUEST_RAM));
 }
 
 /* Name the first field that differs. */
-static void compare_states(const struct outcome *a, const struct outcome *b)
+static void compare(const struct runner *a, const struct runner *b)
 {
     size_t at = 0;
-    for (const struct field *f = cpu_fields; f->name; at += field_bytes(f), f++) {
-        if (memcmp(a->state + at, b->state + at, field_bytes(f)) == 0)
-            continue;
-        fprintf(stderr, "field %s differs\n", f->name);
-        abort();
-    }
+    const struct field *f = cpu_fields;
+    for (; f->name && memcmp(a->state + at, b->state + at, field_bytes(f)) == 0; f++)
+        at += field_bytes(f);
+    if (!f->name && a->reason == b->reason && memcmp(a->ram, b->ram, GUEST_RAM) == 0)
+        return;
+    fprintf(stderr, "%s: stop %d, ticks %llu; %s: stop %d, ticks %llu; %s differs\n",
+            a->habit->name, (int)a->reason, (unsigned long long)a->m->s.ticks, b->habit->name,
+            (int)b->reason, (unsigned long long)b->m->s.ticks,
+            f->name ? f->name : "memory or the reason");
+    abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t header[HEADER] = {0}; /* a short input is padded */
-    size_t head = size < HEADER ? size : HEADER;
-    if (head)
-        memcpy(header, data, head);
-    const struct input in = {header, data + head, size - head < 0x1000 ? size - head : 0x1000};
-    struct outcome a = run(&in, 1024, false), b = run(&in, 16, true);
-    CHECK(a.why == b.why);
-    CHECK(a.fault.vector == b.fault.vector && a.fault.error_code == b.fault.error_code &&
-          a.fault.cr2 == b.fault.cr2);
-    compare_states(&a, &b);
-    CHECK(memcmp(a.ram, b.ram, RAM_SIZE) == 0);
-    free(a.state);
-    free(a.ram);
-    free(b.state);
-    free(b.ram);
+    static struct runner *runners[ARRAY_SIZE(habits)];
+    static uint8_t image[GUEST_RAM];
+    struct guest_input in;
+    guest_input(&in, data, size);
+    guest_image(&in, image);
+    for (unsigned i = 0; i < ARRAY_SIZE(habits); i++) {
+        bool is_wanted = !habits[i].jit || (jit_is_available() && guest_mode(&in) == GUEST_LONG);
+        if (!runners[i] && is_wanted)
+            runners[i] = runner_create(&habits[i]);
+        if (!is_wanted)
+            continue;
+        run(runners[i], &in, image);
+        compare(runners[0], runners[i]);
+    }
     return 0;
 }

@@ -284,14 +284,11 @@ static void vary(struct generator *g, struct vector *v)
     }
 }
 
-bool generate_vector(struct generator *g, unsigned row, struct vector *v,
-                     struct vector_state *expanded, struct insn *in)
+bool generate_bytes(struct generator *g, unsigned row, struct vector *v, struct insn *in)
 {
     const struct form *f = insn_form(row);
     struct shape s = shape_of(row);
     v->len = 0;
-    v->profile = guess_profile(g, row);
-    v->seed = g->pool ? 0 : (uint32_t)vector_random(&g->seed);
     put_prefixes(g, v, f, &s);
     if (f->encoding.vex)
         put_vex(g, v, &f->encoding, &s);
@@ -305,6 +302,16 @@ bool generate_vector(struct generator *g, unsigned row, struct vector *v,
         in->row != row)
         return false;
     v->len = in->len;
+    return true;
+}
+
+bool generate_vector(struct generator *g, unsigned row, struct vector *v,
+                     struct vector_state *expanded, struct insn *in)
+{
+    v->profile = guess_profile(g, row);
+    v->seed = g->pool ? 0 : (uint32_t)vector_random(&g->seed);
+    if (!generate_bytes(g, row, v, in))
+        return false;
     if (g->pool != NULL)
         vary(g, v);
     else

@@ -26,6 +26,10 @@ struct generator {
 void pool_fill(struct pool *pool, enum decode_mode mode, bool segmented, uint32_t base,
                uint64_t *seed);
 
+/* Try to make an instruction of this row in v->mode (and v->segmented): v->bytes, v->len and *in.
+ * False: try again. */
+bool generate_bytes(struct generator *g, unsigned row, struct vector *v, struct insn *in);
+
 /*
  * Try to make a vector of this row in v->mode (and v->segmented, v->base): bytes, seed, profile and
  * before are filled, *in is the instruction. *expanded (may be NULL) is the state that the seed
