@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu/jit/jit.h"
 #include "tests/silicon/silicon.h"
 
 enum { HUNG = 30 }; /* seconds at one case */
@@ -24,6 +25,7 @@ static const char help[] =
     "  --seed S      of the cases (1)\n"
     "  --first N     number of the first case (0)\n"
     "  --op NAME     only the rows of insn.def with this mnemonic\n"
+    "  --engine E    interp, or jit: each case is translated and run as such (interp)\n"
     "  --jobs N      worker processes (one per processor)\n"
     "  --print       print every case as a line for tests/vectors/*.vec\n"
     "  --help        print this and exit\n"
@@ -49,15 +51,22 @@ static bool parse_mode(const char *text, unsigned *modes)
     return false;
 }
 
+static bool parse_engine(const char *text, bool *translates)
+{
+    *translates = strcmp(text, "jit") == 0;
+    return *translates || strcmp(text, "interp") == 0;
+}
+
 /* 0: go on; else exit status + 1. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-    enum { CASES = 256, MODE, SEED, FIRST, OP, JOBS, PRINT, HELP };
+    enum { CASES = 256, MODE, SEED, FIRST, OP, ENGINE, JOBS, PRINT, HELP };
     static const struct option names[] = {{"cases", required_argument, NULL, CASES},
                                           {"mode", required_argument, NULL, MODE},
                                           {"seed", required_argument, NULL, SEED},
                                           {"first", required_argument, NULL, FIRST},
                                           {"op", required_argument, NULL, OP},
+                                          {"engine", required_argument, NULL, ENGINE},
                                           {"jobs", required_argument, NULL, JOBS},
                                           {"print", no_argument, NULL, PRINT},
                                           {"help", no_argument, NULL, HELP},
@@ -75,6 +84,8 @@ static int parse_options(int argc, char **argv, struct options *o)
             o->first = n;
         else if (c == OP)
             o->op = optarg;
+        else if (c == ENGINE)
+            ok &= parse_engine(optarg, &o->translates);
         else if (c == JOBS)
             o->jobs = (unsigned)n;
         else if (c == PRINT)
@@ -92,6 +103,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 static void add(struct worker *sum, const struct worker *w)
 {
     sum->cases += w->cases;
+    sum->translated += w->translated;
     sum->faults += w->faults;
     sum->direct += w->direct;
     sum->ungenerated += w->ungenerated;
@@ -131,6 +143,8 @@ static void report(const struct worker *s, const struct row_set *set, double sec
            " differed once only\n",
            set->count, s->per_row[set->rows[least]], d->name, d->encoding, d->operands, never,
            s->ungenerated, s->taken, s->unstable);
+    if (s->translated != 0)
+        printf("%" PRIu64 " blocks translated\n", s->translated);
     printf("length: Capstone was asked %" PRIu64 " times and disagreed with silicon %" PRIu64
            " times\n",
            s->lengths, s->disagree);
@@ -269,13 +283,19 @@ int main(int argc, char **argv)
     }
     host_vendor(name, sizeof name);
     printf("host: %s%s\n", name, shared->host.has_avx ? "" : ", no AVX");
+    if (o.translates && !jit_is_available()) {
+        printf("no translator in this build\n");
+        return EXIT_SKIPPED;
+    }
     if (shared->host.base != 0)
         printf("addresses below 64 KiB are not ours to map (vm.mmap_min_addr): 16-bit addresses in "
                "flat code only fault\n");
     for (int mode = DECODE_64; mode >= DECODE_16; mode--) {
         if (!(o.modes >> mode & 1))
             continue;
-        if (mode == DECODE_16 && !shared->host.has_segments)
+        if (!player_translates((enum decode_mode)mode) && o.translates)
+            printf("%s-bit code is not translated\n", mode == DECODE_16 ? "16" : "32");
+        else if (mode == DECODE_16 && !shared->host.has_segments)
             printf("16-bit code skipped: the system has no modify_ldt\n");
         else
             ok &= run_mode(&o, (enum decode_mode)mode, shared);

@@ -23,6 +23,7 @@ struct options {
     unsigned jobs;  /* workers */
     const char *op; /* mnemonic, or NULL for all */
     bool print;     /* every case as a vector */
+    bool translates; /* ours is translated code, not the interpreter */
 };
 
 /* Rows of insn.def that can run on both. */
@@ -35,6 +36,7 @@ struct row_set {
 struct worker {
     uint64_t current;     /* case being run */
     uint64_t cases;       /* run and compared */
+    uint64_t translated;  /* blocks that were made host code for them */
     uint64_t faults;      /* of them, with a fault */
     uint64_t direct;      /* of them, run without a signal */
     uint64_t ungenerated; /* no instruction could be made */

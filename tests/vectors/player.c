@@ -22,6 +22,7 @@ struct player {
     uint32_t ldt_base;       /* vector.base of the descriptors in memory */
     struct jit *jit;         /* owned; NULL: vectors are interpreted */
     bool flags_die;          /* jit: TEST EAX, EAX follows the instruction */
+    bool interprets;         /* jit: not now */
 };
 
 static void poke64(struct harness *h, uint32_t pa, uint64_t v)
@@ -102,10 +103,28 @@ uint64_t player_translated(const struct player *p)
     return p->jit ? jit_stats(p->jit).translated : 0;
 }
 
-/* Of a vector's instruction: the translator takes no other modes, and nothing that is stepped. */
+bool player_translates(enum decode_mode mode)
+{
+    return mode == DECODE_64;
+}
+
+void player_interpret(struct player *p, bool on)
+{
+    p->interprets = on;
+}
+
+/* A branch to itself, or to what stands behind it here and not on the other machine. */
+static bool branches_to_itself(const struct vector *v)
+{
+    uint64_t offset = v->after.rip - v->before.rip;
+    return v->after.fault == VECTOR_NO_FAULT && offset != v->len &&
+           offset <= v->len + sizeof test_eax_eax;
+}
+
+/* Of a vector's instruction: nothing that is stepped is translated. */
 static bool is_translated(const struct player *p, const struct vector *v)
 {
-    return p->jit && v->mode == DECODE_64 && !(v->before.rflags & F_TF);
+    return p->jit && !p->interprets && !branches_to_itself(v) && player_translates(v->mode) && !(v->before.rflags & F_TF);
 }
 
 /*

@@ -21,6 +21,12 @@ void player_destroy(struct player *p);
 enum player_flags { PLAYER_FLAGS_LIVE, PLAYER_FLAGS_DEAD };
 void player_translate(struct player *p, enum player_flags flags);
 
+/* After player_translate: run as it would, but interpreted, to see whose a difference is. */
+void player_interpret(struct player *p, bool on);
+
+/* Is code of this mode translated at all? */
+bool player_translates(enum decode_mode mode);
+
 /* Blocks translated so far. */
 uint64_t player_translated(const struct player *p);
 
