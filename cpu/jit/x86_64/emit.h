@@ -38,9 +38,9 @@ struct emit {
     bool full;      /* something did not fit: the code is useless */
 };
 
-/* A memory operand of the host: [base + index << scale + disp]. base is never H_NONE. */
+/* A memory operand of the host: [base + index << scale + disp]. */
 struct host_mem {
-    uint8_t base;  /* enum host_reg */
+    uint8_t base;  /* enum host_reg, or H_NONE */
     uint8_t index; /* enum host_reg but H_RSP, or H_NONE */
     uint8_t scale; /* shift, 0..3 */
     int32_t disp;  /* displacement */
@@ -80,7 +80,7 @@ static inline void emit_opcode(struct emit *e, unsigned op, unsigned size, unsig
                                unsigned index, unsigned base, bool byte_rm)
 {
     unsigned rex = (size == 8 ? 8u : 0) | (reg >> 1 & 4) | (index != H_NONE ? index >> 2 & 2 : 0) |
-                   (base >> 3 & 1);
+                   (base != H_NONE ? base >> 3 & 1 : 0);
     bool bytes = size == 1 || (op & X_BYTE);
     if (size == 2)
         emit_8(e, 0x66);
@@ -104,6 +104,12 @@ static inline void emit_rr(struct emit *e, unsigned op, unsigned size, unsigned 
 
 static inline void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m)
 {
+    if (m.base == H_NONE) { /* SIB without a base: a displacement of 32 bits */
+        emit_8(e, (reg & 7) << 3 | 4);
+        emit_8(e, (unsigned)m.scale << 6 | (m.index == H_NONE ? 4u : m.index & 7u) << 3 | 5);
+        emit_number(e, (uint32_t)m.disp, 4);
+        return;
+    }
     bool sib = m.index != H_NONE || (m.base & 7) == H_RSP;
     bool small = m.disp == (int8_t)m.disp, none = m.disp == 0 && (m.base & 7) != H_RBP;
     unsigned mod = none ? 0 : small ? 1 : 2;
@@ -203,6 +209,17 @@ static inline void emit_shift_ri(struct emit *e, unsigned op, unsigned size, uns
                                  unsigned count)
 {
     emit_rr(e, size == 1 ? 0xc0 : 0xc1, size, op, dst);
+    emit_8(e, count);
+}
+
+/* RORX of 64 bits (VEX.LZ.F2.0F3A.W1 F0 /r ib): no flags. The host has BMI2. */
+static inline void emit_rorx(struct emit *e, unsigned dst, unsigned src, unsigned count)
+{
+    emit_8(e, 0xc4);
+    emit_8(e, (dst < 8 ? 0x80u : 0) | 0x40 | (src < 8 ? 0x20u : 0) | 3);
+    emit_8(e, 0xfb);
+    emit_8(e, 0xf0);
+    emit_8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
     emit_8(e, count);
 }
 

@@ -89,18 +89,42 @@ struct flag_state {
     struct recipe recipe; /* or can be made again */
 };
 
+/*
+ * A guest memory operand: base + index << scale + shifted << scale + parts + disp + rest. What is
+ * H_NONE or REG_NONE is 0.
+ */
+struct address {
+    uint8_t base;            /* host register */
+    uint8_t index;           /* host register */
+    uint8_t shifted;         /* guest register that is in memory */
+    uint8_t scale;           /* shift, 0..3 */
+    uint8_t parts;           /* of part */
+    struct host_mem part[3]; /* in memory: segment base, jit_page, registers that are not pinned */
+    int32_t disp;
+    int64_t rest; /* of a displacement that has more than 32 bits */
+};
+
+struct mem_access {
+    struct address address;
+    uint8_t size; /* bytes */
+    bool write;   /* or read */
+    bool aligned; /* it has to be: the handler raises #GP */
+};
+
 /* Work for the end of a block: code that is rarely run. */
 struct late {
-    emit_label from;         /* jumps here */
-    const uint8_t *back;     /* where it goes on, or NULL: does not */
-    struct flag_state flags; /* at the jump */
-    struct flag_state after; /* where it goes on */
-    struct jit_site *site;   /* its handler does the instruction, or NULL */
-    struct jit_exit *exit;   /* taken branch, or NULL */
-    const uint8_t *mxcsr;    /* the guest's is to be brought, to go on here; or NULL */
-    uint16_t xmm;            /* unit.xmm where it goes on */
-    bool touches_flags;      /* the handler needs them */
-    bool tails;              /* the handler goes on by itself */
+    emit_label from;          /* jumps here */
+    const uint8_t *back;      /* where it goes on, or NULL: does not */
+    struct flag_state flags;  /* at the jump */
+    struct flag_state after;  /* where it goes on */
+    struct jit_site *site;    /* its handler does the instruction, or NULL */
+    struct jit_exit *exit;    /* taken branch, or NULL */
+    const uint8_t *mxcsr;     /* the guest's is to be brought, to go on here; or NULL */
+    const uint8_t *hit;       /* where a probe goes on that hits after all, or NULL */
+    struct mem_access access; /* if hit: what is probed */
+    uint16_t xmm;             /* unit.xmm where it goes on */
+    bool touches_flags;       /* the handler needs them */
+    bool tails;               /* the handler goes on by itself */
 };
 
 #define LATE_MAX 256
@@ -131,9 +155,9 @@ struct jit {
     struct code_memory memory;
     struct jit_stats stats;
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
-    struct jit_block *blocks; /* all translated */
-    struct jit_block *dead;   /* to be freed when nothing runs */
-    jit_enter_fn *enter;      /* C to translated code */
+    struct jit_block *blocks;     /* all translated */
+    struct jit_block *dead;       /* to be freed when nothing runs */
+    jit_enter_fn *enter;          /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
     const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */
     const uint8_t *call_flags;  /* the same; it reads or writes them */
@@ -191,19 +215,23 @@ struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
 /* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
 unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
 
-/* Probe the virtual TLB for the memory operand; host address in the result, T1 always used, T0 only
- * if uses_t0. Misses go to the record's handler. Destroys the host's flags (which flags_clobber has
+/* Probe the virtual TLB for the memory operand; host address in the result, T1 always used, T0 free
+ * behind it. Misses go to the record's handler. Destroys the host's flags (which flags_clobber has
  * seen to). */
 struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write); /* #GP if it is not */
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
 
-/* Linear address of the memory operand into a host register (not of LEA: that has no segment). */
-void emit_operand_la(struct unit *u, unsigned reg);
+/* Late code of a probe: perhaps it was not aligned; T1 is the entry. */
+void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 
-/* Late code for the jump that was just emitted: the instruction by its handler; the guest's MXCSR,
- * and again, or by its handler; a taken branch. */
+/* Linear address of the memory operand into T0 (not of LEA: that has no segment). */
+void emit_operand_la(struct unit *u);
+
+/* Late code for the jump that was just emitted: the instruction by its handler; the same, after a
+ * second look; the guest's MXCSR, and again, or by its handler; a taken branch. */
 void late_handler(struct unit *u, emit_label from);
+void late_probe(struct unit *u, emit_label from, const struct mem_access *x);
 void late_mxcsr(struct unit *u, emit_label from, const uint8_t *again);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 

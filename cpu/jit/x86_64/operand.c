@@ -12,87 +12,124 @@ unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch)
 
 /* ---- linear addresses ---- */
 
-static bool has_segment_base(const struct rec *rec)
+static void add_part(struct address *a, struct host_mem m)
 {
-    return rec->seg != SEG_ZERO && rec->seg != SEG_ZERO_SS;
+    a->part[a->parts++] = m;
 }
 
-/* Can it be written as one host operand? Guest registers that are not pinned, RIP and bases need
- * instructions. */
-static bool is_plain(const struct unit *u, struct host_mem *m)
+/* The index, in a host register or not. */
+static void set_index(struct address *a, unsigned g, unsigned scale)
+{
+    a->scale = (uint8_t)scale;
+    if (pinned[g] != H_NONE)
+        a->index = pinned[g];
+    else if (scale == 0)
+        add_part(a, mem_gpr(g));
+    else
+        a->shifted = (uint8_t)g;
+}
+
+static void set_segment(struct address *a, const struct rec *rec)
+{
+    if (rec->seg == SEG_FS || rec->seg == SEG_FS_BIASED)
+        add_part(a, RUN(seg_base_fast[SEG_FS]));
+    else if (rec->seg == SEG_GS || rec->seg == SEG_GS_BIASED)
+        add_part(a, RUN(seg_base_fast[SEG_GS]));
+}
+
+static struct address address_of(const struct unit *u)
 {
     const struct insn *in = u->in;
     const struct rec *rec = &u->block->rec[u->i];
-    if (has_segment_base(rec) || in->is_moffs || in->base == REG_RIP || in->base == REG_NONE)
-        return false;
-    if (pinned[in->base] == H_NONE || (in->index != REG_NONE && pinned[in->index] == H_NONE))
-        return false;
-    *m = (struct host_mem){pinned[in->base], in->index == REG_NONE ? H_NONE : pinned[in->index],
-                           in->scale, in->disp};
-    return true;
+    struct address a = {.base = H_NONE, .index = H_NONE, .shifted = REG_NONE};
+    int64_t disp = in->disp;
+    if (in->is_moffs) {
+        disp = (int64_t)in->imm;
+    } else if (in->base == REG_RIP) { /* the whole displacement: no bias here */
+        add_part(&a, RUN(jit_page));
+        disp += u->offset + rec->off + in->len;
+    } else {
+        if (in->base != REG_NONE && pinned[in->base] != H_NONE)
+            a.base = pinned[in->base];
+        else if (in->base != REG_NONE)
+            add_part(&a, mem_gpr(in->base));
+        if (in->index != REG_NONE)
+            set_index(&a, in->index, in->scale);
+    }
+    set_segment(&a, rec);
+    a.disp = (int32_t)disp;
+    a.rest = disp - a.disp;
+    return a;
 }
 
-static void add_segment_base(struct unit *u, unsigned reg)
+/* T0 := an index that is in memory, shifted. */
+static void load_shifted(struct unit *u, const struct address *a)
 {
-    const struct rec *rec = &u->block->rec[u->i];
-    if (rec->seg == SEG_FS || rec->seg == SEG_FS_BIASED)
-        emit_alu_rm(&u->e, ALU_ADD, 8, reg, RUN(seg_base_fast[SEG_FS]));
-    else if (rec->seg == SEG_GS || rec->seg == SEG_GS_BIASED)
-        emit_alu_rm(&u->e, ALU_ADD, 8, reg, RUN(seg_base_fast[SEG_GS]));
+    emit_load(&u->e, 8, T0, mem_gpr(a->shifted));
+    emit_shift_ri(&u->e, 4, 8, T0, a->scale);
 }
 
-/* reg := base + index << scale + disp, by instructions. */
-static void emit_effective(struct unit *u, unsigned reg)
+static void add_constant(struct unit *u, unsigned reg, int64_t v)
+{
+    emit_mov_ri(&u->e, reg == T0 ? T1 : T0, (uint64_t)v);
+    emit_alu_rr(&u->e, ALU_ADD, 8, reg, reg == T0 ? T1 : T0);
+}
+
+/* T0 := the address and plus. T1 is used if there is a rest. */
+static void emit_address(struct unit *u, const struct address *a, int32_t plus)
 {
     struct emit *e = &u->e;
-    const struct insn *in = u->in;
-    const struct rec *rec = &u->block->rec[u->i];
-    if (in->is_moffs) {
-        emit_mov_ri(e, reg, in->imm);
-        return;
+    int64_t disp = (int64_t)a->disp + plus, rest = a->rest;
+    unsigned base = a->base;
+    bool some = a->shifted != REG_NONE;
+    if (disp != (int32_t)disp) {
+        rest += plus;
+        disp -= plus;
     }
-    if (in->base == REG_RIP) { /* the whole displacement: no bias here */
-        emit_load(e, 8, reg, RUN(jit_page));
-        int64_t disp = (int64_t)in->disp + u->offset + rec->off + in->len;
-        emit_lea(e, 8, reg, (struct host_mem){(uint8_t)reg, H_NONE, 0, (int32_t)disp});
-        return;
+    if (some)
+        load_shifted(u, a);
+    for (unsigned i = 0; i < a->parts; i++, some = true) {
+        if (some)
+            emit_alu_rm(e, ALU_ADD, 8, T0, a->part[i]);
+        else
+            emit_load(e, 8, T0, a->part[i]);
     }
-    if (in->index != REG_NONE) {
-        unsigned index = gpr_in(u, in->index, reg);
-        if (in->scale == 0 && in->base != REG_NONE && pinned[in->base] != H_NONE) {
-            emit_lea(e, 8, reg, (struct host_mem){pinned[in->base], (uint8_t)index, 0, in->disp});
-            return;
-        }
-        emit_mov_rr(e, 8, reg, index);
-        if (in->scale)
-            emit_shift_ri(e, 4, 8, reg, in->scale);
-        if (in->base != REG_NONE && pinned[in->base] != H_NONE) {
-            emit_lea(e, 8, reg, (struct host_mem){(uint8_t)reg, pinned[in->base], 0, in->disp});
-            return;
-        }
-        if (in->base != REG_NONE)
-            emit_alu_rm(e, ALU_ADD, 8, reg, mem_gpr(in->base));
-    } else if (in->base != REG_NONE) {
-        emit_lea(e, 8, reg,
-                 (struct host_mem){(uint8_t)gpr_in(u, in->base, reg), H_NONE, 0, in->disp});
-        return;
-    } else {
-        emit_mov_ri(e, reg, (uint64_t)(int64_t)in->disp);
-        return;
-    }
-    if (in->disp)
-        emit_lea(e, 8, reg, (struct host_mem){(uint8_t)reg, H_NONE, 0, in->disp});
+    if (some && base != H_NONE)
+        emit_alu_rr(e, ALU_ADD, 8, T0, base);
+    if (some)
+        base = T0;
+    struct host_mem m = {(uint8_t)base, a->index, a->scale, (int32_t)disp};
+    if (base == H_NONE && a->index == H_NONE)
+        emit_mov_ri(e, T0, (uint64_t)disp);
+    else if (base != T0 || a->index != H_NONE || disp)
+        emit_lea(e, 8, T0, m);
+    if (rest)
+        add_constant(u, T0, rest);
 }
 
-void emit_operand_la(struct unit *u, unsigned reg)
+/* The host's operand; T1: what is to be added to the address. T0 is used in rare shapes. */
+static struct host_mem host_operand(struct unit *u, const struct address *a)
 {
-    struct host_mem m;
-    if (is_plain(u, &m)) {
-        emit_lea(&u->e, 8, reg, m);
-        return;
+    struct emit *e = &u->e;
+    if (a->shifted != REG_NONE) {
+        load_shifted(u, a);
+        emit_alu_rr(e, ALU_ADD, 8, T1, T0);
     }
-    emit_effective(u, reg);
-    add_segment_base(u, reg);
+    for (unsigned i = 0; i < a->parts; i++)
+        emit_alu_rm(e, ALU_ADD, 8, T1, a->part[i]);
+    if (a->rest)
+        add_constant(u, T1, a->rest);
+    if (a->index == H_NONE && a->base != H_NONE)
+        return (struct host_mem){a->base, T1, 0, a->disp};
+    if (a->base != H_NONE)
+        emit_alu_rr(e, ALU_ADD, 8, T1, a->base);
+    return (struct host_mem){T1, a->index, a->scale, a->disp};
+}
+
+void emit_operand_la(struct unit *u)
+{
+    struct address a = address_of(u);
+    emit_address(u, &a, 0);
 }
 
 /* ---- the virtual TLB ---- */
@@ -106,92 +143,81 @@ static struct host_mem entry_field(size_t offset)
 static void emit_index(struct unit *u, bool write)
 {
     struct emit *e = &u->e;
-    emit_mov_rr(e, 8, T1, T0);
-    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
+    static_assert(sizeof(struct vtlb_entry) == 16, "the byte mask goes with this shift");
+    if (u->jit->host_has[FEAT_BMI2]) {
+        emit_rorx(e, T1, T0, PAGE_SHIFT - 4);
+    } else {
+        emit_mov_rr(e, 8, T1, T0);
+        emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
+    }
     emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.byte_mask));
     emit_alu_rm(e, ALU_ADD, 8, T1, write ? RUN(mmu.view.write) : RUN(mmu.view.read));
 }
 
-/* An access: last is what is added to its address to be sure of its page; the bits of odd are to be
- * 0 in the sum. */
-struct access_shape {
-    int32_t last; /* size - 1; 0 if it is aligned */
-    int32_t odd;  /* size - 1 if it has to be aligned */
-    bool write;   /* or read */
-};
-
-static struct access_shape shape_of(unsigned size, bool write, bool aligned)
+/* The page of T0, and the bits of odd, which are to be 0, against the entry's tag. */
+static void emit_compare(struct unit *u, unsigned odd)
 {
-    int32_t last = (int32_t)size - 1;
-    return (struct access_shape){aligned ? 0 : last, aligned ? last : 0, write};
+    emit_alu_ri(&u->e, ALU_AND, 8, T0, (int32_t)((uint32_t) - (int32_t)PAGE_SIZE | odd));
+    emit_alu_rm(&u->e, ALU_CMP, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
 }
 
-/* T0: la + last, destroyed. A miss goes to the handler; so does what is not aligned. */
-static void emit_compare(struct unit *u, struct access_shape s)
+/*
+ * Up to 8 bytes are expected to be aligned, and so within their page; others are looked at again in
+ * late code. For longer ones, and odd sizes, that comes first.
+ */
+static bool expects_aligned(const struct mem_access *x)
 {
-    struct emit *e = &u->e;
-    emit_alu_ri(e, ALU_AND, 8, T0, -(int32_t)PAGE_SIZE | s.odd);
-    emit_alu_rm(e, ALU_CMP, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
-    late_handler(u, emit_jump(e, 5));
+    return x->size <= 8 && !(x->size & (x->size - 1));
 }
 
-/* A host operand in guest registers: T0 is computed twice rather than kept. */
-static struct host_mem probe_plain(struct unit *u, struct host_mem m, struct access_shape s)
+void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 {
-    struct emit *e = &u->e;
-    struct host_mem last = m;
-    bool fits = m.disp <= INT32_MAX - 63;
-    emit_lea(e, 8, T0, m);
-    emit_index(u, s.write);
-    if (s.last) {
-        last.disp += fits ? s.last : 0;
-        emit_lea(e, 8, T0, last);
-        if (!fits)
-            emit_alu_ri(e, ALU_ADD, 8, T0, s.last);
-    }
-    emit_compare(u, s);
-    emit_load(e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
-    if (m.index == H_NONE)
-        return (struct host_mem){m.base, T1, 0, m.disp};
-    if (m.scale == 0) {
-        emit_alu_rr(e, ALU_ADD, 8, T1, m.base);
-        return (struct host_mem){T1, m.index, 0, m.disp};
-    }
-    emit_alu_rr(e, ALU_ADD, 8, T1, m.base);
-    return (struct host_mem){T1, m.index, m.scale, m.disp};
+    emit_address(u, &x->address, (int32_t)x->size - 1);
+    emit_compare(u, 0);
+    emit_jump_to(&u->e, 4, hit);
 }
 
-static struct host_mem probe(struct unit *u, struct access_shape s)
+static struct host_mem probe(struct unit *u, const struct mem_access *x)
 {
     struct emit *e = &u->e;
-    struct host_mem m;
+    bool again = !x->aligned && x->size > 1 && expects_aligned(x) && !x->address.rest;
     flags_clobber(u);
-    if (is_plain(u, &m))
-        return probe_plain(u, m, s);
-    emit_operand_la(u, T0);
-    emit_index(u, s.write);
-    emit_store(e, 8, T0, RUN(jit_la));
-    if (s.last)
-        emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, s.last});
-    emit_compare(u, s);
+    emit_address(u, &x->address, 0);
+    emit_index(u, x->write);
+    if (!x->aligned && x->size > 1 && !again) {
+        if (x->address.rest)
+            emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)x->size - 1});
+        else
+            emit_address(u, &x->address, (int32_t)x->size - 1);
+    }
+    emit_compare(u, x->aligned || again ? x->size - 1 : 0);
+    emit_label miss = emit_jump(e, 5);
+    if (again)
+        late_probe(u, miss, x);
+    else
+        late_handler(u, miss);
     emit_load(e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
-    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(jit_la));
-    return (struct host_mem){T1, H_NONE, 0, 0};
+    return host_operand(u, &x->address);
 }
 
 struct host_mem probe_operand(struct unit *u, unsigned size, bool write)
 {
-    return probe(u, shape_of(size, write, false));
+    struct mem_access x = {.address = address_of(u), .size = (uint8_t)size, .write = write};
+    return probe(u, &x);
 }
 
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write)
 {
-    return probe(u, shape_of(size, write, true));
+    struct mem_access x = {
+        .address = address_of(u), .size = (uint8_t)size, .write = write, .aligned = true};
+    return probe(u, &x);
 }
 
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write)
 {
-    flags_clobber(u);
-    return probe_plain(u, (struct host_mem){(uint8_t)base, H_NONE, 0, disp},
-                       shape_of(size, write, false));
+    struct mem_access x = {
+        .address = {.base = (uint8_t)base, .index = H_NONE, .shifted = REG_NONE, .disp = disp},
+        .size = (uint8_t)size,
+        .write = write};
+    return probe(u, &x);
 }

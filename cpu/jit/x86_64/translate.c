@@ -144,6 +144,8 @@ static void emit_late(struct unit *u, struct late *l)
         emit_call_to(&u->e, u->jit->bring_mxcsr);
         emit_jump_to(&u->e, 4, l->mxcsr);
     }
+    if (l->hit)
+        probe_again(u, &l->access, l->hit);
     flags_to_image(u);
     if (l->exit) {
         emit_exit_code(u, l->exit);
@@ -189,6 +191,13 @@ void late_handler(struct unit *u, emit_label from)
     l->site = site_of(u);
     l->touches_flags = handler_needs_flags(u->in);
     l->tails = insn_row(u->in->row)->ends_block;
+}
+
+void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
+{
+    late_handler(u, from);
+    u->late[u->late_count - 1].hit = emit_here(&u->e);
+    u->late[u->late_count - 1].access = *x;
 }
 
 void late_mxcsr(struct unit *u, emit_label from, const uint8_t *again)
