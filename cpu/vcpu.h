@@ -53,7 +53,11 @@ struct run {
     uint64_t jit_target;          /* translated code: a target or value, within one instruction */
     uint16_t flag_image;          /* translated code: the status flags between blocks (cpu/jit/jit_priv.h) */
     uint8_t jit_fp;               /* translated code: the host's MXCSR is the guest's */
-    uint32_t jit_host_mxcsr;      /* translated code: the host's own meanwhile */
+    uint8_t jit_x87;              /* translated code: the host's x87 unit is the guest's (cpu/jit/fp.h), or 0 */
+    uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
+    uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */
+    uint32_t jit_env[7];          /* translated code: an x87 environment to be loaded */
+    uint64_t jit_ten[2];          /* translated code: ten bytes on their way */
     struct block_cache *blocks;   /* borrowed: the VM's */
     uint32_t mode;                /* current mode word */
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */
@@ -92,6 +96,8 @@ struct vcpu {
     struct run run;  /* first: hot */
     struct cpu arch; /* gpr first */
 };
+
+static_assert(offsetof(struct run, jit_x87) == offsetof(struct run, jit_fp) + 1, "asked at once");
 
 static_assert(offsetof(struct vcpu, arch.gpr) == offsetof(struct vcpu, run.insn_base) + 8,
               "the register file is contiguous");

@@ -142,6 +142,13 @@ static void detach(struct jit *jit, struct jit_block *t)
     b->jit = NULL;
 }
 
+/* Its records get their own handlers back. */
+static void restore_handlers(struct jit_block *t)
+{
+    for (unsigned i = 0; i <= t->block->count; i++)
+        t->block->rec[i].fn = t->fns[i];
+}
+
 void jit_block_free(struct jit_block *t)
 {
     free(t->fns);
@@ -182,8 +189,7 @@ static void flush(struct jit *jit)
     while (jit->blocks) {
         struct jit_block *t = jit->blocks;
         struct block *b = t->block;
-        for (unsigned i = 0; i <= b->count; i++)
-            b->rec[i].fn = t->fns[i];
+        restore_handlers(t);
         detach(jit, t);
         jit_block_free(t);
         count_entries(b);
@@ -288,6 +294,26 @@ int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn)
         return status;
     vcpu->run.rec = rec + 1;
     return EXEC_CHAIN;
+}
+
+/*
+ * The code was made for another state of the floating-point units than it has met at rec, or behind
+ * it: the block is interpreted again, from here.
+ */
+int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind)
+{
+    struct jit *jit = vcpu->run.jit;
+    struct block *b = vcpu->run.block;
+    rec += is_behind;
+    if (vcpu->run.patched || !b->jit)
+        return exec_break(vcpu, rec);
+    uint8_t *drops = &jit->drops[fp_drops(b->pa)];
+    *drops = (uint8_t)(*drops + (*drops < FP_DROPS_MAX));
+    restore_handlers(b->jit);
+    exec_fn *fn = rec->fn;
+    jit_forget(jit, b);
+    count_entries(b);
+    return exec_jit_tail(vcpu, rec, fn);
 }
 
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)

@@ -19,6 +19,7 @@
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/x86_64/emit.h"
+#include "cpu/jit/x86_64/fp.h"
 #include "cpu/jit/x86_64/memory.h"
 #include "cpu/select.h"
 
@@ -119,7 +120,9 @@ struct late {
     struct flag_state after;  /* where it goes on */
     struct jit_site *site;    /* its handler does the instruction, or NULL */
     struct jit_exit *exit;    /* taken branch, or NULL */
-    const uint8_t *mxcsr;     /* the guest's is to be brought, to go on here; or NULL */
+    uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
+    struct fp_state fp;       /* at the jump */
+    struct fp_state fp_after; /* where it goes on */
     const uint8_t *hit;       /* where a probe goes on that hits after all, or NULL */
     struct mem_access access; /* if hit: what is probed */
     uint16_t xmm;             /* unit.xmm where it goes on */
@@ -143,6 +146,7 @@ struct unit {
     bool flags_needed;   /* those that this instruction leaves may be looked at */
     uint64_t needed;     /* bit i: flags_needed of instruction i */
     uint16_t xmm;        /* bit g: the host's XMM g is the guest's */
+    struct fp_state fp;  /* where the guest's floating-point units are */
     unsigned late_count; /* of late */
     struct late late[LATE_MAX];
     struct insn insn[BLOCK_MAX_RECORDS];
@@ -165,7 +169,11 @@ struct jit {
     const uint8_t *link;        /* a direct exit that is not linked */
     const uint8_t *over;        /* a direct exit that the budget does not reach */
     const uint8_t *indirect;    /* a computed target */
+    const uint8_t *drop;        /* leave: the block was made for another state of the units */
     const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
+    const uint8_t *bring_x87;   /* called: the guest's x87 unit, as T0 says; ZF: it is there */
+    const uint8_t *give_fp;     /* called: both back to C */
+    uint8_t drops[FP_DROPS];    /* by fp_drops: how often a block was dropped */
     struct unit unit;           /* being translated */
 };
 
@@ -173,6 +181,7 @@ struct jit {
 #define JIT_BLOCK_ROOM (64 * KiB)
 
 void jit_make_thunks(struct jit *jit, struct emit *e);
+void jit_make_fp_thunks(struct jit *jit, struct emit *e);
 
 /* host.c: the features of the host's processor that its system lets programs use. */
 void host_features(bool has[FEATURE_COUNT]);
@@ -225,14 +234,16 @@ struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigne
 /* Late code of a probe: perhaps it was not aligned; T1 is the entry. */
 void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 
-/* Linear address of the memory operand into T0 (not of LEA: that has no segment). */
+/* Linear address of the memory operand into T0 (not of LEA: that has no segment); the same without
+ * the segment's base. */
 void emit_operand_la(struct unit *u);
+void emit_operand_offset(struct unit *u);
 
 /* Late code for the jump that was just emitted: the instruction by its handler; the same, after a
- * second look; the guest's MXCSR, and again, or by its handler; a taken branch. */
+ * second look; a unit of the guest's to be brought, to go on here; a taken branch. */
 void late_handler(struct unit *u, emit_label from);
 void late_probe(struct unit *u, emit_label from, const struct mem_access *x);
-void late_mxcsr(struct unit *u, emit_label from, const uint8_t *again);
+void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 
 /* Here the late code of this instruction goes on. */
@@ -249,6 +260,7 @@ bool lower_shift(struct unit *u);
 bool lower_sse(struct unit *u);
 bool lower_bit(struct unit *u);
 bool lower_avx(struct unit *u);
+bool lower_x87(struct unit *u);
 bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
 
 /* ---- lower_bit.c ---- */
@@ -284,6 +296,7 @@ void emit_indirect(struct unit *u); /* target in T0 */
 /* Called by thunks, in C. */
 void jit_flags_from_image(struct vcpu *vcpu);
 void jit_flags_to_image(struct vcpu *vcpu);
+int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);

@@ -5,9 +5,8 @@
  * written back at once when they change, so that memory is always right: C may be called, or the
  * block left, at any point; unit.xmm says which copies are good.
  *
- * Floating point runs with the guest's MXCSR in the host's while all its exceptions are masked;
- * else the handlers do it. run.jit_fp says whether it is there: the first such instruction brings
- * it (a thunk), and every way into C takes it back with the flags that came (thunk.c).
+ * Floating point runs with the guest's MXCSR in the host's while all its exceptions are masked
+ * (fp.h); else the handlers do it.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -153,17 +152,6 @@ static void emit_imm8(struct unit *u)
     const struct insn *in = u->in;
     if (in->operand_count == 3)
         emit_8(&u->e, in->imm & 0xff);
-}
-
-/* ---- floating point ---- */
-
-/* The guest's MXCSR is in the host, from here on; or the handler does the instruction. */
-static void need_mxcsr(struct unit *u)
-{
-    flags_clobber(u);
-    const uint8_t *again = emit_here(&u->e);
-    emit_alu_mi(&u->e, ALU_CMP, 1, RUN(jit_fp), 0);
-    late_mxcsr(u, emit_jump(&u->e, 4), again);
 }
 
 /* ---- operands ---- */
@@ -341,8 +329,8 @@ bool lower_sse(struct unit *u)
         return false;
     if (kind == SSE_MOVE || kind == SSE_LOOSE)
         return lower_sse_move(u, kind == SSE_LOOSE);
-    if (kind == SSE_FLOAT)
-        need_mxcsr(u);
+    if (kind == SSE_FLOAT && !fp_need_mxcsr(u))
+        return false;
     if (o[1].kind == OPND_IMM)
         return lower_shift_imm(u);
     if (is_extract(in->op, in))

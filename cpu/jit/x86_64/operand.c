@@ -37,7 +37,8 @@ static void set_segment(struct address *a, const struct rec *rec)
         add_part(a, RUN(seg_base_fast[SEG_GS]));
 }
 
-static struct address address_of(const struct unit *u)
+/* Without the segment's base. */
+static struct address offset_of(const struct unit *u)
 {
     const struct insn *in = u->in;
     const struct rec *rec = &u->block->rec[u->i];
@@ -56,9 +57,15 @@ static struct address address_of(const struct unit *u)
         if (in->index != REG_NONE)
             set_index(&a, in->index, in->scale);
     }
-    set_segment(&a, rec);
     a.disp = (int32_t)disp;
     a.rest = disp - a.disp;
+    return a;
+}
+
+static struct address address_of(const struct unit *u)
+{
+    struct address a = offset_of(u);
+    set_segment(&a, &u->block->rec[u->i]);
     return a;
 }
 
@@ -129,6 +136,12 @@ static struct host_mem host_operand(struct unit *u, const struct address *a)
 void emit_operand_la(struct unit *u)
 {
     struct address a = address_of(u);
+    emit_address(u, &a, 0);
+}
+
+void emit_operand_offset(struct unit *u)
+{
+    struct address a = offset_of(u);
     emit_address(u, &a, 0);
 }
 

@@ -34,52 +34,16 @@ static void pop(struct emit *e, unsigned reg)
     emit_opcode(e, 0x58 | (reg & 7), 4, 0, H_NONE, reg, false);
 }
 
-/* LDMXCSR and STMXCSR by their /digit. */
-enum { LDMXCSR = 2, STMXCSR = 3 };
-
-static void emit_mxcsr(struct emit *e, unsigned digit, struct host_mem m)
-{
-    emit_rm(e, X_0F | 0xae, 4, digit, m);
-}
-
-/* Bits 12:7, the masks. */
-#define MXCSR_ALL_MASKED 0x1f80
-
-/* The host's MXCSR becomes the guest's if that masks all exceptions. ZF: it did. T0 is used. */
-static void make_bring_mxcsr(struct jit *jit, struct emit *e)
-{
-    jit->bring_mxcsr = emit_here(e);
-    emit_load(e, 4, T0, ARCH(mxcsr));
-    emit_alu_ri(e, ALU_AND, 4, T0, MXCSR_ALL_MASKED);
-    emit_alu_ri(e, ALU_CMP, 4, T0, MXCSR_ALL_MASKED);
-    emit_label unmasked = emit_jump(e, 5);
-    emit_mxcsr(e, STMXCSR, RUN(jit_host_mxcsr));
-    emit_mxcsr(e, LDMXCSR, ARCH(mxcsr));
-    emit_rm(e, 0xc6, 1, 0, RUN(jit_fp));
-    emit_8(e, 1);
-    emit_bind(e, unmasked);
-    emit_8(e, 0xc3);
-}
-
-/* C has its own MXCSR; the guest's sees the flags that have come up. Destroys the host's flags. */
-static void give_mxcsr_back(struct emit *e)
-{
-    emit_alu_mi(e, ALU_CMP, 1, RUN(jit_fp), 0);
-    emit_label none = emit_jump(e, 4);
-    emit_mxcsr(e, STMXCSR, ARCH(mxcsr));
-    emit_mxcsr(e, LDMXCSR, RUN(jit_host_mxcsr));
-    emit_rm(e, 0xc6, 1, 0, RUN(jit_fp));
-    emit_8(e, 0);
-    emit_bind(e, none);
-}
-
 /* What C finds when translated code calls it, or leaves. */
-static void spill(struct emit *e)
+static void spill(const struct jit *jit, struct emit *e)
 {
-    give_mxcsr_back(e);
     for (unsigned g = 0; g < 16; g++)
         if (pinned[g] != H_NONE)
             emit_store(e, 8, pinned[g], mem_gpr(g));
+    emit_alu_mi(e, ALU_CMP, 2, RUN(jit_fp), 0); /* and jit_x87 */
+    emit_label none = emit_jump(e, 4);
+    emit_call_to(e, jit->give_fp);
+    emit_bind(e, none);
 }
 
 static void reload(struct emit *e)
@@ -155,11 +119,11 @@ static void make_leave(struct emit *e)
 
 /* T0: site. Called; returns when the handler says EXEC_NEXT and nobody wants a break behind it.
  * flags: it reads or writes them. */
-static const uint8_t *make_call(struct emit *e, bool flags)
+static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flags)
 {
     const uint8_t *start = emit_here(e);
     emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
-    spill(e);
+    spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     if (flags)
         call_c(e, (uintptr_t)jit_flags_from_image);
@@ -194,7 +158,7 @@ static const uint8_t *make_call(struct emit *e, bool flags)
 static void make_tail(struct jit *jit, struct emit *e)
 {
     jit->tail = emit_here(e);
-    spill(e);
+    spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_image);
     emit_mov_rr(e, 8, H_RDI, VCPU);
@@ -205,11 +169,26 @@ static void make_tail(struct jit *jit, struct emit *e)
     emit_rr(e, 0xff, 4, 4, H_RAX);
 }
 
+/* T0: site; T1: 0, or 1 for the instruction behind it. To exec_jit_drop. */
+static void make_drop(struct jit *jit, struct emit *e)
+{
+    jit->drop = emit_here(e);
+    spill(jit, e);
+    set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
+    call_c(e, (uintptr_t)jit_flags_from_image);
+    emit_mov_rr(e, 8, H_RDI, VCPU);
+    emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
+    emit_mov_rr(e, 8, H_RDX, T1);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, (uintptr_t)exec_jit_drop);
+    emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
 /* T0: exit. To exec_jit_link. */
 static void make_link(struct jit *jit, struct emit *e)
 {
     jit->link = emit_here(e);
-    spill(e);
+    spill(jit, e);
     set_place(e, T0, offsetof(struct jit_exit, block), offsetof(struct jit_exit, offset));
     call_c(e, (uintptr_t)jit_flags_from_image);
     emit_mov_rr(e, 8, H_RDI, VCPU);
@@ -224,7 +203,7 @@ static void make_link(struct jit *jit, struct emit *e)
 static void make_over(struct jit *jit, struct emit *e)
 {
     jit->over = emit_here(e);
-    spill(e);
+    spill(jit, e);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, give_back)));
     emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RAX);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
@@ -290,7 +269,7 @@ static void make_indirect(struct jit *jit, struct emit *e)
     pop(e, H_RDX);
     pop(e, H_RCX);
     pop(e, H_RAX);
-    spill(e);
+    spill(jit, e);
     set_place(e, T1, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_image);
     emit_mov_rr(e, 8, H_RDI, VCPU);
@@ -303,12 +282,13 @@ static void make_indirect(struct jit *jit, struct emit *e)
 
 void jit_make_thunks(struct jit *jit, struct emit *e)
 {
+    jit_make_fp_thunks(jit, e);
     make_enter(jit, e);
-    jit->call_plain = make_call(e, false);
-    jit->call_flags = make_call(e, true);
+    jit->call_plain = make_call(jit, e, false);
+    jit->call_flags = make_call(jit, e, true);
     make_tail(jit, e);
+    make_drop(jit, e);
     make_link(jit, e);
     make_over(jit, e);
     make_indirect(jit, e);
-    make_bring_mxcsr(jit, e);
 }

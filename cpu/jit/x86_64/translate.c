@@ -38,20 +38,24 @@ static void call_handler(struct unit *u)
 {
     bool flags = handler_needs_flags(u->in);
     flags_to_image(u);
+    fp_settle(u);
     call_site(u, site_of(u), flags);
     u->flags = (struct flag_state){.image = true};
     u->xmm = 0;
+    fp_after_handler(u);
 }
 
 void emit_tail(struct unit *u)
 {
     flags_to_image(u);
+    fp_settle(u);
     emit_mov_ri(&u->e, T0, (uintptr_t)site_of(u));
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
 }
 
 void emit_indirect(struct unit *u)
 {
+    fp_settle(u);
     emit_mov_ri(&u->e, T1, (uintptr_t)site_of(u));
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->indirect);
 }
@@ -131,22 +135,38 @@ void emit_exit(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = exit_make(u, target, refund);
     flags_to_image(u);
+    fp_settle(u);
     emit_exit_code(u, x);
 }
 
 /* ---- late code ---- */
 
+/* A unit for the block's code, or the block is dropped. */
+static void emit_bring(struct unit *u, const struct late *l)
+{
+    emit_mov_ri(&u->e, T0, l->bring);
+    emit_call_to(&u->e, l->bring == FP_WANT_MXCSR ? u->jit->bring_mxcsr : u->jit->bring_x87);
+    emit_jump_to(&u->e, 4, l->back);
+    flags_to_image(u);
+    fp_settle(u);
+    emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
+    emit_mov_ri(&u->e, T1, 0);
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->drop);
+}
+
 static void emit_late(struct unit *u, struct late *l)
 {
     emit_bind(&u->e, l->from);
     u->flags = l->flags;
-    if (l->mxcsr) {
-        emit_call_to(&u->e, u->jit->bring_mxcsr);
-        emit_jump_to(&u->e, 4, l->mxcsr);
+    u->fp = l->fp;
+    if (l->bring) {
+        emit_bring(u, l);
+        return;
     }
     if (l->hit)
         probe_again(u, &l->access, l->hit);
     flags_to_image(u);
+    fp_settle(u);
     if (l->exit) {
         emit_exit_code(u, l->exit);
         return;
@@ -158,6 +178,7 @@ static void emit_late(struct unit *u, struct late *l)
     }
     call_site(u, l->site, l->touches_flags);
     u->flags = (struct flag_state){.image = true};
+    fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
     sse_reload(u, l->xmm);
     if (l->after.host)
         flags_to_host(u);
@@ -172,7 +193,7 @@ static struct late *late_add(struct unit *u, emit_label from)
         return &u->late[LATE_MAX - 1];
     }
     struct late *l = &u->late[u->late_count++];
-    *l = (struct late){.from = from, .flags = u->flags};
+    *l = (struct late){.from = from, .flags = u->flags, .fp = u->fp};
     return l;
 }
 
@@ -181,6 +202,7 @@ void late_back(struct unit *u)
     for (unsigned i = u->late_count; i-- > 0 && !u->late[i].back && u->late[i].site;) {
         u->late[i].back = emit_here(&u->e);
         u->late[i].after = u->flags;
+        u->late[i].fp_after = u->fp;
         u->late[i].xmm = u->xmm;
     }
 }
@@ -200,10 +222,12 @@ void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
     u->late[u->late_count - 1].access = *x;
 }
 
-void late_mxcsr(struct unit *u, emit_label from, const uint8_t *again)
+void late_bring(struct unit *u, emit_label from, uint32_t want)
 {
-    late_handler(u, from);
-    u->late[u->late_count - 1].mxcsr = again;
+    struct late *l = late_add(u, from);
+    l->site = site_of(u);
+    l->bring = want;
+    l->back = emit_here(&u->e);
 }
 
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
@@ -242,7 +266,7 @@ static bool lower(struct unit *u)
         return lower_branch(u);
     default:
         return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u) || lower_sse(u) ||
-               lower_bit(u) || lower_avx(u);
+               lower_bit(u) || lower_avx(u) || lower_x87(u);
     }
 }
 
@@ -279,6 +303,7 @@ static void translate_block(struct unit *u)
     bool ended = false;
     u->flags = (struct flag_state){.image = true};
     find_needed_flags(u);
+    fp_start(u);
     for (u->i = 0; u->i < b->count && !ended; u->i++) {
         u->in = &u->insn[u->i];
         ended = translate_insn(u);
