@@ -184,6 +184,21 @@ static bool shows(const struct rec *rec, const struct insn *in)
     case OP_ROR:
     case OP_BSWAP:
     case OP_XCHG:
+    case OP_ANDN:
+    case OP_BEXTR:
+    case OP_BLSI:
+    case OP_BLSMSK:
+    case OP_BLSR:
+    case OP_BZHI:
+    case OP_MULX:
+    case OP_PDEP:
+    case OP_PEXT:
+    case OP_RORX:
+    case OP_SARX:
+    case OP_SHLX:
+    case OP_SHRX:
+    case OP_ADCX:
+    case OP_ADOX:
         return false;
     default:
         return !sse_is_silent(in);

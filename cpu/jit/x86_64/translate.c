@@ -266,7 +266,7 @@ static bool lower(struct unit *u)
         return lower_branch(u);
     default:
         return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u) || lower_sse(u) ||
-               lower_bit(u) || lower_avx(u) || lower_x87(u);
+               lower_bit(u) || lower_avx(u) || lower_x87(u) || lower_bmi(u);
     }
 }
 

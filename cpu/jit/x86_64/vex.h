@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VEX-encoded host instructions: SDM Vol. 2A, "Intel Advanced Vector Extensions"; always three
+ * bytes of prefix. For the lowerings of cpu/jit that re-encode the guest's.
+ */
+#pragma once
+
+#include "cpu/jit/x86_64/jit_priv.h"
+
+struct vex {
+    uint8_t pp;     /* 0: none, 1: 66, 2: F3, 3: F2 */
+    uint8_t map;    /* 1: 0F, 2: 0F38, 3: 0F3A */
+    uint8_t opcode; /* the byte */
+    bool w;         /* VEX.W */
+    bool l;         /* VEX.L: 256 bits */
+};
+
+#define MOVE_LOAD                                                                                  \
+    (struct vex)                                                                                   \
+    {                                                                                              \
+        .map = 1, .opcode = 0x10                                                                   \
+    } /* VMOVUPS xmm, xmm/m */
+#define MOVE_STORE                                                                                 \
+    (struct vex)                                                                                   \
+    {                                                                                              \
+        .map = 1, .opcode = 0x11                                                                   \
+    } /* VMOVUPS m, xmm */
+
+/* vvvv: a register, or 0 for none. */
+static inline void emit_vex(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
+                            unsigned index, unsigned base)
+{
+    emit_8(e, 0xc4);
+    emit_8(e, (reg < 8 ? 0x80u : 0) | (index < 8 || index == H_NONE ? 0x40u : 0) |
+                  (base < 8 ? 0x20u : 0) | x.map);
+    emit_8(e, (x.w ? 0x80u : 0) | (~vvvv & 15) << 3 | (x.l ? 4u : 0) | x.pp);
+    emit_8(e, x.opcode);
+}
+
+static inline void emit_vex_rr(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
+                               unsigned rm)
+{
+    emit_vex(e, x, reg, vvvv, H_NONE, rm);
+    emit_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+static inline void emit_vex_rm(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
+                               struct host_mem m)
+{
+    emit_vex(e, x, reg, vvvv, m.index, m.base);
+    emit_modrm_mem(e, reg, m);
+}
+
+/* The guest's own; the row knows its prefix. */
+static inline struct vex own_vex(const struct insn *in)
+{
+    const char *encoding = insn_row(in->row)->encoding;
+    struct vex x = {.map = in->map, .opcode = in->opcode, .w = in->vex_w, .l = in->vex_l};
+    if (strncmp(encoding, "VEX_66", 6) == 0)
+        x.pp = 1;
+    else if (strncmp(encoding, "VEX_F3", 6) == 0)
+        x.pp = 2;
+    else if (strncmp(encoding, "VEX_F2", 6) == 0)
+        x.pp = 3;
+    return x;
+}
