@@ -179,7 +179,7 @@ static void unlink_pages(struct block_cache *c, struct block *b)
 /* Take b out of every table; it is freed later, for a handler of it may be running. Links to it are the caller's to clear. */
 static void block_kill(struct block_cache *c, struct block *b)
 {
-    if (c->jit && !b->crosses)
+    if (c->jit)
         jit_forget(c->jit, b);
     unlink_hash(c, b);
     unlink_pages(c, b);
@@ -197,6 +197,8 @@ static void block_kill(struct block_cache *c, struct block *b)
 static void clear_links(struct code_page *page)
 {
     for (struct block *b = page->blocks; b; b = b->page_next) {
+        if (b->crosses)
+            continue;
         for (uint64_t mask = b->link_mask; mask; mask &= mask - 1)
             b->rec[__builtin_ctzll(mask)].link = 0;
         b->link_mask = 0;

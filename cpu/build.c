@@ -406,7 +406,9 @@ static void attach_side(const struct draft *d, struct block *b)
 
 static exec_fn *end_handler(const struct draft *d)
 {
-    if (mode_code(d->mode) != DECODE_64 || (d->mode & (MODE_TF | MODE_BREAK)) || d->crosses)
+    if (d->crosses)
+        return exec_block_end_crossing;
+    if (mode_code(d->mode) != DECODE_64 || (d->mode & (MODE_TF | MODE_BREAK)))
         return exec_block_end;
     return (d->pa & ~PAGE_MASK) + d->bytes < PAGE_SIZE ? exec_block_end64 : exec_block_end64_far;
 }

@@ -71,15 +71,15 @@ struct block {
     uint8_t insn_count : 7;  /* of insns behind sites[] */
     struct block *hash_next; /* chain of the hash table */
     struct block *page_next; /* other blocks of the page */
+    struct jit_block *jit;   /* its translation, or NULL */
     union {
         struct block *page2_next; /* crossing: the same for the second page */
-        struct jit_block *jit;    /* else: its translation, or NULL */
+        uint64_t link_mask;       /* else: bit i: rec[i].link is a struct block * of the same page */
     };
     union {
         paddr pa2;         /* crossing: first byte of the second page */
-        exec_fn *first_fn; /* else: the first record's handler, while its entries are counted */
+        exec_fn *first_fn; /* else: the first record's handler, while its entries are counted (jit.c) */
     };
-    uint64_t link_mask;      /* bit i: rec[i].link is a struct block * of the same page */
     struct site *sites;      /* owned: one per sensitive record, then the insns of wants_insn records */
     struct rec rec[];        /* count records, then one that ends the block and is not an instruction */
 };

@@ -55,6 +55,7 @@ exec_fn exec_sensitive;  /* through the slot in its site */
 exec_fn exec_sensitive_step; /* the same, but returns when it is done: EXEC_NEXT, or EXEC_CHAIN to run.rec */
 exec_fn exec_block_end;  /* after the last instruction: falls through to the next block */
 exec_fn exec_block_end64; /* the same in 64-bit mode without TF or breakpoints; the next block is in the same page */
+exec_fn exec_block_end_crossing; /* of one over two pages */
 exec_fn exec_block_end64_far; /* the same where the block ends with its page */
 exec_fn exec_far_branch; /* direct branch whose displacement does not fit a record */
 exec_fn exec_break;      /* patched over a record to leave before it */

@@ -198,6 +198,16 @@ int exec_block_end(struct vcpu *vcpu, const struct rec *rec)
     return exec_goto_direct(vcpu, rec, target, 0);
 }
 
+/* Never linked: the second page has to be looked at each time. The translator keeps something in rec->link. */
+int exec_block_end_crossing(struct vcpu *vcpu, const struct rec *rec)
+{
+    uint64_t target = rip_wrap(vcpu, vcpu->run.insn_base + (uint64_t)rec->imm);
+    if (likely(may_chain(vcpu)))
+        return exec_goto(vcpu, rec, target);
+    vcpu->arch.rip = target;
+    return EXEC_LOOKUP;
+}
+
 int exec_block_end64(struct vcpu *vcpu, const struct rec *rec)
 {
     return exec_goto_direct(vcpu, rec, vcpu->run.insn_base + (uint64_t)rec->imm, 0);

@@ -50,6 +50,22 @@ void jit_flags_to_image(struct vcpu *vcpu)
     vcpu->run.flag_image = (uint16_t)((f & 0xff) << 8 | (f & F_OF ? 1 : 0));
 }
 
+/* ---- the first record's handler ---- */
+
+/* A block over two pages has no room for it but in its end record, whose handler does not link. */
+static exec_fn *first_fn(const struct block *b)
+{
+    return b->crosses ? (exec_fn *)(uintptr_t)b->rec[b->count].link : b->first_fn;
+}
+
+static void keep_first_fn(struct block *b)
+{
+    if (b->crosses)
+        b->rec[b->count].link = (uintptr_t)b->rec[0].fn;
+    else
+        b->first_fn = b->rec[0].fn;
+}
+
 /* ---- handlers ---- */
 
 /* Every record of a translated block but the first: handlers that were called come back through it.
@@ -216,7 +232,7 @@ void jit_destroy(struct jit *jit)
 
 static void install(struct jit *jit, struct block *b)
 {
-    b->jit->fns[0] = b->first_fn;
+    b->jit->fns[0] = first_fn(b);
     for (unsigned i = 1; i <= b->count; i++) {
         b->jit->fns[i] = b->rec[i].fn;
         if (i < b->count || !b->jit->tails)
@@ -232,7 +248,7 @@ static bool translate(struct vcpu *vcpu, struct block *b)
     bury_dead(jit);
     if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM)
         flush(jit);
-    b->rec[0].fn = b->first_fn;
+    b->rec[0].fn = first_fn(b);
     if (!jit_translate(vcpu, b))
         return false;
     install(jit, b);
@@ -242,7 +258,7 @@ static bool translate(struct vcpu *vcpu, struct block *b)
 static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
 {
     struct block *b = block_of_first(rec);
-    exec_fn *fn = b->first_fn;
+    exec_fn *fn = first_fn(b);
     if ((uint32_t)++b->rec[b->count].disp >= vcpu->run.jit->config.threshold &&
         !vcpu->run.patched) {
         if (translate(vcpu, b))
@@ -255,7 +271,7 @@ static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
 static void count_entries(struct block *b)
 {
     b->rec[b->count].disp = 0;
-    b->first_fn = b->rec[0].fn;
+    keep_first_fn(b);
     b->rec[0].fn = exec_jit_count;
 }
 
@@ -263,7 +279,7 @@ void jit_watch(struct jit *jit, struct block *b)
 {
     (void)jit;
     const uint32_t never = MODE_EXACT | MODE_TF | MODE_BREAK;
-    if (!b->crosses && mode_code(b->mode) == DECODE_64 && !(b->mode & never))
+    if (mode_code(b->mode) == DECODE_64 && !(b->mode & never))
         count_entries(b);
 }
 
@@ -280,7 +296,7 @@ static struct block *exit_target(struct vcpu *vcpu, const struct jit_exit *x, ui
     else
         b = block_lookup((struct block_table *)(void *)vcpu->run.blocks,
                          (from->pa & PAGE_MASK) | (target & ~PAGE_MASK), from->mode);
-    return b && !b->crosses && b->jit ? b : NULL;
+    return b && b->jit ? b : NULL;
 }
 
 /* The loop dispatcher has not seen the blocks that were run since it entered translated code: it is

@@ -64,6 +64,7 @@ struct jit_block {
     exec_fn **fns;          /* owned: the records' own handlers */
     struct jit_site *sites; /* owned: at most one per record, and one */
     struct jit_exit *exits; /* owned: the same */
+    struct jit_exit self;   /* to its own start, for the run loop: not entered after all */
     unsigned site_count;    /* of sites */
     unsigned exit_count;    /* of exits */
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */

@@ -237,18 +237,40 @@ void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
 
 /* ---- the block ---- */
 
+static void decode_one(struct unit *u, unsigned i, const uint8_t *bytes, size_t len)
+{
+    const struct block *b = u->block;
+    struct insn *in = &u->insn[i];
+    if (decoder_decode(u->vcpu->run.decoder, mode_code(b->mode), bytes, len, in) != DECODE_OK)
+        *in = (struct insn){.op = OP_INVALID, .len = b->rec[i].len}; /* its handler raises */
+}
+
+/* The one instruction over two pages. */
+static bool decode_crossing(struct unit *u, const uint8_t *page)
+{
+    const struct block *b = u->block;
+    const uint8_t *page2 = physmem_page(u->vcpu->run.pm, b->pa2);
+    uint8_t bytes[INSN_MAX_LEN];
+    size_t head = PAGE_SIZE - u->offset;
+    if (!page2 || head >= b->bytes || b->bytes > sizeof(bytes))
+        return false;
+    memcpy(bytes, page + u->offset, head);
+    memcpy(bytes + head, page2, b->bytes - head);
+    decode_one(u, 0, bytes, b->bytes);
+    return true;
+}
+
 static bool decode_again(struct unit *u)
 {
     const struct block *b = u->block;
     const uint8_t *page = physmem_page(u->vcpu->run.pm, b->pa);
-    unsigned off = (unsigned)(b->pa & ~PAGE_MASK);
+    unsigned off = u->offset;
     if (!page)
         return false;
+    if (b->crosses)
+        return decode_crossing(u, page);
     for (unsigned i = 0; i < b->count; i++) {
-        if (decoder_decode(u->vcpu->run.decoder, mode_code(b->mode), page + off, PAGE_SIZE - off,
-                           &u->insn[i]) != DECODE_OK)
-            u->insn[i] =
-                (struct insn){.op = OP_INVALID, .len = b->rec[i].len}; /* its handler raises */
+        decode_one(u, i, page + off, PAGE_SIZE - off);
         off += u->insn[i].len;
     }
     return true;
@@ -297,6 +319,24 @@ static bool translate_insn(struct unit *u)
     return ends;
 }
 
+/* The second page is still the one whose bytes were decoded, or the run loop looks. */
+static void check_second_page(struct unit *u)
+{
+    struct jit_exit *x = &u->out->self;
+    struct emit *e = &u->e;
+    emit_label misses[2];
+    struct jit_exit second = {.target = PAGE_SIZE};
+    check_page(u, &second, misses);
+    if (!e->full)
+        le64_store(second.frame, u->block->pa2);
+    emit_label is_same = emit_jump(e, EMIT_ALWAYS);
+    emit_bind(e, misses[0]);
+    emit_bind(e, misses[1]);
+    emit_mov_ri(e, T0, (uintptr_t)x);
+    emit_jump_to(e, EMIT_ALWAYS, u->jit->over);
+    emit_bind(e, is_same);
+}
+
 static void translate_block(struct unit *u)
 {
     struct block *b = u->block;
@@ -304,6 +344,8 @@ static void translate_block(struct unit *u)
     u->flags = (struct flag_state){.image = true};
     find_needed_flags(u);
     fp_start(u);
+    if (b->crosses)
+        check_second_page(u);
     for (u->i = 0; u->i < b->count && !ended; u->i++) {
         u->in = &u->insn[u->i];
         ended = translate_insn(u);
@@ -320,6 +362,8 @@ static struct jit_block *jit_block_make(struct block *b)
     struct jit_block *t = calloc(1, sizeof(*t));
     assert(t);
     t->block = b;
+    t->self = (struct jit_exit){
+        .block = b, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
     t->fns = calloc(b->count + 1u, sizeof(t->fns[0]));
     t->sites = calloc(b->count + 1u, sizeof(t->sites[0]));
     t->exits = calloc(b->count + 1u, sizeof(t->exits[0]));
