@@ -41,12 +41,13 @@ static void print_help(void)
            "  %d  triple fault, with -no-reboot (without, the guest restarts, as a PC does)\n"
            "  %d  --max-ticks was reached\n"
            "  %d  every processor is halted and nothing can wake one\n"
+           "  %d  --verify found a difference\n"
            "A signal that ends trapline ends it as it would end any program.\n"
            "\nExample:\n"
            "  trapline run -m 512 -kernel vmlinuz -initrd initrd.gz -append console=ttyS0 "
            "-nographic\n",
            TRAPLINE_EXIT_ERROR, TRAPLINE_EXIT_TRIPLE_FAULT, TRAPLINE_EXIT_TICK_LIMIT,
-           TRAPLINE_EXIT_DEAD_HALT);
+           TRAPLINE_EXIT_DEAD_HALT, TRAPLINE_EXIT_DIFFERENCE);
 }
 
 static void print_version(void)

@@ -518,6 +518,14 @@ int option_drop_caches(struct options *o, const char *argument, struct err *err)
     return number(argument, 1, &o->config.drop_caches, err);
 }
 
+int option_verify(struct options *o, const char *argument, struct err *err)
+{
+    (void)argument;
+    (void)err;
+    o->verifies = true;
+    return 0;
+}
+
 /* ---- other ---- */
 
 int option_version(struct options *o, const char *argument, struct err *err)

@@ -177,6 +177,17 @@ static int missing(struct err *err, const char *given, const char *needs)
     return -EINVAL;
 }
 
+/* Two machines from the start to the end: no position, no table of one. */
+static int check_verify(const struct options *o, struct err *err)
+{
+    const char *other = o->load_path ? "load" : o->save_path ? "save" : o->hash_every ? "hash-every" : NULL;
+    if (!o->verifies || (!other && !o->shows_exits && !o->shows_rows))
+        return 0;
+    err_set(err, EINVAL, "-verify cannot be combined with -%s", other ? other : "d exits or rows");
+    err_hint(err, "the guest's own run has the same chain, states and exits");
+    return -EINVAL;
+}
+
 int options_complete(struct options *o, struct err *err)
 {
     if (o->serials == 0 && !o->nodefaults)
@@ -192,5 +203,6 @@ int options_complete(struct options *o, struct err *err)
         return missing(err, "hash-file", "hash-every");
     if (o->save_at != UINT64_MAX && !o->save_path)
         return missing(err, "save-at", "save");
-    return one_user_of_stdin(o, err);
+    int rc = check_verify(o, err);
+    return rc == 0 ? one_user_of_stdin(o, err) : rc;
 }

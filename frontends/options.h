@@ -60,6 +60,7 @@ struct options {
     const char *save_path;                   /* --save */
     uint64_t save_at;                        /* UINT64_MAX: at the end */
     const char *load_path;                   /* --load */
+    bool verifies;                           /* --verify */
 };
 
 /* Nothing said. */

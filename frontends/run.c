@@ -20,6 +20,7 @@ struct session {
     FILE *log;                  /* -D, or standard error */
     bool has_progress;          /* a line of progress stands on the terminal */
     bool is_saved;              /* --save is done */
+    bool differs;               /* --verify: the engines do */
 };
 
 int report_error(const char *text, const char *hint)
@@ -101,10 +102,9 @@ static int start_traces(struct session *s, struct err *err)
     return 0;
 }
 
-static int make_machine(struct session *s, struct err *err)
+static struct trapline_config complete_config(struct session *s)
 {
     struct trapline_config config = s->o->config;
-    struct trapline_error e;
     channels_connect(&s->channels, &config);
     config.is_interactive = channels_are_interactive(&s->channels);
     config.interrupted = terminal_flag();
@@ -113,6 +113,13 @@ static int make_machine(struct session *s, struct err *err)
     config.trace_opaque = s;
     config.progress = show_progress;
     config.progress_opaque = s;
+    return config;
+}
+
+static int make_machine(struct session *s, struct err *err)
+{
+    struct trapline_config config = complete_config(s);
+    struct trapline_error e;
     int rc = trapline_create(&config, &s->m, &e);
     end_progress(s);
     if (rc == 0 && s->o->load_path)
@@ -213,6 +220,24 @@ static int save_at_end(struct session *s, struct err *err)
     return -ERANGE;
 }
 
+/* -verify: the library runs its own machines. */
+static int verify(struct session *s, struct trapline_stop *stop, struct err *err)
+{
+    struct trapline_error e;
+    int rc = open_log(s, err);
+    if (rc == 0)
+        rc = channels_open(&s->channels, s->o, err);
+    if (rc == 0)
+        rc = channels_wait(&s->channels, err);
+    if (rc < 0)
+        return rc;
+    struct trapline_config config = complete_config(s);
+    rc = trapline_verify(&config, s->log, stop, &e);
+    end_progress(s);
+    s->differs = rc > 0;
+    return from_library(err, &e, rc < 0 ? rc : 0);
+}
+
 /* ---- after the last ---- */
 
 static const char *hint_for(enum trapline_reason reason)
@@ -232,8 +257,9 @@ static int report_end(const struct session *s, const struct trapline_stop *stop)
     int status = trapline_exit_status(stop);
     char text[128];
     if (status >= TRAPLINE_EXIT_ERROR && stop->reason != TRAPLINE_STOP_DEBUG_EXIT) {
-        snprintf(text, sizeof(text), "%s, at tick %" PRIu64, trapline_reason_text(stop->reason),
-                 trapline_ticks(s->m));
+        int n = snprintf(text, sizeof(text), "%s", trapline_reason_text(stop->reason));
+        if (s->m)
+            snprintf(text + n, sizeof(text) - (size_t)n, ", at tick %" PRIu64, trapline_ticks(s->m));
         report_error(text, hint_for(stop->reason));
     } else if (stop->reason == TRAPLINE_STOP_INTERRUPTED && isatty(STDERR_FILENO)) {
         fprintf(stderr, "\ntrapline: ended by its user\n");
@@ -291,18 +317,18 @@ int run(const struct options *o)
         return report_error("out of memory", "");
     s->o = o;
     channels_init(&s->channels);
-    int rc = prepare(s, &err);
-    if (rc == 0) {
+    int rc = o->verifies ? verify(s, &stop, &err) : prepare(s, &err);
+    if (rc == 0 && !o->verifies) {
         take_terminal(s);
         rc = run_machine(s, &stop, &err);
     }
-    if (rc == 0)
+    if (rc == 0 && !o->verifies)
         rc = save_at_end(s, &err);
     rc = finish(s, rc, &err);
     int number = terminal_signal();
     int status = TRAPLINE_EXIT_ERROR;
     if (rc == 0 && !number)
-        status = report_end(s, &stop);
+        status = s->differs ? TRAPLINE_EXIT_DIFFERENCE : report_end(s, &stop);
     else if (!number)
         report_err(&err);
     trapline_destroy(s->m);

@@ -193,6 +193,7 @@ enum {
     TRAPLINE_EXIT_TRIPLE_FAULT = 66, /* TRAPLINE_STOP_TRIPLE_FAULT */
     TRAPLINE_EXIT_TICK_LIMIT = 68,   /* TRAPLINE_STOP_TICK_LIMIT */
     TRAPLINE_EXIT_DEAD_HALT = 70,    /* TRAPLINE_STOP_DEAD_HALT */
+    TRAPLINE_EXIT_DIFFERENCE = 72,   /* trapline_verify found one */
 };
 int trapline_exit_status(const struct trapline_stop *stop);
 
@@ -214,6 +215,16 @@ void trapline_run(struct trapline_machine *m, uint64_t until, struct trapline_st
  */
 int trapline_step(struct trapline_machine *m, unsigned vcpu, uint64_t n, struct trapline_stop *stop,
                   struct trapline_error *error);
+
+/*
+ * Run a guest from its start to its end on two machines made from config, one interpreted and one
+ * translated (config.engine is not asked), in lock-step. The guest gets no input; config's
+ * callbacks hear the translated one. 0: no difference, *stop says how it ended; 1: out has the tick
+ * after which they differ, both states and the code of the block, guest and host; -errno: as
+ * trapline_create, or -ENOTSUP: no translator for this host.
+ */
+int trapline_verify(const struct trapline_config *config, FILE *out, struct trapline_stop *stop,
+                    struct trapline_error *error);
 
 enum trapline_inject {
     TRAPLINE_INJECT_INTERRUPT, /* as an acknowledged external interrupt; IF is not asked */

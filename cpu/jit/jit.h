@@ -38,6 +38,12 @@ void jit_watch(struct jit *jit, struct block *b);
  * is until the cache is full, for it may be running. */
 void jit_forget(struct jit *jit, struct block *b);
 
+/* The code that b was translated to: where it runs, and its size. False: it is not translated. */
+bool jit_code(const struct block *b, const uint8_t **code, size_t *size);
+
+/* For tests of those who look for wrong code: the n-th block translated from now on adds 1 to RBX. */
+void jit_sabotage(struct jit *jit, unsigned n);
+
 struct jit_stats {
     uint64_t translated;  /* blocks */
     uint64_t code_bytes;  /* of the cache in use */

@@ -347,6 +347,20 @@ int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
     return exec_goto(vcpu, rec, target);
 }
 
+bool jit_code(const struct block *b, const uint8_t **code, size_t *size)
+{
+    if (b->crosses || !b->jit)
+        return false;
+    *code = b->jit->entry;
+    *size = b->jit->size;
+    return true;
+}
+
+void jit_sabotage(struct jit *jit, unsigned n)
+{
+    jit->sabotage = n;
+}
+
 struct jit_stats jit_stats(const struct jit *jit)
 {
     struct jit_stats s = jit->stats;

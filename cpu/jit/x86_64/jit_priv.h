@@ -58,6 +58,7 @@ struct jit_exit {
 struct jit_block {
     const uint8_t *entry;   /* its code, after the charge; first: read by a thunk */
     struct block *block;    /* it was made from */
+    size_t size;            /* bytes of code, from entry */
     struct jit_exit *in;    /* exits of others that lead here */
     struct jit_block *prev; /* all of them */
     struct jit_block *next; /* the same */
@@ -162,6 +163,7 @@ struct jit {
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
     struct jit_block *blocks;     /* all translated */
     struct jit_block *dead;       /* to be freed when nothing runs */
+    unsigned sabotage;            /* blocks until the one that jit_sabotage spoils; 0: none */
     jit_enter_fn *enter;          /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
     const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */

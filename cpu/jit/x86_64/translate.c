@@ -387,11 +387,14 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
         return false;
     u->out = jit_block_make(b);
     u->out->entry = emit_here(&u->e);
+    if (unlikely(jit->sabotage > 0) && --jit->sabotage == 0)
+        emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     translate_block(u);
     if (u->e.full) {
         jit_block_free(u->out);
         return false;
     }
+    u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
     m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
     b->jit = u->out;
     jit->stats.translated++;
