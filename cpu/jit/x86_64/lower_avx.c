@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AVX and AVX2, integers and moves: the host's own instruction, if the host has AVX2. A 128-bit one
- * works on the copies that lower_sse.c keeps, and leaves zeros above in the host as in the guest. A
- * 256-bit one takes its sources from memory; its lower half stays as a copy, and VZEROUPPER after
- * it spares the host's legacy SSE, in C too, the mixture.
+ * AVX, AVX2, FMA, F16C and what else is VEX-encoded and has vector registers, but for gathers,
+ * masked moves, estimates and dot products: the host's own instruction, if the host has it and
+ * AVX2; floating point as in lower_sse.c. A 128-bit one works on the copies that lower_sse.c keeps,
+ * and leaves zeros above in the host as in the guest. A 256-bit one takes its sources from memory;
+ * its lower half stays as a copy, and VZEROUPPER after it spares the host's legacy SSE, in C too,
+ * the mixture.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 #include "cpu/jit/x86_64/vex.h"
@@ -13,12 +15,27 @@ enum vex_kind {
     VEX_INT,     /* neither reads nor writes MXCSR; memory need not be aligned */
     VEX_ALIGNED, /* a move of all bytes whose memory operand must be */
     VEX_LOOSE,   /* a move of all bytes */
+    VEX_FLOAT,   /* as VEX_INT, but for MXCSR */
+    VEX_SUM,     /* as VEX_FLOAT; DEST is a source, too */
+    VEX_INT_SUM, /* as VEX_INT; the same */
+    VEX_PART,    /* a move of a part of a register, to or from its lower half */
+    VEX_EXTRACT, /* a part of a register to ModRM.rm */
+    VEX_BLEND,   /* a fourth register is the mask */
 };
 
 /* clang-format off */
 #define INT(op) [OP_##op] = VEX_INT,
 #define ALIGNED(op) [OP_##op] = VEX_ALIGNED,
 #define LOOSE(op) [OP_##op] = VEX_LOOSE,
+#define FLOAT(op) [OP_##op] = VEX_FLOAT,
+#define FLOATS(op) FLOAT(op##PS) FLOAT(op##PD) FLOAT(op##SS) FLOAT(op##SD)
+#define SUM(op) [OP_##op] = VEX_SUM,
+#define SUMS(op) SUM(op##PS) SUM(op##PD) SUM(op##SS) SUM(op##SD)
+#define PAIRS(op) SUM(op##PS) SUM(op##PD)
+#define PART(op) [OP_##op] = VEX_PART,
+#define EXTRACT(op) [OP_##op] = VEX_EXTRACT,
+#define BLEND(op) [OP_##op] = VEX_BLEND,
+#define DOT(op) [OP_##op] = VEX_INT_SUM,
 static const uint8_t kinds[] = {
     INT(VPABSB) INT(VPABSD) INT(VPABSW) INT(VPACKSSDW) INT(VPACKSSWB) INT(VPACKUSDW) INT(VPACKUSWB)
     INT(VPADDB) INT(VPADDD) INT(VPADDQ) INT(VPADDSB) INT(VPADDSW) INT(VPADDUSB) INT(VPADDUSW)
@@ -46,6 +63,28 @@ static const uint8_t kinds[] = {
     ALIGNED(VMOVAPS) ALIGNED(VMOVAPD) ALIGNED(VMOVDQA) ALIGNED(VMOVNTDQ) ALIGNED(VMOVNTPS)
     ALIGNED(VMOVNTPD) ALIGNED(VMOVNTDQA)
     LOOSE(VMOVUPS) LOOSE(VMOVUPD) LOOSE(VMOVDQU) LOOSE(VLDDQU)
+    INT(VPERMILPS) INT(VPERMILPD) INT(VPERMPS) INT(VPERMPD) INT(VBLENDPS) INT(VBLENDPD)
+    INT(VINSERTPS) INT(VTESTPS) INT(VTESTPD) INT(VPHMINPOSUW) INT(VMPSADBW) INT(VPHADDSW)
+    INT(VPHSUBSW) INT(VAESENC) INT(VAESENCLAST) INT(VAESDEC) INT(VAESDECLAST) INT(VAESIMC)
+    INT(VAESKEYGENASSIST) INT(VPCLMULQDQ) INT(VGF2P8MULB) INT(VGF2P8AFFINEQB)
+    INT(VGF2P8AFFINEINVQB) INT(VCVTDQ2PD)
+    FLOATS(VADD) FLOATS(VSUB) FLOATS(VMUL) FLOATS(VDIV) FLOATS(VMIN) FLOATS(VMAX) FLOATS(VSQRT)
+    FLOATS(VCMP) FLOATS(VROUND) FLOAT(VADDSUBPS) FLOAT(VADDSUBPD) FLOAT(VHADDPS) FLOAT(VHADDPD)
+    FLOAT(VHSUBPS) FLOAT(VHSUBPD) FLOAT(VCOMISS) FLOAT(VCOMISD) FLOAT(VUCOMISS) FLOAT(VUCOMISD)
+    FLOAT(VCVTSI2SS) FLOAT(VCVTSI2SD) FLOAT(VCVTTSS2SI) FLOAT(VCVTTSD2SI) FLOAT(VCVTSS2SI)
+    FLOAT(VCVTSD2SI) FLOAT(VCVTPS2PD) FLOAT(VCVTPD2PS) FLOAT(VCVTSS2SD) FLOAT(VCVTSD2SS)
+    FLOAT(VCVTDQ2PS) FLOAT(VCVTPS2DQ) FLOAT(VCVTTPS2DQ) FLOAT(VCVTTPD2DQ) FLOAT(VCVTPD2DQ)
+    FLOAT(VCVTPH2PS)
+    SUMS(VFMADD132) SUMS(VFMADD213) SUMS(VFMADD231) SUMS(VFMSUB132) SUMS(VFMSUB213) SUMS(VFMSUB231)
+    SUMS(VFNMADD132) SUMS(VFNMADD213) SUMS(VFNMADD231) SUMS(VFNMSUB132) SUMS(VFNMSUB213)
+    SUMS(VFNMSUB231) PAIRS(VFMADDSUB132) PAIRS(VFMADDSUB213) PAIRS(VFMADDSUB231)
+    PAIRS(VFMSUBADD132) PAIRS(VFMSUBADD213) PAIRS(VFMSUBADD231)
+    DOT(VPDPBUSD) DOT(VPDPBUSDS) DOT(VPDPWSSD) DOT(VPDPWSSDS)
+    PART(VMOVSS) PART(VMOVSD) PART(VMOVLPS) PART(VMOVLPD) PART(VMOVHPS) PART(VMOVHPD)
+    PART(VMOVHLPS) PART(VMOVLHPS)
+    EXTRACT(VEXTRACTF128) EXTRACT(VEXTRACTI128) EXTRACT(VPEXTRB) EXTRACT(VPEXTRW) EXTRACT(VPEXTRD)
+    EXTRACT(VPEXTRQ) EXTRACT(VEXTRACTPS) EXTRACT(VCVTPS2PH)
+    BLEND(VBLENDVPS) BLEND(VBLENDVPD) BLEND(VPBLENDVB)
 };
 /* clang-format on */
 
@@ -100,13 +139,19 @@ static void emit_last(struct unit *u, struct vex x, unsigned reg, unsigned vvvv,
         emit_vex_rr(&u->e, x, reg, vvvv, xmm_in(u, o->reg, X_SRC));
 }
 
+/* Its result is the flags. */
+static bool only_tests(const struct insn *in)
+{
+    return insn_row(in->row)->written & F_OSZAPC;
+}
+
 /* DEST, [SRC1,] SRC2 [, imm8] with DEST in ModRM.reg, or flags (VPTEST). */
 static bool lower_sources(struct unit *u, struct vex x, bool aligned)
 {
     const struct insn *in = u->in;
     const struct operand *o = in->operands, *last = &o[in->operand_count - 1];
     bool has_imm = last->kind == OPND_IMM;
-    bool has_src1 = &last[has_imm ? -1 : 0] == &o[2], tests = in->op == OP_VPTEST;
+    bool has_src1 = &last[has_imm ? -1 : 0] == &o[2], tests = only_tests(in);
     last = &o[has_src1 ? 2 : 1];
     struct host_mem m = {0};
     if (last->kind == OPND_MEM)
@@ -136,14 +181,23 @@ static bool lower_shift_imm(struct unit *u, struct vex x)
     return true;
 }
 
-/* VPMOVMSKB, VMOVMSKPx */
+/* VPMOVMSKB, VMOVMSKPx, VPEXTRW, VCVTSD2SI: a general register in ModRM.reg. */
 static bool lower_mask(struct unit *u, struct vex x)
 {
-    const struct operand *o = u->in->operands;
-    unsigned src = source_in(u, o[1].reg, x.l), g = o[0].reg;
+    const struct insn *in = u->in;
+    const struct operand *o = in->operands;
+    struct host_mem m = {0};
+    unsigned g = o[0].reg;
+    if (o[1].kind == OPND_MEM)
+        m = probe_operand(u, o[1].size, false);
     flags_before_write(u, pinned[g]);
     unsigned dst = pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
-    emit_vex_rr(&u->e, x, dst, 0, src);
+    if (o[1].kind == OPND_MEM)
+        emit_vex_rm(&u->e, x, dst, 0, m);
+    else
+        emit_vex_rr(&u->e, x, dst, 0, source_in(u, o[1].reg, x.l));
+    if (in->operand_count == 3)
+        emit_8(&u->e, in->imm & 0xff);
     if (pinned[g] == H_NONE)
         emit_store(&u->e, 8, dst, mem_gpr(g));
     zero_upper(u, x.l);
@@ -194,6 +248,94 @@ static bool lower_scalar_move(struct unit *u, struct vex x)
     return true;
 }
 
+/* FMA: DEST, which is a source, in ModRM.reg; SRC2 from memory where it is not in the host. */
+static bool lower_sum(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    struct vex load = MOVE_LOAD;
+    struct host_mem m = {0};
+    load.l = x.l;
+    if (o[2].kind == OPND_MEM)
+        m = probe_operand(u, o[2].size, false);
+    unsigned src1 = x.l ? X_SRC : xmm_in(u, o[1].reg, X_SRC);
+    if (x.l)
+        emit_vex_rm(e, load, X_SRC, 0, mem_xmm(o[1].reg));
+    unsigned dst = x.l ? xmm_own(o[0].reg, X_DST) : xmm_in(u, o[0].reg, X_DST);
+    if (x.l)
+        emit_vex_rm(e, load, dst, 0, mem_xmm(o[0].reg));
+    if (o[2].kind == OPND_MEM)
+        emit_vex_rm(e, x, dst, src1, m);
+    else if (x.l || o[2].reg >= XMM_PINNED)
+        emit_vex_rm(e, x, dst, src1, mem_xmm(o[2].reg));
+    else
+        emit_vex_rr(e, x, dst, src1, xmm_in(u, o[2].reg, X_SRC));
+    ymm_changed(u, o[0].reg, x.l);
+    return true;
+}
+
+/* VBLENDVPx, VPBLENDVB: the mask in imm8[7:4]. */
+static bool lower_blend(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    struct vex load = MOVE_LOAD;
+    struct host_mem m = {0};
+    load.l = x.l;
+    if (o[2].kind == OPND_MEM)
+        m = probe_operand(u, o[2].size, false);
+    else
+        m = mem_xmm(o[2].reg);
+    unsigned src1 = source_in(u, o[1].reg, x.l);
+    emit_vex_rm(e, load, X_SRC, 0, mem_xmm(o[3].reg));
+    emit_vex_rm(e, x, xmm_own(o[0].reg, X_DST), src1, m);
+    emit_8(e, X_SRC << 4);
+    ymm_changed(u, o[0].reg, x.l);
+    return true;
+}
+
+/* VMOVSS, VMOVHPS and the like. */
+static bool lower_part(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    x.l = false; /* it counts for nothing */
+    if (o[0].kind == OPND_MEM) {
+        struct host_mem m = probe_operand(u, o[0].size, true);
+        emit_vex_rm(&u->e, x, xmm_in(u, o[1].reg, X_SRC), 0, m);
+        return true;
+    }
+    if (x.opcode == 0x11) /* the other direction: as 10 */
+        x.opcode = 0x10;
+    return lower_sources(u, x, false);
+}
+
+/* ModRM.reg, imm8 to ModRM.rm: memory, a vector register or a general one. */
+static bool lower_extract(struct unit *u, struct vex x)
+{
+    const struct operand *o = u->in->operands;
+    struct host_mem m = {0};
+    unsigned dst = xmm_own(o[0].reg, X_DST);
+    if (o[0].kind == OPND_MEM)
+        m = probe_operand(u, o[0].size, true);
+    unsigned src = source_in(u, o[1].reg, x.l);
+    if (o[0].kind == OPND_GPR) {
+        flags_before_write(u, pinned[o[0].reg]);
+        dst = pinned[o[0].reg] != H_NONE ? pinned[o[0].reg] : (unsigned)T0;
+    }
+    if (o[0].kind == OPND_MEM)
+        emit_vex_rm(&u->e, x, src, 0, m);
+    else
+        emit_vex_rr(&u->e, x, src, 0, dst);
+    emit_8(&u->e, u->in->imm & 0xff);
+    if (o[0].kind == OPND_XMM)
+        ymm_changed(u, o[0].reg, x.l);
+    else
+        zero_upper(u, x.l);
+    if (o[0].kind == OPND_GPR && dst == T0)
+        emit_store(&u->e, 8, dst, mem_gpr(o[0].reg));
+    return true;
+}
+
 /* The upper halves of all registers; the copies are of lower ones. */
 static bool lower_vzeroupper(struct unit *u)
 {
@@ -211,7 +353,7 @@ bool lower_avx(struct unit *u)
     const struct insn *in = u->in;
     const struct operand *o = in->operands;
     if (!in->has_vex || (in->has_mem && in->addrsize != 8) || in->vsib ||
-        !u->jit->host_has[FEAT_AVX2])
+        !u->jit->host_has[FEAT_AVX2] || !u->jit->host_has[insn_row(in->row)->feature])
         return false;
     unsigned kind = in->op < ARRAY_SIZE(kinds) ? kinds[in->op] : VEX_NONE;
     struct vex x = own_vex(in);
@@ -219,10 +361,27 @@ bool lower_avx(struct unit *u)
         return lower_vzeroupper(u);
     if (in->op == OP_VMOVD || in->op == OP_VMOVQ)
         return lower_scalar_move(u, x);
-    if (kind == VEX_ALIGNED || kind == VEX_LOOSE)
-        return lower_vmov(u, kind == VEX_ALIGNED);
-    if (kind != VEX_INT)
+    bool is_float = kind == VEX_FLOAT || kind == VEX_SUM || in->op == OP_VCVTPS2PH;
+    if (kind == VEX_NONE || (is_float && !fp_need_mxcsr(u)))
         return false;
+    switch (kind) {
+    case VEX_ALIGNED:
+    case VEX_LOOSE:
+        return lower_vmov(u, kind == VEX_ALIGNED);
+    case VEX_SUM:
+    case VEX_INT_SUM:
+        return lower_sum(u, x);
+    case VEX_PART:
+        return lower_part(u, x);
+    case VEX_EXTRACT:
+        if (in->map == 3)
+            return lower_extract(u, x);
+        break;
+    case VEX_BLEND:
+        return lower_blend(u, x);
+    default:
+        break;
+    }
     if (o[0].kind == OPND_GPR)
         return lower_mask(u, x);
     if (in->operand_count == 3 && o[2].kind == OPND_IMM && in->map == 1 && in->opcode >= 0x71 &&

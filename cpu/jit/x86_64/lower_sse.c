@@ -84,6 +84,9 @@ static const uint8_t kinds[] = {
     INT(UNPCKHPS) INT(UNPCKLPD) INT(UNPCKLPS) INT(PHADDD) INT(PHADDSW) INT(PHADDW) INT(PHSUBD)
     INT(PHSUBSW) INT(PHSUBW) INT(PBLENDVB) INT(BLENDVPS) INT(BLENDVPD) INT(CVTDQ2PD) INT(AESENC)
     INT(AESENCLAST) INT(AESDEC) INT(AESDECLAST) INT(AESIMC) INT(AESKEYGENASSIST) INT(PCLMULQDQ)
+    INT(SHA1NEXTE) INT(SHA1MSG1) INT(SHA1MSG2) INT(SHA1RNDS4) INT(SHA256RNDS2) INT(SHA256MSG1)
+    INT(SHA256MSG2) INT(GF2P8MULB) INT(GF2P8AFFINEQB) INT(GF2P8AFFINEINVQB)
+    INT(PCMPESTRI) INT(PCMPESTRM) INT(PCMPISTRI) INT(PCMPISTRM)
     MOVE(MOVAPS) MOVE(MOVAPD) MOVE(MOVDQA) MOVE(MOVNTPS) MOVE(MOVNTPD) MOVE(MOVNTDQ) MOVE(MOVNTDQA)
     MOVE(MOVD) MOVE(MOVQ) MOVE(MOVSS) MOVE(MOVSD_XMM) MOVE(MOVLPS) MOVE(MOVLPD) MOVE(MOVHLPS)
     MOVE(MOVHPS) MOVE(MOVHPD) MOVE(MOVLHPS)
@@ -234,19 +237,23 @@ static bool reads_dest(const struct insn *in)
     return o[0].size < 16 || o[0].access != ACC_W;
 }
 
+static bool reads_xmm0(unsigned op)
+{
+    return op == OP_PBLENDVB || op == OP_BLENDVPS || op == OP_BLENDVPD || op == OP_SHA256RNDS2;
+}
+
 /* XMM from XMM, memory or a general register, which are in ModRM.rm; or compared with it. */
 static bool lower_to_xmm(struct unit *u, unsigned op, bool loose)
 {
     const struct insn *in = u->in;
     const struct operand *o = in->operands;
     unsigned size = host_size(in), dst = xmm_own(o[0].reg, X_DST);
-    bool blends = in->op == OP_PBLENDVB || in->op == OP_BLENDVPS || in->op == OP_BLENDVPD;
     struct host_mem m = {0};
     if (o[1].kind == OPND_MEM)
         m = probe_sse(u, o[1].size, false, loose);
     if (reads_dest(in))
         xmm_in(u, o[0].reg, X_DST);
-    if (blends)
+    if (reads_xmm0(in->op))
         xmm_in(u, 0, 0);
     if (o[1].kind == OPND_MEM && o[1].size == 16 && op != X_LOAD) {
         emit_rm(&u->e, X_LOAD, 4, X_SRC, m);
@@ -263,6 +270,19 @@ static bool lower_to_xmm(struct unit *u, unsigned op, bool loose)
         xmm_changed(u, o[0].reg);
     if (insn_row(in->row)->written & F_OSZAPC)
         flags_produced(u, (struct recipe){0}, false);
+    return true;
+}
+
+/* PCMPxSTRx: RCX, RAX and RDX are the host's; XMM0 or RCX is written. Memory need not be aligned.
+ */
+static bool lower_string(struct unit *u)
+{
+    bool is_mask = u->in->op == OP_PCMPESTRM || u->in->op == OP_PCMPISTRM;
+    if (!is_mask)
+        flags_before_write(u, H_RCX);
+    lower_to_xmm(u, host_opcode(u->in), true);
+    if (is_mask)
+        xmm_changed(u, 0);
     return true;
 }
 
@@ -333,6 +353,8 @@ bool lower_sse(struct unit *u)
         return false;
     if (o[1].kind == OPND_IMM)
         return lower_shift_imm(u);
+    if (in->map == 3 && in->opcode >= 0x60 && in->opcode <= 0x63)
+        return lower_string(u);
     if (is_extract(in->op, in))
         return lower_extract(u);
     if (o[0].kind == OPND_GPR)
