@@ -27,12 +27,13 @@ static void chunk_add(struct block_memory *m)
     m->bytes += sizeof(*c) + CHUNK_BYTES;
 }
 
-struct block *block_memory_take(struct block_memory *m, unsigned count)
+struct block *block_memory_take(struct block_memory *m, unsigned count, uint32_t mode, bool crosses)
 {
     size_t lines = lines_of(count);
-    struct block *b = m->free[lines];
+    struct block **free = &m->free[block_is_remembered(mode, crosses)][lines];
+    struct block *b = *free;
     if (b) {
-        m->free[lines] = b->hash_next;
+        *free = b->hash_next;
     } else {
         if ((size_t)(m->end - m->next) < lines * BLOCK_LINE)
             chunk_add(m);
@@ -40,14 +41,16 @@ struct block *block_memory_take(struct block_memory *m, unsigned count)
         m->next += lines * BLOCK_LINE;
     }
     memset(b, 0, lines * BLOCK_LINE);
+    b->mode = mode;
+    b->crosses = crosses;
     return b;
 }
 
 void block_memory_give(struct block_memory *m, struct block *b)
 {
-    size_t lines = lines_of(b->count);
-    b->hash_next = m->free[lines];
-    m->free[lines] = b;
+    struct block **free = &m->free[block_is_remembered(b->mode, b->crosses)][lines_of(b->count)];
+    b->hash_next = *free;
+    *free = b;
 }
 
 void block_memory_reset(struct block_memory *m)

@@ -415,13 +415,12 @@ static exec_fn *end_handler(const struct draft *d)
 
 static struct block *assemble(struct draft *d)
 {
-    struct block *b = block_memory_take(block_cache_memory(d->vcpu->run.blocks), d->count);
+    struct block_memory *memory = block_cache_memory(d->vcpu->run.blocks);
+    struct block *b = block_memory_take(memory, d->count, d->mode, d->crosses);
     unsigned off = 0;
     b->pa = d->pa;
     if (d->crosses)
         b->pa2 = d->pa2 & PAGE_MASK;
-    b->mode = d->mode;
-    b->crosses = d->crosses;
     b->bytes = (uint8_t)d->bytes;
     b->count = (uint8_t)d->count;
     for (unsigned i = 0; i < d->count; i++) {

@@ -40,5 +40,11 @@ ALWAYS_INLINE enum decode_mode mode_code(uint32_t mode)
     return (enum decode_mode)(mode & MODE_CODE_MASK);
 }
 
+/* May blocks of this mode be entered from another without the run loop: a RIP is a linear address, nobody steps or breaks? */
+ALWAYS_INLINE bool mode_chains(uint32_t mode)
+{
+    return (mode & (MODE_FLAT_CS | MODE_TF | MODE_BREAK)) == MODE_FLAT_CS;
+}
+
 /* The word for this state (MODE_EXACT and MODE_POLICY clear). */
 uint32_t mode_word(const struct cpu *cpu);

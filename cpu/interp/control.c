@@ -74,8 +74,7 @@ static NOINLINE int leave_to(struct vcpu *vcpu, const struct rec *rec, uint64_t 
 
 static bool may_chain(const struct vcpu *vcpu)
 {
-    const uint32_t single = MODE_TF | MODE_BREAK;
-    return (vcpu->run.mode & (MODE_FLAT_CS | single)) == MODE_FLAT_CS;
+    return mode_chains(vcpu->run.mode);
 }
 
 /* Charge b and enter it; where the budget does not reach, leave to the run loop. */

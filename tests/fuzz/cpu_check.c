@@ -68,7 +68,9 @@ static const char *check_segment(const struct cpu *cpu, unsigned seg)
     CLAIM(attr & ATTR_P);
     CLAIM(!(attr & ATTR_S) == (seg >= SEG_LDTR));
     CLAIM(attr & ATTR_G ? (limit & 0xfff) == 0xfff : limit <= 0xfffff);
-    CLAIM(seg != SEG_CS || (attr & ATTR_CODE) || !(cpu->cr0 & CR0_PE) || (cpu->rflags & F_VM));
+    /* real mode's, which outlives the setting of CR0.PE: data, at CPL 0 */
+    CLAIM(seg != SEG_CS || (attr & ATTR_CODE) || (cpu->rflags & F_VM) ||
+          ((attr & ATTR_TYPE) == 3 && cpu->cpl == 0));
     CLAIM(seg != SEG_CS || !is_64 || (attr & (ATTR_L | ATTR_DB)) != (ATTR_L | ATTR_DB));
     CLAIM(seg != SEG_SS || (attr & (ATTR_CODE | ATTR_RW)) == ATTR_RW);
     CLAIM(seg != SEG_LDTR || (attr & ATTR_TYPE) == 2);

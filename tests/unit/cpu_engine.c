@@ -157,6 +157,40 @@ TEST(engine, dropping_all_blocks_changes_nothing)
     harness_destroy(h);
 }
 
+static void segment_code(struct harness *h, uint32_t base, uint32_t limit, uint32_t rip)
+{
+    h->vcpu->arch.seg_base[SEG_CS] = base;
+    h->vcpu->arch.seg_limit[SEG_CS] = limit;
+    h->vcpu->arch.rip = rip;
+    cpu_update_mmu(h->vcpu);
+}
+
+/* What the engine remembers of a target is checked by physical address and mode. That says nothing of code with a base, and so
+ * the place of a block of flat code must not come to hold one of other code. */
+TEST(engine, remembered_target_is_not_taken_for_code_with_another_base)
+{
+    static const uint8_t jump[] = {0xb8, 0x00, 0x11, 0, 0, 0xff, 0xe0}; /* mov eax, 1100h; jmp eax */
+    static const uint8_t back[] = {0x43, 0xe9, 0xfa, 0xfe, 0xff, 0xff}; /* inc ebx; jmp CODE */
+    static const uint8_t wrong[] = {0x42, 0xeb, 0xfe};                  /* inc edx; jmp . */
+    static const uint8_t right[] = {0x41, 0xeb, 0xfe};                  /* inc ecx; jmp . */
+    struct harness *h = harness_create(DECODE_32);
+    EXPECT(physmem_write(h->pm, 0x1100, back, sizeof(back)));
+    harness_code(h, jump, sizeof(jump));
+    harness_run(h, 12); /* 1100h is remembered */
+    EXPECT_EQ(3, h->vcpu->arch.gpr[REG_RBX]);
+    EXPECT(physmem_write(h->pm, 0x1100, wrong, sizeof(wrong))); /* that block dies */
+    segment_code(h, 0, 0xffff, 0x1100);
+    harness_run(h, 2);
+    EXPECT_EQ(1, h->vcpu->arch.gpr[REG_RDX]);
+    EXPECT(physmem_write(h->pm, 0x9000, jump, sizeof(jump)));
+    EXPECT(physmem_write(h->pm, 0x9100, right, sizeof(right)));
+    segment_code(h, 0x8000, 0xffff, 0x1000);
+    harness_run(h, 4);
+    EXPECT_EQ(1, h->vcpu->arch.gpr[REG_RDX]);
+    EXPECT_EQ(1, h->vcpu->arch.gpr[REG_RCX]);
+    harness_destroy(h);
+}
+
 TEST_MAIN(RUN(engine, budget_ends_on_the_exact_instruction) RUN(engine, loop_runs_through_links)
               RUN(engine, dead_flags_are_exact_at_every_boundary)
                   RUN(engine, fault_in_the_middle_refunds_and_changes_nothing)
@@ -165,4 +199,5 @@ TEST_MAIN(RUN(engine, budget_ends_on_the_exact_instruction) RUN(engine, loop_run
                               RUN(engine, single_step_traps_after_each_instruction)
                                   RUN(engine, rep_takes_a_tick_for_each_iteration_and_can_stop_in_the_middle)
                                       RUN(engine, block_ends_with_its_page_even_between_instructions)
-                                      RUN(engine, dropping_all_blocks_changes_nothing))
+                                      RUN(engine, dropping_all_blocks_changes_nothing)
+                                      RUN(engine, remembered_target_is_not_taken_for_code_with_another_base))
