@@ -3,7 +3,8 @@
 
 Each is a class with a `name`, `missing()` (why it cannot run here, or None) and
 `start(guest, append)`: a Popen whose console is read from `.console`, a file
-descriptor.  All have 512 MiB, one processor, and the console on the first serial port.
+descriptor.  `guest` is a dictionary: "kernel", "initrd" and "tree", the directory the
+initrd was made of.  All have 512 MiB, one processor, and the console on the first serial port.
 """
 import os
 import pty
@@ -45,16 +46,27 @@ class Machine:
 
 
 class Trapline(Machine):
+    """trapline, translating."""
+
     name = "trapline"
     program = ROOT + "/build/release/trapline"
+    engine = "jit"
     options = []
 
     def missing(self):
         return None if os.access(self.program, os.X_OK) else "%s is not there; try ./boot first" % self.program
 
     def command(self, guest, append):
-        return [self.program, "run", "-machine", "pc", "-m", str(MIB), "-nographic", "-no-reboot", "-d", "exits",
-                "-kernel", guest + "/vmlinuz", "-initrd", guest + "/bench.gz", "-append", append] + self.options
+        return [self.program, "run", "-machine", "pc", "-m", str(MIB), "-nographic", "-no-reboot",
+                "-engine", self.engine, "-d", "exits", "-kernel", guest["kernel"], "-initrd", guest["initrd"],
+                "-append", append] + self.options
+
+
+class Interp(Trapline):
+    """trapline, interpreting."""
+
+    name = "interp"
+    engine = "interp"
 
 
 class Tcg(Machine):
@@ -64,8 +76,8 @@ class Tcg(Machine):
 
     def command(self, guest, append):
         return [self.program, "-accel", "tcg", "-smp", "1", "-m", str(MIB), "-nodefaults", "-no-user-config",
-                "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", guest + "/vmlinuz",
-                "-initrd", guest + "/bench.gz", "-append", append] + self.options
+                "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", guest["kernel"],
+                "-initrd", guest["initrd"], "-append", append] + self.options
 
 
 class Icount(Tcg):
@@ -88,10 +100,9 @@ class Native(Machine):
     def command(self, guest, append):
         work = [w[4:] for w in append.split() if w.startswith("run=")][0]
         # In a copy on a tmpfs, so that the tree the guest is made of stays as it is.
-        script = ('r=$1/tmp; mount -t tmpfs tmp "$r" && cp -a "$1/bin" "$1/work" "$r" && mkdir "$r/proc" "$r/dev" "$r/tmp"'
-                  ' && mount -t proc proc "$r/proc" && mount --bind /dev "$r/dev" && echo GUEST-READY &&'
-                  ' chroot "$r" /bin/busybox --install -s /bin && chroot "$r" /bin/runlist "$2"; echo GUEST-DONE')
-        return ["unshare", "-m", "sh", "-c", script, "native", guest + "/bench", work]
+        script = ('r=$1/tmp; mount -t tmpfs tmp "$r" && for d in "$1"/*; do [ "$d" = "$r" ] || cp -a "$d" "$r"; done;'
+                  ' mkdir "$r/tmp" && mount -t proc proc "$r/proc" && mount --bind /dev "$r/dev" && exec "$2" "$r" "$3"')
+        return ["unshare", "-m", "bash", "-c", script, "native", guest["tree"], os.path.dirname(__file__) + "/native", work]
 
 
 class Bochs(Machine):
@@ -99,6 +110,7 @@ class Bochs(Machine):
 
     name = "bochs"
     program = "bochs"
+    display = "term"
     share = "/usr/share/bochs/"
     parts = ["/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32",
              share + "BIOS-bochs-latest", share + "VGABIOS-lgpl-latest"]
@@ -121,8 +133,8 @@ class Bochs(Machine):
         os.mkdir(iso)
         for f in self.parts[:2]:
             shutil.copy(f, iso)
-        shutil.copy(guest + "/vmlinuz", iso + "/linux")
-        shutil.copy(guest + "/bench.gz", iso + "/initrd")
+        shutil.copy(guest["kernel"], iso + "/linux")
+        shutil.copy(guest["initrd"], iso + "/initrd")
         with open(iso + "/isolinux.cfg", "w", encoding="ascii") as f:
             f.write("default l\nprompt 0\ntimeout 0\nlabel l\n kernel linux\n append initrd=initrd %s\n" % append)
         subprocess.run(["genisoimage", "-quiet", "-o", self.dir + "/boot.iso", "-b", "isolinux.bin", "-c", "boot.cat",
@@ -136,7 +148,7 @@ class Bochs(Machine):
         with open(self.dir + "/rc", "w", encoding="ascii") as f:
             f.write("continue\n")           # Debian's build starts in its debugger
         with open(self.dir + "/bochsrc", "w", encoding="ascii") as f:
-            f.write("display_library: term\nconfig_interface: textconfig\n"
+            f.write("display_library: " + self.display + "\nconfig_interface: textconfig\n"
                     "romimage: file=%sBIOS-bochs-latest\nvgaromimage: file=%sVGABIOS-lgpl-latest\n" % (self.share, self.share) +
                     "memory: guest=%d, host=%d\n" % (MIB, MIB) +
                     "cpu: count=1, ips=100000000, reset_on_triple_fault=0\nclock: sync=none, time0=1600000000\n"
@@ -169,4 +181,17 @@ class Bochs(Machine):
         shutil.rmtree(self.dir)
 
 
-ALL = [Trapline, Bochs, Tcg, Icount, Native]
+class OptimizedBochs(Bochs):
+    """Bochs from Debian's source package, built for speed by tests/bench/bochs-optimized; only when asked for."""
+
+    name = "bochs-opt"
+    program = ROOT + "/build/bochs-optimized/bochs"
+    display = "nogui"
+
+    def missing(self):
+        if not os.access(self.program, os.X_OK):
+            return "not built; try tests/bench/bochs-optimized"
+        return super().missing()
+
+
+ALL = [Trapline, Interp, Tcg, Icount, Bochs, OptimizedBochs, Native]
