@@ -8,6 +8,8 @@
 
 #include "monitor/mpfr_transcendentals.h"
 
+#include "monitor/quick_transcendentals.h"
+
 #include <stdint.h>
 
 #define MPFR_USE_INTMAX_T
@@ -230,12 +232,42 @@ static struct fp_wide fptan(struct f80 x)
     return w;
 }
 
-const struct fp_transcendentals mpfr_transcendentals = {
+const struct fp_transcendentals exact_transcendentals = {
     .f2xm1 = f2xm1,
     .fyl2x = fyl2x,
     .fyl2xp1 = fyl2xp1,
     .fpatan = fpatan,
     .fsin = fsin,
     .fcos = fcos,
+    .fptan = fptan,
+};
+
+/* ---- quickly, where that says the same ---- */
+
+static struct fp_wide quick_fpatan(struct f80 y, struct f80 x)
+{
+    struct fp_wide w;
+    return quick_arctangent(y, x, &w) ? w : fpatan(y, x);
+}
+
+static struct fp_wide quick_fsin(struct f80 x)
+{
+    struct fp_wide w;
+    return quick_sine(x, 0, &w) ? w : fsin(x);
+}
+
+static struct fp_wide quick_fcos(struct f80 x)
+{
+    struct fp_wide w;
+    return quick_sine(x, 1, &w) ? w : fcos(x);
+}
+
+const struct fp_transcendentals mpfr_transcendentals = {
+    .f2xm1 = f2xm1,
+    .fyl2x = fyl2x,
+    .fyl2xp1 = fyl2xp1,
+    .fpatan = quick_fpatan,
+    .fsin = quick_fsin,
+    .fcos = quick_fcos,
     .fptan = fptan,
 };

@@ -11,3 +11,6 @@
 
 /* The table for f80_f2xm1(), f80_fsin() and the others. */
 extern const struct fp_transcendentals mpfr_transcendentals;
+
+/* The same without the quick ways of quick_transcendentals.h: for their test. */
+extern const struct fp_transcendentals exact_transcendentals;
