@@ -426,7 +426,9 @@ static int debug_item(struct options *o, const char *name, struct err *err)
         debug_items_list(err->hint, sizeof(err->hint));
         return -EINVAL;
     }
-    if (strcmp(item->name, "rows") == 0)
+    if (strcmp(item->name, "jit") == 0)
+        o->shows_jit = true;
+    else if (strcmp(item->name, "rows") == 0)
         o->shows_rows = true;
     else if (!item->patterns[0])
         o->shows_exits = true;

@@ -52,6 +52,7 @@ struct options {
     bool nodefaults;                         /* -nodefaults */
     bool shows_exits;                        /* -d exits */
     bool shows_rows;                         /* -d rows */
+    bool shows_jit;                          /* -d jit */
     const char *traces[MAX_TRACES];          /* patterns to switch on */
     unsigned trace_count;                    /* of traces[] */
     const char *log_path;                    /* -D */

@@ -276,6 +276,8 @@ static void print_tables(struct session *s)
         trapline_print_exits(s->m, s->log);
     if (s->o->shows_rows)
         trapline_print_rows(s->m, s->log);
+    if (s->o->shows_jit)
+        trapline_print_jit(s->m, s->log);
 }
 
 static int close_log(struct session *s, struct err *err)

@@ -361,6 +361,12 @@ int trapline_load(struct trapline_machine *m, const char *path, struct trapline_
 /* The table of exits so far, most frequent first. */
 void trapline_print_exits(struct trapline_machine *m, FILE *out);
 
+/*
+ * What the translator did so far: blocks translated, code cache, links, TLB misses, traced writes, and which instructions
+ * called their handlers how often.
+ */
+void trapline_print_jit(struct trapline_machine *m, FILE *out);
+
 /* The rows of the instruction table that caused exits so far, a line each: row, exits that completed,
  * exits that raised an exception, name, encoding, operands. */
 void trapline_print_rows(struct trapline_machine *m, FILE *out);

@@ -51,5 +51,17 @@ struct jit_stats {
     uint64_t flushes;     /* times that it was full */
     uint64_t insns;       /* guest instructions translated */
     uint64_t lowered;     /* of them, those that need no handler */
+    uint64_t links;       /* direct exits that were linked to a block */
+    uint64_t unlinked;    /* direct exits taken that could not be */
+    uint64_t indirect;    /* computed targets that code did not find by itself */
 };
 struct jit_stats jit_stats(const struct jit *jit);
+
+/* Handlers that translated code called. */
+struct jit_calls {
+    uint64_t always; /* the instruction has no lowering */
+    uint64_t rarely; /* it has, and this was its slow path: a miss, a fault, a rare operand */
+};
+
+/* Add those of each enum op to calls[], OP_COUNT of them. */
+void jit_count_calls(const struct jit *jit, struct jit_calls calls[]);

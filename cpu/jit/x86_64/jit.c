@@ -187,11 +187,21 @@ void jit_forget(struct jit *jit, struct block *b)
     jit->dead = t;
 }
 
+/* What its sites counted stays. */
+static void add_calls(const struct jit_block *t, struct jit_calls calls[])
+{
+    for (unsigned i = 0; i < t->site_count; i++) {
+        const struct jit_site *s = &t->sites[i];
+        *(s->is_lowered ? &calls[s->op].rarely : &calls[s->op].always) += s->calls;
+    }
+}
+
 static void bury_dead(struct jit *jit)
 {
     while (jit->dead) {
         struct jit_block *t = jit->dead;
         jit->dead = t->next;
+        add_calls(t, jit->calls);
         jit_block_free(t);
     }
 }
@@ -207,6 +217,7 @@ static void flush(struct jit *jit)
         struct block *b = t->block;
         restore_handlers(t);
         detach(jit, t);
+        add_calls(t, jit->calls);
         jit_block_free(t);
         count_entries(b);
     }
@@ -337,14 +348,29 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
     uint64_t target = vcpu->run.jit_page + (uint64_t)x->target;
     struct block *b = exit_target(vcpu, x, target);
     vcpu->run.budget += x->refund;
-    if (b)
+    if (b) {
         exit_link(vcpu->run.jit, x, b->jit);
+        vcpu->run.jit->stats.links++;
+    } else {
+        vcpu->run.jit->stats.unlinked++;
+    }
     return x->frame ? exec_goto_far(vcpu, rec, target) : exec_goto_slow(vcpu, rec, target);
 }
 
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
+    vcpu->run.jit->stats.indirect++;
     return exec_goto(vcpu, rec, target);
+}
+
+void jit_count_calls(const struct jit *jit, struct jit_calls calls[])
+{
+    for (unsigned op = 0; op < OP_COUNT; op++) {
+        calls[op].always += jit->calls[op].always;
+        calls[op].rarely += jit->calls[op].rarely;
+    }
+    for (const struct jit_block *t = jit->blocks; t; t = t->next)
+        add_calls(t, calls);
 }
 
 bool jit_code(const struct block *b, const uint8_t **code, size_t *size)

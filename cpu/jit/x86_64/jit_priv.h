@@ -35,6 +35,9 @@ struct jit_site {
     exec_fn *fn;           /* its handler */
     struct block *block;   /* it belongs to */
     uint64_t offset;       /* of the block in its page */
+    uint64_t calls;        /* of the handler */
+    uint16_t op;           /* enum op */
+    bool is_lowered;       /* the handler is for rare cases */
 };
 
 /* A direct transfer out of a block. */
@@ -163,6 +166,7 @@ struct jit {
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
     struct jit_block *blocks;     /* all translated */
     struct jit_block *dead;       /* to be freed when nothing runs */
+    struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
     unsigned sabotage;            /* blocks until the one that jit_sabotage spoils; 0: none */
     jit_enter_fn *enter;          /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */

@@ -123,6 +123,7 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
 {
     const uint8_t *start = emit_here(e);
     emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
+    emit_alu_mi(e, ALU_ADD, 8, mem_at(T0, offsetof(struct jit_site, calls)), 1);
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     if (flags)
@@ -158,6 +159,7 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
 static void make_tail(struct jit *jit, struct emit *e)
 {
     jit->tail = emit_here(e);
+    emit_alu_mi(e, ALU_ADD, 8, mem_at(T0, offsetof(struct jit_site, calls)), 1);
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_image);

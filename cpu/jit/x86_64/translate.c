@@ -14,7 +14,12 @@ struct jit_site *site_of(struct unit *u)
     if (u->out->site_count > 0 && s[-1].rec == rec)
         return s - 1;
     u->out->site_count++;
-    *s = (struct jit_site){rec, rec->fn, u->block, u->offset};
+    *s = (struct jit_site){.rec = rec,
+                           .fn = rec->fn,
+                           .block = u->block,
+                           .offset = u->offset,
+                           .op = u->in->op,
+                           .is_lowered = true};
     if (rec->fn == exec_sensitive)
         s->fn = exec_sensitive_step;
     return s;
@@ -39,7 +44,9 @@ static void call_handler(struct unit *u)
     bool flags = handler_needs_flags(u->in);
     flags_to_image(u);
     fp_settle(u);
-    call_site(u, site_of(u), flags);
+    struct jit_site *site = site_of(u);
+    site->is_lowered = false;
+    call_site(u, site, flags);
     u->flags = (struct flag_state){.image = true};
     u->xmm = 0;
     fp_after_handler(u);
