@@ -82,17 +82,14 @@ static void add_constant(struct unit *u, unsigned reg, int64_t v)
     emit_alu_rr(&u->e, ALU_ADD, 8, reg, reg == T0 ? T1 : T0);
 }
 
-/* T0 := the address and plus. T1 is used if there is a rest. */
+/* T0 := the address and plus, which is 0 unless reaches_last. T1 is used if there is a rest. */
 static void emit_address(struct unit *u, const struct address *a, int32_t plus)
 {
     struct emit *e = &u->e;
-    int64_t disp = (int64_t)a->disp + plus, rest = a->rest;
+    int64_t disp = (int64_t)a->disp + plus;
     unsigned base = a->base;
     bool some = a->shifted != REG_NONE;
-    if (disp != (int32_t)disp) {
-        rest += plus;
-        disp -= plus;
-    }
+    assert(disp == (int32_t)disp);
     if (some)
         load_shifted(u, a);
     for (unsigned i = 0; i < a->parts; i++, some = true) {
@@ -110,8 +107,8 @@ static void emit_address(struct unit *u, const struct address *a, int32_t plus)
         emit_mov_ri(e, T0, (uint64_t)disp);
     else if (base != T0 || a->index != H_NONE || disp)
         emit_lea(e, 8, T0, m);
-    if (rest)
-        add_constant(u, T0, rest);
+    if (a->rest)
+        add_constant(u, T0, a->rest);
 }
 
 /* The host's operand; T1: what is to be added to the address. T0 is used in rare shapes. */
@@ -183,6 +180,12 @@ static bool expects_aligned(const struct mem_access *x)
     return x->size <= 8 && !(x->size & (x->size - 1));
 }
 
+/* Does the displacement reach the last byte, so that its address can be computed without T1? */
+static bool reaches_last(const struct mem_access *x)
+{
+    return !x->address.rest && x->address.disp <= INT32_MAX - (x->size - 1);
+}
+
 void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 {
     emit_address(u, &x->address, (int32_t)x->size - 1);
@@ -193,15 +196,15 @@ void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 static struct host_mem probe(struct unit *u, const struct mem_access *x)
 {
     struct emit *e = &u->e;
-    bool again = !x->aligned && x->size > 1 && expects_aligned(x) && !x->address.rest;
+    bool again = !x->aligned && x->size > 1 && expects_aligned(x) && reaches_last(x);
     flags_clobber(u);
     emit_address(u, &x->address, 0);
     emit_index(u, x->write);
     if (!x->aligned && x->size > 1 && !again) {
-        if (x->address.rest)
-            emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)x->size - 1});
-        else
+        if (reaches_last(x))
             emit_address(u, &x->address, (int32_t)x->size - 1);
+        else
+            emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)x->size - 1});
     }
     emit_compare(u, x->aligned || again ? x->size - 1 : 0);
     emit_label miss = emit_jump(e, 5);
