@@ -6,6 +6,7 @@
 
 #include "cpu/block_memory.h"
 #include "cpu/exec.h"
+#include "cpu/jit/jit.h"
 
 #define BLOCK_GOES_ON 24 /* instructions; a conditional branch among the first ones does not end the block */
 
@@ -25,6 +26,7 @@ struct draft {
     uint64_t sites;                              /* bit i: record i is sensitive */
     struct insn insn[BLOCK_MAX_RECORDS];         /* decoded */
     exec_fn *forced[BLOCK_MAX_RECORDS];          /* handler of a record that only raises, or NULL */
+    struct fuse_key fuse[BLOCK_MAX_RECORDS];     /* what fusion may know of it */
 };
 
 static uint8_t operand_index(const struct operand *o)
@@ -366,6 +368,7 @@ static void make_record(struct draft *d, struct block *b, unsigned i, unsigned o
                           .flags_live = d->live >> i & 1,
                           .ends_block = insn_row(in->row)->ends_block};
     bool fits = record_fill(rec, in, d->mode, off, &s.mem64);
+    d->fuse[i].row = FUSE_NONE;
     if (d->forced[i]) {
         rec->fn = d->forced[i];
         return;
@@ -376,6 +379,8 @@ static void make_record(struct draft *d, struct block *b, unsigned i, unsigned o
         return;
     }
     rec->fn = fits ? select_handler(&s, rec) : exec_far_branch;
+    if (fits)
+        d->fuse[i] = s.fuse;
     if (s.wants_insn || !fits)
         d->wants_insn |= BIT(i);
 }
@@ -413,6 +418,16 @@ static exec_fn *end_handler(const struct draft *d)
     return (d->pa & ~PAGE_MASK) + d->bytes < PAGE_SIZE ? exec_block_end64 : exec_block_end64_far;
 }
 
+/*
+ * Exact blocks are left before any record, and single steps before the second; what the translator takes it reads record by
+ * record.
+ */
+static bool may_fuse(const struct draft *d)
+{
+    const struct jit *jit = d->vcpu->run.jit;
+    return !(d->mode & (MODE_EXACT | MODE_TF | MODE_BREAK)) && !(jit && jit_takes(jit, d->mode));
+}
+
 static struct block *assemble(struct draft *d)
 {
     struct block_memory *memory = block_cache_memory(d->vcpu->run.blocks);
@@ -431,6 +446,8 @@ static struct block *assemble(struct draft *d)
     }
     b->rec[d->count] = (struct rec){.fn = end_handler(d), .off = (uint8_t)off, .imm = (int32_t)off};
     attach_side(d, b);
+    if (may_fuse(d))
+        fuse_records(b->rec, d->fuse, d->count);
     return b;
 }
 

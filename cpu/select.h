@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "cpu/record.h"
+#include "cpu/fuse.h"
 #include "cpu/mode.h"
 
 enum { WIDTH_8, WIDTH_16, WIDTH_32, WIDTH_64 }; /* index of handler tables: log2 of bytes */
@@ -20,6 +20,7 @@ struct selection {
     bool flags_live;       /* some status flag this instruction writes is read later, or may be seen at a boundary */
     bool wants_insn;       /* out: set rec->link to the block's copy of *in (const struct insn *) */
     bool ends_block;       /* in: from the table; out: a family may set it */
+    struct fuse_key fuse;  /* out: what fusion may know of it */
 };
 
 typedef exec_fn *select_fn(struct selection *s, struct rec *rec);

@@ -215,6 +215,7 @@ exec_fn *select_arith(struct selection *s, struct rec *rec)
         return fn ? fn : arith_select_exchange(s, rec);
     }
     unsigned form = form_of(s, rec);
+    s->fuse = (struct fuse_key){(uint8_t)(FUSE_ADD + row), (uint8_t)form, s->width};
     if (row == ALU_XOR && form == FORM_R_R && rec->dst == rec->src && s->width >= WIDTH_32)
         return exec_zero64;
     if (!s->flags_live && row < CMP_ROW && form <= FORM_R_I && s->width >= WIDTH_32)

@@ -96,6 +96,8 @@ exec_fn *arith_select_unary(struct selection *s, struct rec *rec)
         return NULL;
     }
     unsigned form = form1_of(s, rec, 0);
+    if (form == FORM1_R && op <= UNARY_DEC)
+        s->fuse = (struct fuse_key){(uint8_t)(FUSE_INC + op), FORM_R_I, s->width};
     if (!s->flags_live && op != UNARY_NOT && form == FORM1_R && s->width >= WIDTH_32)
         return quiet[op][s->width - WIDTH_32];
     return handlers[op][form][s->width];

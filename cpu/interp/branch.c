@@ -140,7 +140,10 @@ exec_fn *select_branch(struct selection *s, struct rec *rec)
     rec->scale = in->has_mem ? rec->scale : in->opsize;
     switch (in->op) {
     case OP_JCC:
-        return jcc_handlers[in->opcode & 15][branch_shape_direct(s, rec)];
+        rec->base = (uint8_t)branch_shape_direct(s, rec);
+        if (rec->base != BRANCH_ANY)
+            s->fuse = (struct fuse_key){.row = FUSE_JCC, .form = in->opcode & 15};
+        return jcc_handlers[in->opcode & 15][rec->base];
     case OP_JMP_NEAR:
         return jmp_handlers[branch_shape_direct(s, rec)];
     case OP_LOOP:

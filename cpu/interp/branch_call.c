@@ -157,6 +157,8 @@ exec_fn *branch_select_call(struct selection *s, struct rec *rec)
         return row[is_mem ? JMP_GEN : JMP_R];
     case OP_RET_NEAR:
         rec->imm = in->operand_count ? (int32_t)(in->imm & 0xffff) : 0;
+        if (rec->imm == 0 && way_of(s) == FAST64)
+            s->fuse.row = FUSE_RET;
         return row[RET];
     default:
         return NULL;

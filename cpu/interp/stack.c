@@ -227,12 +227,14 @@ WHOLE(popa)
 WHOLE(enter)
 /* clang-format on */
 
-static exec_fn *choose(const struct selection *s, unsigned form)
+static exec_fn *choose(struct selection *s, unsigned form)
 {
     unsigned width = width_index(s->in->opsize);
     enum stack_shape stack = stack_shape_of(s->mode);
     bool is_native =
         stack == STACK_FAST_64 ? width == WIDTH_64 : stack == STACK_FAST_32 && width == WIDTH_32;
+    if (is_native && (form == PUSH_R || form == POP_R) && s->in->operands[0].reg != REG_RSP)
+        s->fuse = (struct fuse_key){form == PUSH_R ? FUSE_PUSH : FUSE_POP, 0, (uint8_t)width};
     if (is_native && fast_handlers[stack][form])
         return fast_handlers[stack][form];
     return any_handlers[form][width];

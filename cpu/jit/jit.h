@@ -31,6 +31,9 @@ bool jit_is_available(void);
 struct jit *jit_create(const struct jit_config *config);
 void jit_destroy(struct jit *jit);
 
+/* Are blocks of this mode translated when they are hot? Then their records are to have their own handlers. */
+bool jit_takes(const struct jit *jit, uint32_t mode);
+
 /* A block was built: its entries are counted from now on, if it is of a kind that is translated. */
 void jit_watch(struct jit *jit, struct block *b);
 

@@ -28,19 +28,26 @@ struct harness {
     struct vcpu *vcpu;         /* owned */
     uint64_t bus_reads;        /* accesses outside RAM */
     uint64_t bus_writes;       /* the same */
+    bool bus_breaks;           /* each of them asks for a break */
 };
 
 static uint64_t harness_bus_read(void *opaque, paddr pa, unsigned size)
 {
     (void)pa, (void)size;
-    ((struct harness *)opaque)->bus_reads++;
+    struct harness *h = opaque;
+    h->bus_reads++;
+    if (h->bus_breaks)
+        cpu_request_break(h->vcpu);
     return UINT64_MAX;
 }
 
 static void harness_bus_write(void *opaque, paddr pa, unsigned size, uint64_t v)
 {
     (void)pa, (void)size, (void)v;
-    ((struct harness *)opaque)->bus_writes++;
+    struct harness *h = opaque;
+    h->bus_writes++;
+    if (h->bus_breaks)
+        cpu_request_break(h->vcpu);
 }
 
 static void harness_mapping_changed(void *opaque)

@@ -286,11 +286,15 @@ static void count_entries(struct block *b)
     b->rec[0].fn = exec_jit_count;
 }
 
-void jit_watch(struct jit *jit, struct block *b)
+bool jit_takes(const struct jit *jit, uint32_t mode)
 {
     (void)jit;
-    const uint32_t never = MODE_EXACT | MODE_TF | MODE_BREAK;
-    if (mode_code(b->mode) == DECODE_64 && !(b->mode & never))
+    return mode_code(mode) == DECODE_64 && !(mode & (MODE_EXACT | MODE_TF | MODE_BREAK));
+}
+
+void jit_watch(struct jit *jit, struct block *b)
+{
+    if (jit_takes(jit, b->mode))
         count_entries(b);
 }
 
