@@ -17,26 +17,8 @@ enum {
 enum { SHOW = 0x31, VECTOR = 0x70, TSS_AVAILABLE = 9, TSS_BUSY = 11, DPL3 = 3 << 5, SEG86 = 0x700 };
 
 /* Doublewords of a 32-bit TSS. */
-enum {
-    LINK,
-    CR3 = 7,
-    EIP,
-    EFLAGS,
-    EAX,
-    ECX,
-    EDX,
-    EBX,
-    ESP,
-    EBP,
-    ESI,
-    EDI,
-    ES,
-    CS,
-    SS_,
-    DS,
-    FS,
-    GS
-};
+enum { LINK, CR3 = 7, EIP, EFLAGS, EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
+enum { ES = EDI + 1, CS, SS_, DS, FS, GS };
 enum { LDTR = 24, TRAP_MAP = 25, TSS_WORDS = 26 };
 /* Words of a 16-bit one. */
 enum { IP16 = 7, FLAGS16, AX16, BX16 = 12, SP16, ES16 = 17, CS16, SS16, DS16, LDT16, TSS16_WORDS };
