@@ -56,8 +56,7 @@ struct run {
     uint8_t jit_x87;              /* translated code: the host's x87 unit is the guest's (cpu/jit/fp.h), or 0 */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
     uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */
-    uint32_t jit_env[7];          /* translated code: an x87 environment to be loaded */
-    uint64_t jit_ten[2];          /* translated code: ten bytes on their way */
+    uint32_t jit_fsave[28];       /* translated code: the x87 unit as FNSAVE and FRSTOR have it, 108 bytes */
     struct block_cache *blocks;   /* borrowed: the VM's */
     uint32_t mode;                /* current mode word */
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */

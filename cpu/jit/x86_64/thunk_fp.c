@@ -74,9 +74,8 @@ static void emit_x87(struct emit *e, unsigned opcode, unsigned digit, struct hos
     emit_rm(e, opcode, 4, digit, m);
 }
 
-/* FLD m80 is DB /5, FSTP m80 DB /7, FLDENV D9 /4, FLDCW D9 /5, FNSTENV D9 /6, FNSTCW D9 /7, FNSTSW
- * DD /7. */
-enum { FLD80 = 5, FSTP80 = 7, FLDENV = 4, FLDCW = 5, FNSTENV = 6, FNSTCW = 7, FNSTSW = 7 };
+/* FRSTOR is DD /4, FLDCW D9 /5, FNSAVE DD /6, FNSTCW D9 /7. */
+enum { FRSTOR = 4, FLDCW = 5, FNSAVE = 6, FNSTCW = 7 };
 
 /* Significand, sign and exponent of the physical register in RAX. */
 static struct host_mem mem_mant(void)
@@ -95,19 +94,15 @@ static struct host_mem mem_se(void)
     return m;
 }
 
-static struct host_mem ten_high(void)
+static struct host_mem image(unsigned offset)
 {
-    struct host_mem m = RUN(jit_ten);
-    m.disp += 8;
+    struct host_mem m = RUN(jit_fsave);
+    m.disp += (int32_t)offset;
     return m;
 }
 
-static struct host_mem env_field(unsigned i)
-{
-    struct host_mem m = RUN(jit_env);
-    m.disp += (int32_t)(4 * i);
-    return m;
-}
+/* Of FNSAVE's image: 32-bit fields, then ST(0) to ST(7). */
+enum { AT_FCW = 0, AT_FSW = 4, AT_TAGS = 8, AT_REGISTERS = 28 };
 
 static void push(struct emit *e, unsigned reg)
 {
@@ -142,58 +137,44 @@ static void check_x87(struct emit *e, emit_label fail[4])
     fail[3] = emit_jump(e, 5);
 }
 
-/* An environment of FCW in RCX, FSW in RAX, all empty, with TOP so that loading the count in RDX
- * makes it the guest's. */
-static void load_environment(struct emit *e)
+/* EAX, EDX: x := (x | x << by) & mask. */
+static void spread(struct emit *e, unsigned by, int32_t mask)
 {
-    emit_x87(e, 0xd9, FNSTCW, RUN(jit_host_fcw));
-    emit_store(e, 4, H_RCX, env_field(0));
-    emit_mov_rr(e, 4, H_RDX, T0);
-    emit_shift_ri(e, 5, 4, H_RDX, 3);
-    emit_alu_ri(e, ALU_AND, 4, H_RDX, 15);
-    emit_mov_rr(e, 4, H_RCX, H_RDX);
-    emit_shift_ri(e, 4, 4, H_RCX, 11);
-    emit_alu_rr(e, ALU_ADD, 4, H_RCX, H_RAX);
-    emit_alu_ri(e, ALU_AND, 4, H_RCX, 0x3800);
-    emit_alu_ri(e, ALU_AND, 4, H_RAX, ~0x3800);
-    emit_alu_rr(e, ALU_OR, 4, H_RAX, H_RCX);
-    emit_store(e, 4, H_RAX, env_field(1));
-    emit_rm(e, 0xc7, 4, 0, env_field(2));
-    emit_number(e, 0xffff, 4);
-    emit_x87(e, 0xd9, FLDENV, RUN(jit_env));
+    emit_mov_rr(e, 4, H_RDX, H_RAX);
+    emit_shift_ri(e, 4, 4, H_RDX, by);
+    emit_alu_rr(e, ALU_OR, 4, H_RAX, H_RDX);
+    if (mask)
+        emit_alu_ri(e, ALU_AND, 4, H_RAX, mask);
 }
 
-/* The count in RDX of registers, the deepest first. */
+/* FCW in RCX, FSW in RAX; two bits of tag for each empty register. */
+static void make_image(struct emit *e)
+{
+    emit_x87(e, 0xd9, FNSTCW, RUN(jit_host_fcw));
+    emit_store(e, 4, H_RCX, image(AT_FCW));
+    emit_store(e, 4, H_RAX, image(AT_FSW));
+    emit_rm(e, X_0F | 0xb6, 4, H_RAX, ARCH(ftw));
+    emit_alu_ri(e, ALU_XOR, 4, H_RAX, 0xff);
+    spread(e, 4, 0x0f0f);
+    spread(e, 2, 0x3333);
+    spread(e, 1, 0x5555);
+    spread(e, 1, 0);
+    emit_store(e, 4, H_RAX, image(AT_TAGS));
+}
+
+/* All registers, for FXSAVE and the like show empty ones, too. */
 static void load_registers(struct emit *e)
 {
     emit_mov_rr(e, 4, H_RAX, T0);
-    emit_alu_rr(e, ALU_ADD, 4, H_RAX, H_RDX);
-    const uint8_t *again = emit_here(e);
-    emit_alu_ri(e, ALU_SUB, 4, H_RDX, 1);
-    emit_label done = emit_jump(e, 8);
-    emit_alu_ri(e, ALU_SUB, 4, H_RAX, 1);
-    emit_alu_ri(e, ALU_AND, 4, H_RAX, 7);
-    emit_load(e, 8, T1, mem_mant());
-    emit_store(e, 8, T1, RUN(jit_ten));
-    emit_rm(e, X_0F | 0xb7, 4, T1, mem_se());
-    emit_store(e, 2, T1, ten_high());
-    emit_x87(e, 0xdb, FLD80, RUN(jit_ten));
-    emit_jump_to(e, EMIT_ALWAYS, again);
-    emit_bind(e, done);
-}
-
-/* Loading has cleared C1; FNSTENV, with everything masked, changes nothing. */
-static void restore_c1(struct emit *e)
-{
-    struct host_mem high = ARCH(fsw);
-    high.disp++;
-    emit_rm(e, 0xf6, 1, 0, high); /* TEST m8, C1 */
-    emit_8(e, 2);
-    emit_label clear = emit_jump(e, 4);
-    emit_x87(e, 0xd9, FNSTENV, RUN(jit_env));
-    emit_alu_mi(e, ALU_OR, 4, env_field(1), 0x200);
-    emit_x87(e, 0xd9, FLDENV, RUN(jit_env));
-    emit_bind(e, clear);
+    for (unsigned i = 0; i < 8; i++) {
+        emit_alu_ri(e, ALU_AND, 4, H_RAX, 7);
+        emit_load(e, 8, T1, mem_mant());
+        emit_store(e, 8, T1, image(AT_REGISTERS + 10 * i));
+        emit_rm(e, X_0F | 0xb7, 4, T1, mem_se());
+        emit_store(e, 2, T1, image(AT_REGISTERS + 10 * i + 8));
+        emit_alu_ri(e, ALU_ADD, 4, H_RAX, 1);
+    }
+    emit_x87(e, 0xdd, FRSTOR, image(0));
 }
 
 /* T0: fp_want. ZF: the host's unit is the guest's. */
@@ -205,9 +186,8 @@ static void make_bring_x87(struct jit *jit, struct emit *e)
     push(e, H_RCX);
     push(e, H_RDX);
     check_x87(e, fail);
-    load_environment(e);
+    make_image(e);
     load_registers(e);
-    restore_c1(e);
     emit_store(e, 1, T0, RUN(jit_x87));
     emit_alu_rr(e, ALU_CMP, 4, T0, T0);
     for (size_t i = 0; i < ARRAY_SIZE(fail); i++)
@@ -218,38 +198,35 @@ static void make_bring_x87(struct jit *jit, struct emit *e)
     ret(e);
 }
 
-/* Registers, tags and FSW to where C looks for them; the host's unit is empty then. RAX, RCX, RDX
- * are used. */
+/* Registers, tags and FSW to where C looks for them; FNSAVE leaves the host's unit empty, with the
+ * FCW that programs begin with. RAX, RCX, RDX, RSI are used. */
 static void give_x87(struct emit *e)
 {
     emit_rm(e, X_0F | 0xb6, 4, H_RAX, RUN(jit_x87));
     emit_rr(e, 0x85, 4, H_RAX, H_RAX);
     emit_label none = emit_jump(e, 4);
-    emit_x87(e, 0xdd, FNSTSW, ARCH(fsw));
+    emit_x87(e, 0xdd, FNSAVE, image(0));
+    emit_x87(e, 0xd9, FLDCW, RUN(jit_host_fcw));
     store_byte(e, RUN(jit_x87), 0);
+    emit_load(e, 4, H_RSI, image(AT_FSW));
+    emit_store(e, 2, H_RSI, ARCH(fsw));
     emit_mov_rr(e, 4, H_RCX, H_RAX);
     emit_shift_ri(e, 5, 4, H_RCX, 3);
     emit_alu_ri(e, ALU_AND, 4, H_RCX, 15);
     emit_alu_rr(e, ALU_XOR, 4, H_RDX, H_RDX);
-    const uint8_t *again = emit_here(e);
-    emit_alu_ri(e, ALU_SUB, 4, H_RCX, 1);
-    emit_label done = emit_jump(e, 8);
-    emit_alu_ri(e, ALU_AND, 4, H_RAX, 7);
-    emit_rr(e, X_0F | 0xab, 4, H_RAX, H_RDX); /* BTS EDX, EAX */
-    emit_x87(e, 0xdb, FSTP80, RUN(jit_ten));
-    emit_load(e, 8, H_RSI, RUN(jit_ten));
-    emit_store(e, 8, H_RSI, mem_mant());
-    emit_rm(e, X_0F | 0xb7, 4, H_RSI, ten_high());
-    emit_store(e, 2, H_RSI, mem_se());
-    emit_alu_ri(e, ALU_ADD, 4, H_RAX, 1);
-    emit_jump_to(e, EMIT_ALWAYS, again);
-    emit_bind(e, done);
+    for (unsigned i = 0; i < 8; i++) {
+        emit_alu_ri(e, ALU_AND, 4, H_RAX, 7);
+        emit_load(e, 8, H_RSI, image(AT_REGISTERS + 10 * i));
+        emit_store(e, 8, H_RSI, mem_mant());
+        emit_rm(e, X_0F | 0xb7, 4, H_RSI, image(AT_REGISTERS + 10 * i + 8));
+        emit_store(e, 2, H_RSI, mem_se());
+        emit_alu_ri(e, ALU_CMP, 4, H_RCX, (int32_t)i);
+        emit_label empty = emit_jump(e, 6);       /* not above */
+        emit_rr(e, X_0F | 0xab, 4, H_RAX, H_RDX); /* BTS EDX, EAX */
+        emit_bind(e, empty);
+        emit_alu_ri(e, ALU_ADD, 4, H_RAX, 1);
+    }
     emit_store(e, 1, H_RDX, ARCH(ftw));
-    emit_rm(e, X_0F | 0xb7, 4, H_RAX, RUN(jit_host_fcw));
-    emit_alu_rm(e, ALU_CMP, 2, H_RAX, ARCH(fcw));
-    emit_label same = emit_jump(e, 4);
-    emit_x87(e, 0xd9, FLDCW, RUN(jit_host_fcw));
-    emit_bind(e, same);
     emit_bind(e, none);
 }
 
