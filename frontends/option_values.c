@@ -198,12 +198,21 @@ int option_icount(struct options *o, const char *argument, struct err *err)
     return 0;
 }
 
+/* direct[,tlb=N] */
 int option_mmu(struct options *o, const char *argument, struct err *err)
 {
-    (void)o;
-    return strcmp(argument, "direct") == 0
-               ? 0
-               : bad_value(err, argument, "the translation there is: direct");
+    const char *rest = argument;
+    struct piece p;
+    uint64_t n = 0;
+    while (next_piece(&rest, &p)) {
+        bool is_tlb = strcmp(p.key, "tlb") == 0 && p.has_value && parse_number(p.value, &n) && n >= 16 && n <= 65536 &&
+                      (n & (n - 1)) == 0;
+        if (is_tlb)
+            o->config.tlb_entries = (unsigned)n;
+        else if (p.has_value || strcmp(p.key, "direct") != 0)
+            return bad_value(err, argument, "direct, the translation there is; then tlb=N, a power of two from 16 to 65536");
+    }
+    return 0;
 }
 
 static int engine_part(struct options *o, const struct piece *p, const char *argument, struct err *err)
@@ -218,7 +227,11 @@ static int engine_part(struct options *o, const struct piece *p, const char *arg
         o->config.jit_cache = v;
         return 0;
     }
-    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G): -engine jit,threshold=1,cache=16M");
+    if (strcmp(p->key, "perf") == 0 && p->has_value && (strcmp(p->value, "on") == 0 || strcmp(p->value, "off") == 0)) {
+        o->has_perf_map = p->value[1] == 'n';
+        return 0;
+    }
+    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), perf=on|off: -engine jit,threshold=1,cache=16M");
 }
 
 int option_engine(struct options *o, const char *argument, struct err *err)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "frontends/chain.h"
+#include "frontends/perf_map.h"
 #include "frontends/serial.h"
 #include "frontends/terminal.h"
 
@@ -18,6 +19,7 @@ struct session {
     struct chain chain;         /* --hash-every */
     struct trapline_machine *m; /* owned */
     FILE *log;                  /* -D, or standard error */
+    FILE *perf_map;             /* owned; NULL: none is wanted */
     bool has_progress;          /* a line of progress stands on the terminal */
     bool is_saved;              /* --save is done */
     bool differs;               /* --verify: the engines do */
@@ -73,7 +75,7 @@ static int open_log(struct session *s, struct err *err)
 {
     s->log = s->o->log_path ? fopen(s->o->log_path, "w") : stderr;
     if (s->log)
-        return 0;
+        return s->o->has_perf_map ? perf_map_open(&s->perf_map, err) : 0;
     int code = errno;
     err_set(err, code, "cannot write '%s': %s", s->o->log_path, strerror(code));
     err_hint(err, "-D wants a file that can be written");
@@ -113,6 +115,10 @@ static struct trapline_config complete_config(struct session *s)
     config.trace_opaque = s;
     config.progress = show_progress;
     config.progress_opaque = s;
+    if (s->perf_map) {
+        config.translated = perf_map_add;
+        config.translated_opaque = s->perf_map;
+    }
     return config;
 }
 
@@ -334,6 +340,8 @@ int run(const struct options *o)
     else if (!number)
         report_err(&err);
     trapline_destroy(s->m);
+    if (s->perf_map)
+        fclose(s->perf_map);
     free(s);
     if (number)
         terminal_die(number);

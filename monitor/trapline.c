@@ -197,7 +197,9 @@ static int create(struct trapline_machine *t, struct err *err)
 {
     const struct trapline_config *config = &t->config;
     const struct jit_config jit = {.threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD,
-                                   .cache = config->jit_cache ? config->jit_cache : JIT_CACHE};
+                                   .cache = config->jit_cache ? config->jit_cache : JIT_CACHE,
+                                   .translated = config->translated,
+                                   .opaque = config->translated_opaque};
     if (config->engine == TRAPLINE_ENGINE_JIT && !jit_is_available()) {
         err_set(err, ENOTSUP, "there is no translator for this host");
         err_hint(err, "-engine auto takes the interpreter where there is none");
@@ -209,6 +211,7 @@ static int create(struct trapline_machine *t, struct err *err)
         .memory_size = config->memory + SPARE_MEMORY,
         .seed = config->seed,
         .ns_per_tick = config->ns_per_tick,
+        .tlb_entries = config->tlb_entries,
     };
     int rc = cpu_model_parse(config->cpu ? config->cpu : TRAPLINE_DEFAULT_CPU, &t->model, err);
     if (rc == 0)

@@ -103,6 +103,7 @@ struct trapline_config {
     enum trapline_engine engine; /* what runs innocuous code; no guest can tell */
     uint32_t jit_threshold;    /* times a block is entered before it is translated; 0: the default */
     uint64_t jit_cache;        /* bytes of translated code; 0: the default */
+    unsigned tlb_entries;      /* of each array of a virtual TLB, at most: a power of two, 16 to 65536; 0: the default */
     bool no_reboot;            /* a reset stops the machine */
     bool is_interactive;       /* a person is waiting: idle time is slept on the wall clock */
     bool own_decompressor;     /* a bzImage unpacks itself in the guest */
@@ -121,6 +122,10 @@ struct trapline_config {
     /* Where trace points go; NULL: nowhere. */
     void (*trace)(void *opaque, const struct trapline_event *event);
     void *trace_opaque; /* of trace */
+    /* A block was translated: its code, where the guest ran it and where it lies in its memory. Later code may stand in the same
+     * place. For profilers; may be NULL. */
+    void (*translated)(void *opaque, const void *code, size_t size, uint64_t rip, uint64_t physical);
+    void *translated_opaque; /* of translated */
     /* Progress of long work before the first instruction; may be NULL. */
     void (*progress)(void *opaque, const char *what, uint64_t done, uint64_t total);
     void *progress_opaque; /* of progress */

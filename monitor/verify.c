@@ -28,6 +28,7 @@ static struct trapline_config one_config(const struct verify *v, enum trapline_e
         c.debugcon = NULL;
         c.flush = NULL;
         c.trace = NULL;
+        c.translated = NULL;
         c.progress = NULL;
     }
     return c;

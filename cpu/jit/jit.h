@@ -18,6 +18,9 @@ struct jit_block;
 struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
     uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
+    /* Told of every block translated; may be NULL. */
+    void (*translated)(void *opaque, const void *code, size_t size, uint64_t rip, paddr pa);
+    void *opaque;       /* of translated */
 };
 
 #define JIT_THRESHOLD 40

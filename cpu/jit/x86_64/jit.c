@@ -28,7 +28,7 @@ struct jit *jit_create(const struct jit_config *config)
         return NULL;
     jit->config = *config;
     host_features(jit->host_has);
-    if (code_memory_init(&jit->memory, config->cache) < 0 || !make_thunks(jit)) {
+    if (code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 || !make_thunks(jit)) {
         jit_destroy(jit);
         return NULL;
     }

@@ -13,6 +13,6 @@ struct code_memory {
     size_t fixed;   /* of it, what emptying leaves */
 };
 
-/* 0 or negative errno. */
-int code_memory_init(struct code_memory *m, size_t size);
+/* 0 or negative errno. anonymous: so that perf takes the names of what runs there from its map. */
+int code_memory_init(struct code_memory *m, size_t size, bool anonymous);
 void code_memory_fini(struct code_memory *m);

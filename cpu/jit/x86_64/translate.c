@@ -405,5 +405,7 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
     m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
     b->jit = u->out;
     jit->stats.translated++;
+    if (jit->config.translated)
+        jit->config.translated(jit->config.opaque, u->out->entry, u->out->size, vcpu->run.insn_base, b->pa);
     return true;
 }
