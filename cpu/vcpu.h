@@ -49,7 +49,6 @@ struct run {
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
     uint64_t jit_page;            /* translated code: RIP of the first byte of the page that runs */
-    uint64_t jit_la;              /* translated code: a linear address, within one instruction */
     uint64_t jit_target;          /* translated code: a target or value, within one instruction */
     uint16_t flag_image;          /* translated code: the status flags between blocks (cpu/jit/jit_priv.h) */
     uint8_t jit_fp;               /* translated code: the host's MXCSR is the guest's */

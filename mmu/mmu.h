@@ -48,12 +48,26 @@ struct vtlb_entry {
  * translated code leaves in the comparison. */
 #define VTLB_INVALID UINT64_C(0x400)
 
+/*
+ * One page of fast writes beside the arrays, for what is used so often that even an index costs: the stack, in translated
+ * code. la - page < limit: the access is allowed, at la + addend. Filled by code that has asked the write array; closed
+ * (limit 0) by whatever takes an entry of an array away or switches arrays.
+ */
+struct vtlb_window {
+    uint64_t page;
+    uint64_t addend;
+    uint64_t limit; /* 0, or the offset in the page up to which VTLB_WINDOW_REACH bytes are in it, and 1 */
+};
+
+#define VTLB_WINDOW_REACH 128
+
 struct vtlb_view {
     struct vtlb_entry *read;  /* of the current address space and privilege; never NULL */
     struct vtlb_entry *write; /* only pages that are dirty for all and have page state 0 */
     struct vtlb_entry *fetch; /* addend gives the guest-physical address */
     uint64_t index_mask;      /* entries - 1; index = la >> 12 & index_mask */
     uint64_t byte_mask;       /* the same as an offset in bytes: la >> 8 & byte_mask */
+    struct vtlb_window stack; /* of the current address space and privilege */
 };
 
 struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */

@@ -136,6 +136,12 @@ ALWAYS_INLINE void mmu_mapping_changed(struct mmu_vm *mv)
         mv->mapping_changed(mv->mapping_opaque);
 }
 
+/* An entry of an array goes, or another array comes. */
+ALWAYS_INLINE void mmu_close_window(struct mmu_private *p)
+{
+    p->mmu->view.stack.limit = 0;
+}
+
 /* ---- walk.c ---- */
 
 struct walk_step {

@@ -43,10 +43,12 @@ static void space_revoke_hint(struct space *s, unsigned hint, paddr page, uint64
 
 static void revoke_hint(struct mmu_vm *mv, unsigned hint, paddr page, uint64_t host)
 {
-    for (struct mmu_private *p = mv->vcpus; p; p = p->next)
+    for (struct mmu_private *p = mv->vcpus; p; p = p->next) {
+        mmu_close_window(p);
         for (unsigned i = 0; i < p->spaces; i++)
             if (p->space[i].filled)
                 space_revoke_hint(&p->space[i], hint, page, host);
+    }
 }
 
 void revoke_note_fill(struct mmu_vm *mv, paddr page, const uint8_t *host, laddr la)
@@ -82,6 +84,8 @@ static void revoke_all_writes(struct mmu_vm *mv)
 void revoke_write(void *opaque, paddr page)
 {
     struct mmu_vm *mv = opaque;
+    for (struct mmu_private *p = mv->vcpus; p; p = p->next)
+        mmu_close_window(p);
     if (page == UINT64_MAX) {
         revoke_all_writes(mv);
         return;
@@ -99,6 +103,7 @@ void revoke_write(void *opaque, paddr page)
  * other arrays. */
 static void space_drop_frame(struct space *s, uint64_t host, paddr page, bool is_all)
 {
+    mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             struct vtlb_entry *e = s->array[c][k];

@@ -90,6 +90,7 @@ struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum acce
 
 void vtlb_drop_page(struct space *s, laddr la)
 {
+    mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
         size_t i = vtlb_index(s, c, la);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
@@ -105,6 +106,7 @@ void vtlb_drop_page(struct space *s, laddr la)
 void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
 {
     uint64_t pages = size >> PAGE_SHIFT;
+    mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
         size_t first = vtlb_index(s, c, la), mask = s->entries[c] - 1;
         size_t count = (size_t)(pages < s->entries[c] ? pages : s->entries[c]);
@@ -122,6 +124,7 @@ void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
 
 void vtlb_drop_writes(struct space *s)
 {
+    mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
         struct vtlb_entry *e = s->array[c][ACCESS_WRITE];
         for (size_t i = 0; e && i < s->entries[c]; i++)
@@ -134,6 +137,7 @@ void vtlb_drop_writes(struct space *s)
 /* Forget all data translations; what runs stays. */
 static void drop_data(struct space *s)
 {
+    mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
         if (!s->array[c][0])
             continue;
@@ -166,6 +170,7 @@ static void follow_pkru(struct space *s, uint32_t pkru)
 
 void vtlb_reset_space(struct space *s)
 {
+    mmu_close_window(s->owner);
     if (!s->filled)
         return;
     if (s == s->owner->current) /* what is running now is not traced from here on */
@@ -267,6 +272,7 @@ static void view_update(struct mmu_private *p)
     v->fetch = ready ? a[ACCESS_FETCH] : p->miss;
     v->index_mask = ready ? p->current->entries[p->class] - 1 : 0;
     v->byte_mask = v->index_mask * sizeof(struct vtlb_entry);
+    mmu_close_window(p);
 }
 
 int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config,

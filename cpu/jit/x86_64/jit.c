@@ -358,6 +358,8 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
     } else {
         vcpu->run.jit->stats.unlinked++;
     }
+    if (x->is_inner)
+        return exec_goto(vcpu, rec, target);
     return x->frame ? exec_goto_far(vcpu, rec, target) : exec_goto_slow(vcpu, rec, target);
 }
 

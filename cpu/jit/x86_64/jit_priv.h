@@ -47,6 +47,7 @@ struct jit_exit {
     uint64_t offset;       /* of the block in its page */
     int64_t target;        /* from the start of the page; elsewhere: another page */
     int64_t refund;        /* ticks of the block that do not run */
+    bool is_inner;         /* to an instruction of the block: rec is none that may be linked */
     int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub */
     uint8_t *charge;     /* 32-bit constant: ticks taken from the budget */
@@ -71,6 +72,7 @@ struct jit_block {
     struct jit_exit self;   /* to its own start, for the run loop: not entered after all */
     unsigned site_count;    /* of sites */
     unsigned exit_count;    /* of exits */
+    unsigned exit_room;     /* how many of them before one is kept for each branch */
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
 };
 
@@ -117,6 +119,22 @@ struct mem_access {
     bool aligned; /* it has to be: the handler raises #GP */
 };
 
+/* Which part of the stack is known to lie in the stack window (stack.c). */
+struct stack_proof {
+    unsigned proof;  /* its number; 0: nothing is known */
+    unsigned proofs; /* made in this block */
+    int32_t low;     /* from RSP at the proof: its first byte; VTLB_WINDOW_REACH bytes */
+    int32_t delta;   /* RSP now - RSP at the proof */
+};
+
+/* What late code does before it gives up. */
+enum late_try {
+    TRY_NOTHING,
+    TRY_UNALIGNED, /* the probe of an access that was expected to be aligned */
+    TRY_WINDOW,    /* open the stack window; probe the array */
+    TRY_PROOF,     /* open the stack window, and check again */
+};
+
 /* Work for the end of a block: code that is rarely run. */
 struct late {
     emit_label from;          /* jumps here */
@@ -128,8 +146,13 @@ struct late {
     uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
     struct fp_state fp;       /* at the jump */
     struct fp_state fp_after; /* where it goes on */
-    const uint8_t *hit;       /* where a probe goes on that hits after all, or NULL */
-    struct mem_access access; /* if hit: what is probed */
+    enum late_try try;        /* first */
+    const uint8_t *hit;       /* where that goes on if it succeeds; T1: entry, or window's addend */
+    struct mem_access access; /* what is probed */
+    int32_t low;              /* TRY_PROOF: first byte, from RSP */
+    unsigned before;          /* unit.stack.proof at the jump */
+    unsigned proof;           /* the same where it goes on: not without it */
+    struct jit_exit *next;    /* to the next instruction, when the proof is gone; or NULL */
     uint16_t xmm;             /* unit.xmm where it goes on */
     bool touches_flags;       /* the handler needs them */
     bool tails;               /* the handler goes on by itself */
@@ -148,11 +171,14 @@ struct unit {
     unsigned i;      /* record being translated */
     struct insn *in; /* its instruction: &insn[i] */
     struct flag_state flags;
+    struct stack_proof stack;
+    bool is_quiet;       /* the instruction's lowering destroys no flags but in a probe */
     bool flags_needed;   /* those that this instruction leaves may be looked at */
     uint64_t needed;     /* bit i: flags_needed of instruction i */
     uint16_t xmm;        /* bit g: the host's XMM g is the guest's */
     struct fp_state fp;  /* where the guest's floating-point units are */
     unsigned late_count; /* of late */
+    unsigned late_first; /* of this instruction */
     struct late late[LATE_MAX];
     struct insn insn[BLOCK_MAX_RECORDS];
 };
@@ -177,6 +203,7 @@ struct jit {
     const uint8_t *over;        /* a direct exit that the budget does not reach */
     const uint8_t *indirect;    /* a computed target */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
+    const uint8_t *open_window; /* called: the stack window to the page of T0 */
     const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
     const uint8_t *bring_x87;   /* called: the guest's x87 unit, as T0 says; ZF: it is there */
     const uint8_t *give_fp;     /* called: both back to C */
@@ -238,8 +265,24 @@ struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write); /* #GP if it is not */
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
 
-/* Late code of a probe: perhaps it was not aligned; T1 is the entry. */
+/* Late code of a probe: perhaps it was not aligned; T1 is the entry. The whole probe. */
 void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit);
+void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit);
+
+/* ---- stack.c ---- */
+
+/* The access is of a shape for the stack window. Probe it by that. */
+bool stack_reaches(const struct mem_access *x);
+struct host_mem probe_window(struct unit *u, const struct mem_access *x);
+
+void stack_forget(struct unit *u);
+void stack_after_insn(struct unit *u); /* RSP may have changed */
+
+/* Late code. */
+void proof_again(struct unit *u, int32_t low, const uint8_t *hit);
+void emit_open_window(struct unit *u, const struct mem_access *x);
+
+void make_open_window(struct jit *jit, struct emit *e);
 
 /* Linear address of the memory operand into T0 (not of LEA: that has no segment); the same without
  * the segment's base. */
@@ -250,6 +293,8 @@ void emit_operand_offset(struct unit *u);
  * second look; a unit of the guest's to be brought, to go on here; a taken branch. */
 void late_handler(struct unit *u, emit_label from);
 void late_probe(struct unit *u, emit_label from, const struct mem_access *x);
+void late_window(struct unit *u, emit_label from, const struct mem_access *x);
+void late_proof(struct unit *u, emit_label from, int32_t low);
 void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 

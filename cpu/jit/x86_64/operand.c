@@ -193,9 +193,24 @@ void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
     emit_jump_to(&u->e, 4, hit);
 }
 
+void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit)
+{
+    emit_address(u, &x->address, 0);
+    emit_index(u, x->write);
+    if (x->size > 1)
+        emit_address(u, &x->address, (int32_t)x->size - 1);
+    emit_compare(u, 0);
+    emit_label misses = emit_jump(&u->e, 5);
+    emit_load(&u->e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
+    emit_jump_to(&u->e, EMIT_ALWAYS, hit);
+    emit_bind(&u->e, misses);
+}
+
 static struct host_mem probe(struct unit *u, const struct mem_access *x)
 {
     struct emit *e = &u->e;
+    if (stack_reaches(x))
+        return probe_window(u, x);
     bool again = !x->aligned && x->size > 1 && expects_aligned(x) && reaches_last(x);
     flags_clobber(u);
     emit_address(u, &x->address, 0);

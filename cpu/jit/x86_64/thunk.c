@@ -293,4 +293,5 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_link(jit, e);
     make_over(jit, e);
     make_indirect(jit, e);
+    make_open_window(jit, e);
 }

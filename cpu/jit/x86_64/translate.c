@@ -48,6 +48,7 @@ static void call_handler(struct unit *u)
     site->is_lowered = false;
     call_site(u, site, flags);
     u->flags = (struct flag_state){.image = true};
+    stack_forget(u);
     u->xmm = 0;
     fp_after_handler(u);
 }
@@ -161,8 +162,40 @@ static void emit_bring(struct unit *u, const struct late *l)
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->drop);
 }
 
+static void emit_try(struct unit *u, const struct late *l)
+{
+    switch (l->try) {
+    case TRY_NOTHING:
+        break;
+    case TRY_UNALIGNED:
+        probe_again(u, &l->access, l->hit);
+        break;
+    case TRY_WINDOW:
+        emit_open_window(u, &l->access);
+        probe_late(u, &l->access, l->hit);
+        break;
+    case TRY_PROOF:
+        proof_again(u, l->low, l->hit);
+        break;
+    }
+}
+
+/* Behind a handler: does what was proved of the stack still hold? */
+static void emit_late_next(struct unit *u, const struct late *l)
+{
+    emit_label holds = NULL;
+    if (l->before == l->proof) {
+        emit_alu_mi(&u->e, ALU_CMP, 8, RUN(mmu.view.stack.limit), 0);
+        holds = emit_jump(&u->e, 5);
+    }
+    emit_exit_code(u, l->next);
+    if (holds)
+        emit_bind(&u->e, holds);
+}
+
 static void emit_late(struct unit *u, struct late *l)
 {
+    bool goes_back = !l->next || l->before == l->proof;
     emit_bind(&u->e, l->from);
     u->flags = l->flags;
     u->fp = l->fp;
@@ -170,8 +203,7 @@ static void emit_late(struct unit *u, struct late *l)
         emit_bring(u, l);
         return;
     }
-    if (l->hit)
-        probe_again(u, &l->access, l->hit);
+    emit_try(u, l);
     flags_to_image(u);
     fp_settle(u);
     if (l->exit) {
@@ -185,6 +217,10 @@ static void emit_late(struct unit *u, struct late *l)
     }
     call_site(u, l->site, l->touches_flags);
     u->flags = (struct flag_state){.image = true};
+    if (l->next)
+        emit_late_next(u, l);
+    if (!goes_back)
+        return;
     fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
     sse_reload(u, l->xmm);
     if (l->after.host)
@@ -204,13 +240,31 @@ static struct late *late_add(struct unit *u, emit_label from)
     return l;
 }
 
+/* The exit to the record i, whose ticks and all behind it are not used. */
+static struct jit_exit *inner_exit(struct unit *u, unsigned i)
+{
+    struct jit_exit *x =
+        exit_make(u, (int64_t)u->offset + u->block->rec[i].off, (int64_t)u->block->count - i);
+    x->is_inner = true;
+    return x;
+}
+
 void late_back(struct unit *u)
 {
-    for (unsigned i = u->late_count; i-- > 0 && !u->late[i].back && u->late[i].site;) {
-        u->late[i].back = emit_here(&u->e);
-        u->late[i].after = u->flags;
-        u->late[i].fp_after = u->fp;
-        u->late[i].xmm = u->xmm;
+    unsigned more = u->late_count - u->late_first;
+    if (u->out->exit_count + more > u->out->exit_room || u->i + 1 == u->block->count)
+        stack_forget(u);
+    for (unsigned i = u->late_first; i < u->late_count; i++) {
+        struct late *l = &u->late[i];
+        if (!l->site || l->back)
+            continue;
+        l->back = emit_here(&u->e);
+        l->after = u->flags;
+        l->fp_after = u->fp;
+        l->xmm = u->xmm;
+        l->proof = u->stack.proof;
+        if (l->proof && !l->tails)
+            l->next = inner_exit(u, u->i + 1);
     }
 }
 
@@ -225,8 +279,26 @@ void late_handler(struct unit *u, emit_label from)
 void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
 {
     late_handler(u, from);
+    u->late[u->late_count - 1].try = TRY_UNALIGNED;
     u->late[u->late_count - 1].hit = emit_here(&u->e);
     u->late[u->late_count - 1].access = *x;
+}
+
+void late_window(struct unit *u, emit_label from, const struct mem_access *x)
+{
+    late_handler(u, from);
+    struct late *l = &u->late[u->late_count - 1];
+    l->try = TRY_WINDOW;
+    l->access = *x;
+}
+
+void late_proof(struct unit *u, emit_label from, int32_t low)
+{
+    struct late *l = late_add(u, from);
+    l->try = TRY_PROOF;
+    l->low = low;
+    l->hit = emit_here(&u->e);
+    l->exit = inner_exit(u, u->i);
 }
 
 void late_bring(struct unit *u, emit_label from, uint32_t want)
@@ -305,6 +377,22 @@ bool record_is_plain(const struct rec *rec)
            rec->fn != exec_gp0 && rec->fn != exec_far_branch;
 }
 
+/* Does its lowering destroy no flags but in probes? */
+static bool is_quiet(const struct insn *in)
+{
+    switch (in->op) {
+    case OP_MOV:
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+    case OP_PUSH:
+    case OP_POP:
+        return in->operands[0].kind != OPND_GPR_HIGH && in->operands[1].kind != OPND_GPR_HIGH;
+    default:
+        return false;
+    }
+}
+
 /* True: the block's code has ended. */
 static bool translate_insn(struct unit *u)
 {
@@ -312,9 +400,12 @@ static bool translate_insn(struct unit *u)
     bool is_plain = record_is_plain(rec);
     bool ends = (is_plain || rec->fn == exec_far_branch) && insn_row(u->in->row)->ends_block;
     u->flags_needed = u->needed >> u->i & 1;
+    u->late_first = u->late_count;
+    u->is_quiet = is_quiet(u->in);
     u->jit->stats.insns++;
     if (is_plain && lower(u)) {
         u->jit->stats.lowered++;
+        stack_after_insn(u);
         late_back(u);
         return ends && u->in->op != OP_JCC;
     }
@@ -364,7 +455,21 @@ static void translate_block(struct unit *u)
         emit_late(u, &u->late[i]);
 }
 
-static struct jit_block *jit_block_make(struct block *b)
+/* Exits from inside the block that stack.c may want. */
+static unsigned inner_exits(const struct unit *u)
+{
+    unsigned stack = 0, others = 0;
+    for (unsigned i = 0; i < u->block->count; i++) {
+        const struct insn *in = &u->insn[i];
+        if (in->op == OP_PUSH || in->op == OP_POP || (in->has_mem && in->base == REG_RSP))
+            stack++;
+        else
+            others += in->has_mem ? 2 : 0;
+    }
+    return stack > 1 ? stack + others : 0;
+}
+
+static struct jit_block *jit_block_make(struct block *b, unsigned inner)
 {
     struct jit_block *t = calloc(1, sizeof(*t));
     assert(t);
@@ -373,7 +478,8 @@ static struct jit_block *jit_block_make(struct block *b)
         .block = b, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
     t->fns = calloc(b->count + 1u, sizeof(t->fns[0]));
     t->sites = calloc(b->count + 1u, sizeof(t->sites[0]));
-    t->exits = calloc(b->count + 1u, sizeof(t->exits[0]));
+    t->exits = calloc(b->count + 1u + inner, sizeof(t->exits[0]));
+    t->exit_room = inner;
     assert(t->fns && t->sites && t->exits);
     return t;
 }
@@ -392,7 +498,7 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
     if (!decode_again(u))
         return false;
-    u->out = jit_block_make(b);
+    u->out = jit_block_make(b, inner_exits(u));
     u->out->entry = emit_here(&u->e);
     if (unlikely(jit->sabotage > 0) && --jit->sabotage == 0)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);

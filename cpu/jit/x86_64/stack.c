@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accesses through RSP: by the stack window of the virtual TLB (mmu.h) instead of its arrays. The
+ * first of several in a block proves that all lie in the window; the others need no check as long
+ * as it is known by how much RSP has changed, and nothing in C has closed the window.
+ *
+ * Where the proof fails though the window is open, or C closed it in between, translated code
+ * leaves for the block that begins with the instruction in question. A block's first instruction
+ * proves nothing but itself, so that goes on.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+#define REACH VTLB_WINDOW_REACH
+
+/* Small enough that sums of a few do not overflow. */
+static bool is_near(int64_t disp)
+{
+    return disp > -INT32_MAX / 4 && disp < INT32_MAX / 4;
+}
+
+/* ---- what instructions do to RSP ---- */
+
+static bool is_rsp(const struct operand *o)
+{
+    return o->kind == OPND_GPR && o->reg == REG_RSP;
+}
+
+/* RSP changes by *delta; false: nobody knows. What calls its handler is not asked. */
+static bool stack_change(const struct insn *in, int32_t *delta)
+{
+    const struct operand *o = in->operands;
+    bool by_imm = is_rsp(&o[0]) && o[0].size == 8 && o[1].kind == OPND_IMM &&
+                  (int64_t)in->imm == (int32_t)in->imm;
+    *delta = 0;
+    switch (in->op) {
+    case OP_PUSH:
+        *delta = -8;
+        return in->opsize == 8;
+    case OP_POP:
+        *delta = 8;
+        return in->opsize == 8 && !is_rsp(&o[0]);
+    case OP_ADD:
+    case OP_SUB:
+        *delta = in->op == OP_ADD ? (int32_t)in->imm : -(int32_t)in->imm;
+        if (by_imm)
+            return is_near((int64_t)in->imm);
+        *delta = 0;
+        return !is_rsp(&o[0]);
+    case OP_LEA:
+        if (is_rsp(&o[0]) && in->base == REG_RSP && in->index == REG_NONE && o[0].size == 8 &&
+            in->addrsize == 8 && is_near(in->disp)) {
+            *delta = in->disp;
+            return true;
+        }
+        return !is_rsp(&o[0]);
+    case OP_CMP:
+    case OP_TEST:
+        return true;
+    case OP_MOV:
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+    case OP_AND:
+    case OP_OR:
+    case OP_XOR:
+    case OP_CMOVCC:
+        return !is_rsp(&o[0]);
+    case OP_LEAVE:
+    case OP_ENTER:
+        return false;
+    default:
+        for (unsigned i = 0; i < in->operand_count; i++)
+            if (is_rsp(&o[i]))
+                return false;
+        return true;
+    }
+}
+
+/* ---- a look ahead ---- */
+
+struct span {
+    int32_t low;  /* relative to RSP at the instruction where it begins */
+    int32_t high; /* behind the last byte */
+    unsigned count;
+};
+
+/* False: it would be too long. */
+static bool span_add(struct span *s, int32_t at, unsigned size)
+{
+    int32_t end = at + (int32_t)size;
+    int32_t low = s->count && s->low < at ? s->low : at;
+    int32_t high = s->count && s->high > end ? s->high : end;
+    if (high - low > REACH)
+        return false;
+    *s = (struct span){low, high, s->count + 1};
+    return true;
+}
+
+static unsigned mem_size(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operands[i].kind == OPND_MEM)
+            return in->operands[i].size;
+    return 1;
+}
+
+/* Add what instruction `in` touches, with RSP at delta. */
+static bool span_add_insn(struct span *s, const struct insn *in, int32_t delta)
+{
+    if (in->has_mem && in->base == REG_RSP && in->index == REG_NONE && in->op != OP_LEA &&
+        is_near(in->disp) && !span_add(s, delta + in->disp, mem_size(in)))
+        return false;
+    switch (in->op) {
+    case OP_PUSH:
+    case OP_CALL_NEAR:
+    case OP_CALL_NEAR_IND:
+        return span_add(s, delta - 8, 8);
+    case OP_POP:
+    case OP_RET_NEAR:
+        return span_add(s, delta, 8);
+    default:
+        return true;
+    }
+}
+
+/* The accesses from this instruction on that one proof can cover. */
+static struct span span_ahead(const struct unit *u)
+{
+    struct span s = {0, 0, 0};
+    int32_t delta = 0, change;
+    for (unsigned i = u->i; i < u->block->count; i++) {
+        const struct insn *in = &u->insn[i];
+        if (!is_near(delta) || !span_add_insn(&s, in, delta) || !stack_change(in, &change))
+            break;
+        delta += change;
+    }
+    return s;
+}
+
+/* ---- the proof ---- */
+
+void stack_forget(struct unit *u)
+{
+    u->stack.proof = 0;
+}
+
+void stack_after_insn(struct unit *u)
+{
+    int32_t change;
+    if (!u->stack.proof)
+        return;
+    if (stack_change(u->in, &change) && is_near((int64_t)u->stack.delta + change))
+        u->stack.delta += change;
+    else
+        stack_forget(u);
+}
+
+static bool is_proved(const struct unit *u, const struct mem_access *x)
+{
+    int64_t at = (int64_t)u->stack.delta + x->address.disp - u->stack.low;
+    return u->stack.proof && at >= 0 && at + x->size <= REACH;
+}
+
+bool stack_reaches(const struct mem_access *x)
+{
+    const struct address *a = &x->address;
+    return a->base == pinned[REG_RSP] && a->index == H_NONE && a->shifted == REG_NONE &&
+           a->parts == 0 && a->rest == 0 && is_near(a->disp) && !x->aligned && x->size <= 64;
+}
+
+/* Is [RSP + disp, and REACH more) in the window? If not, a jump. */
+static emit_label emit_check(struct unit *u, int32_t disp)
+{
+    struct emit *e = &u->e;
+    emit_lea(e, 8, T0, (struct host_mem){pinned[REG_RSP], H_NONE, 0, disp});
+    emit_alu_rm(e, ALU_SUB, 8, T0, RUN(mmu.view.stack.page));
+    emit_alu_rm(e, ALU_CMP, 8, T0, RUN(mmu.view.stack.limit));
+    return emit_jump(e, 3); /* not below */
+}
+
+struct host_mem probe_window(struct unit *u, const struct mem_access *x)
+{
+    struct emit *e = &u->e;
+    struct host_mem m = {x->address.base, T1, 0, x->address.disp};
+    if (is_proved(u, x)) {
+        if (!u->is_quiet)
+            flags_clobber(u);
+        emit_load(e, 8, T1, RUN(mmu.view.stack.addend));
+        return m;
+    }
+    stack_forget(u);
+    flags_clobber(u);
+    struct span s = u->i > 0 ? span_ahead(u) : (struct span){0, 0, 0};
+    int32_t low = s.low;
+    bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room && low <= x->address.disp &&
+                  x->address.disp + x->size - low <= REACH;
+    emit_label fails = emit_check(u, proves ? low : x->address.disp);
+    if (proves) {
+        unsigned number = u->stack.proofs + 1;
+        u->stack = (struct stack_proof){number, number, low, 0};
+        late_proof(u, fails, low);
+    } else {
+        late_window(u, fails, x);
+    }
+    emit_load(e, 8, T1, RUN(mmu.view.stack.addend));
+    if (!proves)
+        u->late[u->late_count - 1].hit = emit_here(e);
+    return m;
+}
+
+/* ---- late code ---- */
+
+/* T0: linear address. The window to its page, if the write array has it. T0, T1 are used. */
+void make_open_window(struct jit *jit, struct emit *e)
+{
+    struct host_mem tag = {T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)};
+    struct host_mem addend = {T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)};
+    jit->open_window = emit_here(e);
+    emit_mov_rr(e, 8, T1, T0);
+    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
+    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.byte_mask));
+    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.write));
+    emit_alu_ri(e, ALU_AND, 8, T0, -(int32_t)PAGE_SIZE);
+    emit_alu_rm(e, ALU_CMP, 8, T0, tag);
+    emit_label misses = emit_jump(e, 5);
+    emit_store(e, 8, T0, RUN(mmu.view.stack.page));
+    emit_load(e, 8, T0, addend);
+    emit_store(e, 8, T0, RUN(mmu.view.stack.addend));
+    emit_rm(e, 0xc7, 8, 0, RUN(mmu.view.stack.limit));
+    emit_number(e, PAGE_SIZE - REACH + 1, 4);
+    emit_bind(e, misses);
+    emit_8(e, 0xc3);
+}
+
+void proof_again(struct unit *u, int32_t low, const uint8_t *hit)
+{
+    struct emit *e = &u->e;
+    emit_lea(e, 8, T0, (struct host_mem){pinned[REG_RSP], H_NONE, 0, low});
+    emit_call_to(e, u->jit->open_window);
+    emit_label fails = emit_check(u, low);
+    emit_jump_to(e, EMIT_ALWAYS, hit);
+    emit_bind(e, fails);
+}
+
+void emit_open_window(struct unit *u, const struct mem_access *x)
+{
+    emit_lea(&u->e, 8, T0, (struct host_mem){x->address.base, H_NONE, 0, x->address.disp});
+    emit_call_to(&u->e, u->jit->open_window);
+}
