@@ -177,14 +177,14 @@ FIRSTS(ENTRIES)
 #define INDEX_64 WIDTH_64
 #define PLACE(name, row, form, width, AFTER) [row][form][INDEX_##width] = name##_jumps,
 /* By condition, of a first instruction; NULL: none. */
-static exec_fn *const *const jumps[FUSE_ROWS][FORM_COUNT][4] = {FIRSTS(PLACE)};
+static exec_fn *const *const jumps[FUSE_JCC][FORM_COUNT][4] = {FIRSTS(PLACE)};
 /* clang-format on */
 
 exec_fn *fuse_branch(const struct fuse_key *keys, unsigned left)
 {
     const struct fuse_key *k = &keys[0];
-    exec_fn *const *by_condition = jumps[k->row][k->form][k->width];
-    if (left < 2 || keys[1].row != FUSE_JCC || !by_condition)
+    if (left < 2 || keys[1].row != FUSE_JCC || k->row >= FUSE_JCC) /* whose form is no enum form */
         return NULL;
-    return by_condition[keys[1].form];
+    exec_fn *const *by_condition = jumps[k->row][k->form][k->width];
+    return by_condition ? by_condition[keys[1].form] : NULL;
 }
