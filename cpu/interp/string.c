@@ -177,6 +177,7 @@ static NOINLINE enum rep_end repeat(struct vcpu *vcpu, const struct rec *rec)
         } else {
             vcpu->run.budget -= done != 0;
             if (!step(vcpu, rec)) {
+                vcpu->arch.rflags |= done ? F_RF : 0; /* as when it had stopped here before it went on */
                 vcpu->run.rep_extra += done;
                 return REP_FAULT;
             }

@@ -157,6 +157,28 @@ TEST(engine, dropping_all_blocks_changes_nothing)
     harness_destroy(h);
 }
 
+/* Iterations leave RF set wherever the run stops, and so they do where it does not: a fault that nobody takes, in shutdown,
+ * shows it. */
+TEST(engine, fault_of_a_later_iteration_finds_the_same_flags_with_and_without_a_stop)
+{
+    for (int64_t first = 1; first <= 5; first++) {
+        struct harness *h = harness_create(DECODE_32);
+        h->vcpu->arch.seg_limit[SEG_ES] = DATA + 3;
+        cpu_update_mode(h->vcpu);
+        h->vcpu->arch.gpr[REG_RCX] = 100;
+        h->vcpu->arch.gpr[REG_RDI] = DATA;
+        enum cpu_exit why = RUN_CODE(h, first, 0xf3, 0xaa); /* rep stosb */
+        if (first <= 4) {
+            EXPECT_EQ(CPU_EXIT_BUDGET, why);
+            why = harness_run(h, 10);
+        }
+        EXPECT_EQ(CPU_EXIT_FAULT, why);
+        EXPECT_EQ(96, h->vcpu->arch.gpr[REG_RCX]);
+        EXPECT(h->vcpu->arch.rflags & F_RF);
+        harness_destroy(h);
+    }
+}
+
 static void segment_code(struct harness *h, uint32_t base, uint32_t limit, uint32_t rip)
 {
     h->vcpu->arch.seg_base[SEG_CS] = base;
@@ -200,4 +222,5 @@ TEST_MAIN(RUN(engine, budget_ends_on_the_exact_instruction) RUN(engine, loop_run
                                   RUN(engine, rep_takes_a_tick_for_each_iteration_and_can_stop_in_the_middle)
                                       RUN(engine, block_ends_with_its_page_even_between_instructions)
                                       RUN(engine, dropping_all_blocks_changes_nothing)
+                                      RUN(engine, fault_of_a_later_iteration_finds_the_same_flags_with_and_without_a_stop)
                                       RUN(engine, remembered_target_is_not_taken_for_code_with_another_base))
