@@ -69,6 +69,7 @@ void cpu_update_mode(struct vcpu *vcpu)
     vcpu->run.la_mask = mode_code(mode) == DECODE_64 ? UINT64_MAX : UINT32_MAX;
     update_bases(vcpu);
     struct privilege as = {.user = cpu->cpl == 3, .ac = cpu->rflags & F_AC};
+    mmu_set_mode(&vcpu->run.mmu, mode);
     mmu_set_privilege(&vcpu->run.mmu, as, mode & (MODE_ALIGN | MODE_BREAK));
     if (unlikely(vcpu->run.pmu.is_user != (cpu->cpl != 0)))
         pmu_cpl_changed(vcpu);

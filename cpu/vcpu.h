@@ -83,6 +83,7 @@ struct run {
     struct trace *trace;          /* borrowed, may be NULL */
     const struct fp_transcendentals *transcendentals; /* borrowed: MPFR behind a table */
     struct jit *jit;              /* borrowed: the VM's translator, or NULL */
+    uint64_t jit_flushes;         /* how often it had emptied its cache when jumps was last empty */
     void *owner;                  /* the monitor's struct for this vCPU */
     unsigned index;               /* vCPU number */
     /* register file: exactly before arch (exec.h) */
@@ -93,6 +94,7 @@ struct run {
 struct vcpu {
     struct run run;  /* first: hot */
     struct cpu arch; /* gpr first */
+    struct mmu_jumps jumps; /* translated code by RIP; large, so last */
 };
 
 static_assert(offsetof(struct run, jit_x87) == offsetof(struct run, jit_fp) + 1, "asked at once");

@@ -68,7 +68,27 @@ struct vtlb_view {
     uint64_t index_mask;      /* entries - 1; index = la >> 12 & index_mask */
     uint64_t byte_mask;       /* the same as an offset in bytes: la >> 8 & byte_mask */
     struct vtlb_window stack; /* of the current address space and privilege */
+    uint64_t epoch;           /* in bits 63:48, of fetch: see struct mmu_jumps */
 };
+
+/*
+ * What an engine remembers of code by its linear address, without asking the fetch array again. tag is the address XOR
+ * view.epoch, which is another one whenever the view changes, or its mode (mmu_set_mode), or an entry leaves the fetch array: a
+ * canonical address and its tag agree only while what was found in the array is still there. The engine fills it; the MMU
+ * empties it when it has used up the numbers of epochs. An empty tag is 0, which is no address's in any epoch.
+ */
+#define MMU_JUMP_BITS 12
+#define MMU_JUMP_SHIFT 7
+
+struct mmu_jumps {
+    uint64_t tag[1 << MMU_JUMP_BITS];   /* by mmu_jump_index */
+    const void *to[1 << MMU_JUMP_BITS]; /* the engine's */
+};
+
+ALWAYS_INLINE unsigned mmu_jump_index(laddr la)
+{
+    return (unsigned)((la ^ la >> MMU_JUMP_SHIFT) & low_mask(MMU_JUMP_BITS));
+}
 
 struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */
 struct mmu_private; /* address spaces and arrays of one vCPU */
@@ -119,6 +139,12 @@ void mmu_set_pkru(struct mmu *mmu, uint32_t pkru);
 /* Switch the view to the arrays of this privilege. force_slow: the view always misses (alignment checking is on, data
  * breakpoints are armed), so that every access comes to mmu_read / mmu_write's caller. */
 void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow);
+
+/* Whatever else what is remembered in jumps depends on: another mode, another epoch. Follow with mmu_set_privilege. */
+void mmu_set_mode(struct mmu *mmu, uint32_t mode);
+
+/* The vCPU's; borrowed, NULL: none. */
+void mmu_set_jumps(struct mmu *mmu, struct mmu_jumps *jumps);
 
 /* Drop every cached translation of this vCPU (--drop-caches, INVD-like events, tests). Must change nothing. */
 void mmu_drop_caches(struct mmu *mmu);

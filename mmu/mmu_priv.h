@@ -74,6 +74,8 @@ struct space {
         *array[CLASSES][ARRAYS]; /* [0] owns the class's three; NULL until the class is used */
     unsigned entries[CLASSES];   /* per array of the class; 0 without arrays */
     unsigned evictions[CLASSES]; /* fills that threw out another page, since the arrays grew */
+    uint32_t epoch[CLASSES];     /* of the fetch array; 0: none yet, since something left it */
+    uint32_t mode[CLASSES];      /* that it is of */
     struct table_user *root[4];  /* of its tree; by PDPTE register with MMU_PAE */
     struct table_user
         *slot[WALK_SLOTS]; /* walk cache, by la >> 21: use of the leaf's table; check it */
@@ -102,6 +104,9 @@ struct mmu_private {
     struct privilege as;          /* of the view */
     bool force_slow;              /* the view misses */
     uint32_t pkru;                /* PKRU */
+    uint32_t mode;                /* the engine's, for epochs */
+    uint32_t epochs;              /* the last one given out */
+    struct mmu_jumps *jumps;      /* borrowed; NULL: none */
     uint64_t clock;               /* counts context switches, for recycling */
     struct mmu_counters counters; /* outside the guest's state */
 };
@@ -199,6 +204,9 @@ void table_written(void *mv, paddr pa, size_t len);
 void table_free_pool(struct mmu_vm *mv);
 
 /* ---- vtlb.c ---- */
+
+/* An entry has left the fetch array of a class. */
+void vtlb_fetch_left(struct space *s, unsigned class);
 
 /* Index of la in the arrays of a class, which exist. */
 ALWAYS_INLINE size_t vtlb_index(const struct space *s, unsigned class, laddr la)

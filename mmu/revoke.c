@@ -114,6 +114,8 @@ static void space_drop_frame(struct space *s, uint64_t host, paddr page, bool is
                 if (is_host || is_pa) {
                     e[i].tag = VTLB_INVALID;
                     s->owner->counters.dropped++;
+                    if (k == ACCESS_FETCH)
+                        vtlb_fetch_left(s, c);
                 }
             }
         }

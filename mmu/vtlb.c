@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mmu/mmu_priv.h"
 
@@ -51,6 +52,52 @@ bool vtlb_class_ready(struct space *s, unsigned class)
     return true;
 }
 
+/* ---- epochs of the fetch arrays ---- */
+
+#define EPOCH_SHIFT 48
+
+/* All numbers have been used: nothing that has one may live on. */
+static void epochs_restart(struct mmu_private *p)
+{
+    p->epochs = 0;
+    for (unsigned i = 0; i < p->spaces; i++)
+        for (unsigned c = 0; c < CLASSES; c++)
+            p->space[i].epoch[c] = 0;
+    if (p->jumps)
+        memset(p->jumps->tag, 0, sizeof(p->jumps->tag));
+}
+
+static void epoch_update(struct mmu_private *p)
+{
+    struct space *s = p->current;
+    unsigned c = p->class;
+    if (unlikely(!s->epoch[c] || s->mode[c] != p->mode)) {
+        if (p->epochs == UINT16_MAX)
+            epochs_restart(p);
+        s->mode[c] = p->mode;
+        s->epoch[c] = ++p->epochs;
+    }
+    p->mmu->view.epoch = (uint64_t)s->epoch[c] << EPOCH_SHIFT;
+}
+
+void vtlb_fetch_left(struct space *s, unsigned class)
+{
+    struct mmu_private *p = s->owner;
+    s->epoch[class] = 0;
+    if (s == p->current && class == p->class)
+        epoch_update(p);
+}
+
+void mmu_set_mode(struct mmu *mmu, uint32_t mode)
+{
+    mmu->p->mode = mode;
+}
+
+void mmu_set_jumps(struct mmu *mmu, struct mmu_jumps *jumps)
+{
+    mmu->p->jumps = jumps;
+}
+
 static void view_update(struct mmu_private *p);
 
 /* What is cached stays cached. */
@@ -82,6 +129,8 @@ struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum acce
     struct vtlb_entry *e = &s->array[class][access][vtlb_index(s, class, la)];
     if (e->tag == VTLB_INVALID || (e->tag & PAGE_MASK) == (la & PAGE_MASK))
         return e;
+    if (access == ACCESS_FETCH)
+        vtlb_fetch_left(s, class);
     if (s->entries[class] == s->owner->entries || ++s->evictions[class] < s->entries[class] / 2)
         return e;
     class_grow(s, class);
@@ -98,6 +147,8 @@ void vtlb_drop_page(struct space *s, laddr la)
             if ((e->tag & PAGE_MASK) == la && e->tag != VTLB_INVALID) {
                 e->tag = VTLB_INVALID;
                 s->owner->counters.dropped++;
+                if (k == ACCESS_FETCH)
+                    vtlb_fetch_left(s, c);
             }
         }
     }
@@ -116,6 +167,8 @@ void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
                 if (e->tag - la < size && e->tag != VTLB_INVALID) {
                     e->tag = VTLB_INVALID;
                     s->owner->counters.dropped++;
+                    if (k == ACCESS_FETCH)
+                        vtlb_fetch_left(s, c);
                 }
             }
         }
@@ -179,6 +232,8 @@ void vtlb_reset_space(struct space *s)
     for (unsigned c = 0; c < CLASSES; c++)
         if (s->array[c][0])
             entries_clear(s->array[c][0], ARRAYS * (size_t)s->entries[c]);
+    for (unsigned c = 0; c < CLASSES; c++)
+        vtlb_fetch_left(s, c);
     s->filled = false;
     s->writes_stale = false;
     s->keys = 0;
@@ -273,6 +328,7 @@ static void view_update(struct mmu_private *p)
     v->index_mask = ready ? p->current->entries[p->class] - 1 : 0;
     v->byte_mask = v->index_mask * sizeof(struct vtlb_entry);
     mmu_close_window(p);
+    epoch_update(p);
 }
 
 int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config,

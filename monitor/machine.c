@@ -197,6 +197,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
         mv->vcpu = NULL;
         return err_set(err, ENOMEM, "out of memory for vCPU %u", index);
     }
+    mmu_set_jumps(&vcpu->run.mmu, &vcpu->jumps);
     vcpu->run.blocks = vm->blocks;
     vcpu->run.sens = policy_slots(POLICY_BT);
     vcpu->run.decoder = vm->machine->decoder;

@@ -92,6 +92,7 @@ UNUSED static struct harness *harness_create(enum decode_mode mode)
     h->decoder = decoder_create();
     h->vcpu = calloc(1, sizeof(*h->vcpu));
     assert_int_equal(0, mmu_init(&h->vcpu->run.mmu, h->mv, &config, &harness_bus, h));
+    mmu_set_jumps(&h->vcpu->run.mmu, &h->vcpu->jumps);
     physmem_set_events(h->pm, &events, h->blocks, h->mv, NULL);
     mmu_vm_on_mapping_change(h->mv, harness_mapping_changed, h);
     h->vcpu->run.blocks = h->blocks;

@@ -242,6 +242,86 @@ TEST(vtlb, force_slow_misses_in_the_view_and_nowhere_else)
     bench_close(&b);
 }
 
+static bool fetch(struct bench *b, laddr la)
+{
+    paddr pa;
+    return mmu_fetch(&b->mmu[0], la, &pa, &b->fault);
+}
+
+/* Is the epoch another one than the last time? */
+static bool is_new_epoch(const struct mmu *mmu, uint64_t *last)
+{
+    bool is_new = mmu->view.epoch != *last;
+    *last = mmu->view.epoch;
+    return is_new;
+}
+
+TEST(vtlb, an_epoch_ends_when_fetched_code_goes_and_only_then)
+{
+    struct bench b;
+    uint64_t last = 0;
+    open_long(&b);
+    EXPECT(fetch(&b, 0x1000) && read8(&b, 0, 0x2000) && is_new_epoch(&b.mmu[0], &last));
+    EXPECT(fetch(&b, 0x3000) && !is_new_epoch(&b.mmu[0], &last));
+    poke64(&b, 0x4010, 0x11067);
+    EXPECT(!is_new_epoch(&b.mmu[0], &last)); /* data */
+    poke64(&b, 0x4008, 0x11067);
+    EXPECT(is_new_epoch(&b.mmu[0], &last));
+    EXPECT(fetch(&b, 0x1000) && !is_new_epoch(&b.mmu[0], &last));
+    mmu_vm_drop_page(b.mv, 0x11000);
+    EXPECT(is_new_epoch(&b.mmu[0], &last));
+    EXPECT(fetch(&b, 0x3000));
+    poke64(&b, 0x3000, 0);
+    EXPECT(is_new_epoch(&b.mmu[0], &last)); /* a range */
+    bench_close(&b);
+}
+
+TEST(vtlb, an_epoch_belongs_to_a_space_a_class_and_a_mode)
+{
+    struct bench b;
+    struct mmu_ctx c = bench_long_ctx(), other = c;
+    uint64_t user, last;
+    open_long(&b);
+    other.wp = !other.wp;
+    mmu_set_privilege(&b.mmu[0], USER, false);
+    user = last = b.mmu[0].view.epoch;
+    mmu_set_privilege(&b.mmu[0], SUPERVISOR, false);
+    EXPECT(is_new_epoch(&b.mmu[0], &last));
+    mmu_set_privilege(&b.mmu[0], USER, false);
+    EXPECT_EQ(user, b.mmu[0].view.epoch);
+    mmu_set_context(&b.mmu[0], &other);
+    EXPECT(b.mmu[0].view.epoch != user);
+    mmu_set_context(&b.mmu[0], &c);
+    EXPECT_EQ(user, b.mmu[0].view.epoch);
+    mmu_set_mode(&b.mmu[0], 1);
+    mmu_set_privilege(&b.mmu[0], USER, false);
+    EXPECT(is_new_epoch(&b.mmu[0], &last) && last != user);
+    bench_close(&b);
+}
+
+TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
+{
+    struct bench b;
+    struct mmu_jumps *jumps = calloc(1, sizeof(*jumps));
+    uint64_t first, last = 0;
+    unsigned count = 1;
+    assert_non_null(jumps);
+    open_long(&b);
+    mmu_set_jumps(&b.mmu[0], jumps);
+    first = last = b.mmu[0].view.epoch;
+    jumps->tag[mmu_jump_index(0x1000)] = 0x1000 ^ first;
+    for (uint32_t mode = 1; jumps->tag[mmu_jump_index(0x1000)]; mode++, count++) {
+        mmu_set_mode(&b.mmu[0], mode);
+        mmu_set_privilege(&b.mmu[0], SUPERVISOR, false);
+        EXPECT(is_new_epoch(&b.mmu[0], &last) && last != 0);
+        EXPECT(last != first || !jumps->tag[mmu_jump_index(0x1000)]);
+    }
+    EXPECT(count > 60000 && count <= 65536);
+    mmu_set_jumps(&b.mmu[0], NULL);
+    free(jumps);
+    bench_close(&b);
+}
+
 TEST(vtlb, recent_spaces_are_kept_and_a_recycled_one_releases_its_tables)
 {
     struct bench b;
@@ -387,15 +467,19 @@ TEST_MAIN(
             vtlb, a_higher_edit_drops_what_is_below_and_untraces_it)
             RUN(vtlb, a_large_page_edit_drops_all_its_small_entries) RUN(
                 vtlb, a_page_marked_as_code_leaves_every_write_array_under_all_its_addresses)
-                RUN(vtlb, a_collected_dirty_log_sees_the_next_write_in_current_and_kept_spaces)
-                    RUN(vtlb, classes_are_switched_not_shared) RUN(
-                        vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces)
-                        RUN(vtlb, force_slow_misses_in_the_view_and_nowhere_else) RUN(
-                            vtlb, recent_spaces_are_kept_and_a_recycled_one_releases_its_tables)
-                            RUN(vtlb, a_table_that_is_only_written_stops_being_traced)
-                                RUN(vtlb, a_hostile_guest_can_not_grow_the_trees_without_bound) RUN(
-                                    vtlb, a_and_d_set_for_one_format_are_an_edit_for_another)
-                                    RUN(access, a_page_crossing_write_that_faults_changes_nothing)
-                                        RUN(access, linear_addresses_wrap_at_the_mask)
-                                            RUN(access,
+                RUN(vtlb, a_collected_dirty_log_sees_the_next_write_in_current_and_kept_spaces) RUN(
+                    vtlb, classes_are_switched_not_shared)
+                    RUN(vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces) RUN(
+                        vtlb, force_slow_misses_in_the_view_and_nowhere_else)
+                        RUN(vtlb, an_epoch_ends_when_fetched_code_goes_and_only_then) RUN(
+                            vtlb, an_epoch_belongs_to_a_space_a_class_and_a_mode)
+                            RUN(vtlb, jumps_are_emptied_when_the_epochs_have_run_out) RUN(
+                                vtlb, recent_spaces_are_kept_and_a_recycled_one_releases_its_tables)
+                                RUN(vtlb, a_table_that_is_only_written_stops_being_traced) RUN(
+                                    vtlb, a_hostile_guest_can_not_grow_the_trees_without_bound)
+                                    RUN(vtlb, a_and_d_set_for_one_format_are_an_edit_for_another)
+                                        RUN(access,
+                                            a_page_crossing_write_that_faults_changes_nothing)
+                                            RUN(access, linear_addresses_wrap_at_the_mask) RUN(
+                                                access,
                                                 the_bus_sees_natural_pieces_and_rom_drops_writes))

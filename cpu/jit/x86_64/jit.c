@@ -81,9 +81,19 @@ static struct block *block_of_first(const struct rec *rec)
     return container_of(rec, struct block, rec);
 }
 
+/* All code was thrown away since this vCPU last ran some. */
+static void forget_flushed_jumps(struct vcpu *vcpu)
+{
+    if (likely(vcpu->run.jit_flushes == vcpu->run.jit->stats.flushes))
+        return;
+    vcpu->run.jit_flushes = vcpu->run.jit->stats.flushes;
+    memset(vcpu->jumps.tag, 0, sizeof(vcpu->jumps.tag));
+}
+
 static int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
 {
     struct block *b = block_of_first(rec);
+    forget_flushed_jumps(vcpu);
     jit_flags_to_image(vcpu);
     vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
     return vcpu->run.jit->enter(vcpu, b->jit->entry);
@@ -155,6 +165,7 @@ static void detach(struct jit *jit, struct jit_block *t)
         if (t->exits[i].to)
             exit_unlink(jit, &t->exits[i]);
     list_remove(jit, t);
+    entry_kill(jit, t);
     b->jit = NULL;
 }
 

@@ -60,19 +60,20 @@ struct jit_exit {
 
 /* What is kept of a translated block. */
 struct jit_block {
-    const uint8_t *entry;   /* its code, after the charge; first: read by a thunk */
-    struct block *block;    /* it was made from */
-    size_t size;            /* bytes of code, from entry */
-    struct jit_exit *in;    /* exits of others that lead here */
-    struct jit_block *prev; /* all of them */
-    struct jit_block *next; /* the same */
-    exec_fn **fns;          /* owned: the records' own handlers */
-    struct jit_site *sites; /* owned: at most one per record, and one */
-    struct jit_exit *exits; /* owned: the same */
-    struct jit_exit self;   /* to its own start, for the run loop: not entered after all */
-    unsigned site_count;    /* of sites */
-    unsigned exit_count;    /* of exits */
-    unsigned exit_room;     /* how many of them before one is kept for each branch */
+    const uint8_t *entry;    /* its code, after the charge */
+    const uint8_t *computed; /* where computed jumps enter, before the charge; read by a thunk */
+    struct block *block;     /* it was made from */
+    size_t size;             /* bytes of code, from entry */
+    struct jit_exit *in;     /* exits of others that lead here */
+    struct jit_block *prev;  /* all of them */
+    struct jit_block *next;  /* the same */
+    exec_fn **fns;           /* owned: the records' own handlers */
+    struct jit_site *sites;  /* owned: at most one per record, and one */
+    struct jit_exit *exits;  /* owned: the same */
+    struct jit_exit self;    /* to its own start, for the run loop: not entered after all */
+    unsigned site_count;     /* of sites */
+    unsigned exit_count;     /* of exits */
+    unsigned exit_room;      /* how many of them before one is kept for each branch */
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
 };
 
@@ -172,13 +173,14 @@ struct unit {
     struct insn *in; /* its instruction: &insn[i] */
     struct flag_state flags;
     struct stack_proof stack;
-    bool is_quiet;       /* the instruction's lowering destroys no flags but in a probe */
-    bool flags_needed;   /* those that this instruction leaves may be looked at */
-    uint64_t needed;     /* bit i: flags_needed of instruction i */
-    uint16_t xmm;        /* bit g: the host's XMM g is the guest's */
-    struct fp_state fp;  /* where the guest's floating-point units are */
-    unsigned late_count; /* of late */
-    unsigned late_first; /* of this instruction */
+    bool is_quiet;         /* the instruction's lowering destroys no flags but in a probe */
+    bool flags_needed;     /* those that this instruction leaves may be looked at */
+    uint64_t needed;       /* bit i: flags_needed of instruction i */
+    uint16_t xmm;          /* bit g: the host's XMM g is the guest's */
+    struct fp_state fp;    /* where the guest's floating-point units are */
+    emit_label entry_over; /* a computed jump's charge made the budget negative */
+    unsigned late_count;   /* of late */
+    unsigned late_first;   /* of this instruction */
     struct late late[LATE_MAX];
     struct insn insn[BLOCK_MAX_RECORDS];
 };
@@ -193,8 +195,8 @@ struct jit {
     struct jit_block *blocks;     /* all translated */
     struct jit_block *dead;       /* to be freed when nothing runs */
     struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
-    unsigned sabotage;            /* blocks until the one that jit_sabotage spoils; 0: none */
-    jit_enter_fn *enter;          /* C to translated code */
+    unsigned sabotage;                /* blocks until the one that jit_sabotage spoils; 0: none */
+    jit_enter_fn *enter;              /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
     const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */
     const uint8_t *call_flags;  /* the same; it reads or writes them */
@@ -202,6 +204,7 @@ struct jit {
     const uint8_t *link;        /* a direct exit that is not linked */
     const uint8_t *over;        /* a direct exit that the budget does not reach */
     const uint8_t *indirect;    /* a computed target */
+    const uint8_t *gone;        /* a computed jump to a block that died */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
     const uint8_t *open_window; /* called: the stack window to the page of T0 */
     const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
@@ -342,9 +345,47 @@ bool sse_is_silent(const struct insn *in);
 /* The host's registers of the mask again, after C. */
 void sse_reload(struct unit *u, uint16_t xmm);
 
-void emit_exit(struct unit *u, int64_t target, int64_t refund);
 void emit_tail(struct unit *u);
-void emit_indirect(struct unit *u); /* target in T0 */
+
+/* ---- exit.c ---- */
+
+/*
+ * Where a block begins. A computed jump comes to `computed` with T0 := RIP XOR epoch and no charge
+ * made; a linked exit to `entry`, charged, RIP's page in run.jit_page. emit_entry_over is the rest
+ * of it, for the block's end.
+ */
+void emit_entry(struct unit *u);
+void emit_entry_over(struct unit *u);
+
+/* The block is no more: whoever remembers it as a target is sent to the run loop. */
+void entry_kill(const struct jit *jit, const struct jit_block *t);
+
+struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
+void exit_code(struct unit *u, struct jit_exit *x); /* flags are in the image, units settled */
+void emit_exit(struct unit *u, int64_t target, int64_t refund);
+void emit_call_exit(struct unit *u, int64_t target);
+
+/* T0 is canonical, or the handler does the instruction. T1 is used, and the host's flags. */
+void check_canonical(struct unit *u);
+
+/* reg := index among run.jumps of the address in T0, and what stands there. */
+void emit_jump_index(struct emit *e, unsigned reg);
+struct host_mem jump_tag(unsigned index);
+struct host_mem jump_to(unsigned index);
+
+/*
+ * A computed target is in T0, flags are in the image, units settled. T1 := its index among the
+ * jumps; the label is for its absence. Then, on either way: jump to it; T0 as it was, and leave by
+ * the thunk, if it is canonical.
+ */
+emit_label emit_lookup(struct unit *u);
+void emit_jump_found(struct unit *u);
+void emit_not_found(struct unit *u, emit_label miss);
+void emit_indirect(struct unit *u);
+
+/* ---- lower_branch.c ---- */
+
+void push_return_address(struct unit *u);
 
 /* Called by thunks, in C. */
 void jit_flags_from_image(struct vcpu *vcpu);

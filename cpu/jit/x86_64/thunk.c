@@ -219,7 +219,7 @@ static void make_over(struct jit *jit, struct emit *e)
 
 /*
  * T0: target RIP, canonical; T1: site. As exec_goto: the block that was there last time, proved by
- * its header and the fetch array.
+ * its header and the fetch array. It is entered as a computed jump, and remembered as such.
  */
 static void make_indirect(struct jit *jit, struct emit *e)
 {
@@ -255,17 +255,15 @@ static void make_indirect(struct jit *jit, struct emit *e)
     emit_load(e, 8, H_RAX, mem_at(H_RDX, offsetof(struct block, jit)));
     emit_rr(e, 0x85, 8, H_RAX, H_RAX);
     miss[3] = emit_jump(e, 4);
-    emit_rm(e, X_0F | 0xb6, 4, H_RDX, mem_at(H_RDX, offsetof(struct block, count)));
-    emit_alu_mr(e, ALU_SUB, 8, RUN(budget), H_RDX);
-    emit_label over = emit_jump(e, 8);
-    emit_store(e, 8, H_RCX, RUN(jit_page));
-    emit_load(e, 8, T0, mem_at(H_RAX, offsetof(struct jit_block, entry)));
+    emit_jump_index(e, H_RDX);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    emit_load(e, 8, T1, mem_at(H_RAX, offsetof(struct jit_block, computed)));
+    emit_store(e, 8, T0, jump_tag(H_RDX));
+    emit_store(e, 8, T1, jump_to(H_RDX));
     pop(e, H_RDX);
     pop(e, H_RCX);
     pop(e, H_RAX);
-    emit_rr(e, 0xff, 4, 4, T0);
-    emit_bind(e, over);
-    emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RDX);
+    emit_rr(e, 0xff, 4, 4, T1);
     for (size_t i = 0; i < ARRAY_SIZE(miss); i++)
         emit_bind(e, miss[i]);
     pop(e, H_RDX);
@@ -282,6 +280,20 @@ static void make_indirect(struct jit *jit, struct emit *e)
     emit_rr(e, 0xff, 4, 4, H_RAX);
 }
 
+/* T0: target XOR epoch, of a computed jump to a block that died. The run loop finds what is there.
+ */
+static void make_gone(struct jit *jit, struct emit *e)
+{
+    jit->gone = emit_here(e);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    spill(jit, e);
+    emit_store(e, 8, T0, ARCH(rip));
+    call_c(e, (uintptr_t)jit_flags_from_image);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, EXEC_LOOKUP);
+    ret(e);
+}
+
 void jit_make_thunks(struct jit *jit, struct emit *e)
 {
     jit_make_fp_thunks(jit, e);
@@ -294,4 +306,5 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_over(jit, e);
     make_indirect(jit, e);
     make_open_window(jit, e);
+    make_gone(jit, e);
 }

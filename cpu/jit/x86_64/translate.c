@@ -61,92 +61,6 @@ void emit_tail(struct unit *u)
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
 }
 
-void emit_indirect(struct unit *u)
-{
-    fp_settle(u);
-    emit_mov_ri(&u->e, T1, (uintptr_t)site_of(u));
-    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->indirect);
-}
-
-/* ---- exits ---- */
-
-static struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
-{
-    struct jit_exit *x = &u->out->exits[u->out->exit_count++];
-    *x = (struct jit_exit){.rec = &u->block->rec[u->i],
-                           .block = u->block,
-                           .offset = u->offset,
-                           .target = target,
-                           .refund = refund};
-    return x;
-}
-
-/* Another page: what is mapped there now must be the frame that the link was made for. T0, T1. */
-static void check_page(struct unit *u, struct jit_exit *x, emit_label *misses)
-{
-    struct emit *e = &u->e;
-    int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
-    emit_load(e, 8, T0, RUN(jit_page));
-    emit_alu_ri(e, ALU_ADD, 8, T0, page);
-    emit_mov_rr(e, 8, T1, T0);
-    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
-    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
-    emit_shift_ri(e, 4, 8, T1, 4);
-    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.fetch));
-    emit_alu_rm(e, ALU_CMP, 8, T0,
-                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)});
-    misses[0] = emit_jump(e, 5);
-    emit_alu_rm(e, ALU_ADD, 8, T0,
-                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
-    emit_opcode(e, 0xb8 | (T1 & 7), 8, 0, H_NONE, T1, false); /* MOV T1, frame */
-    x->frame = e->p;
-    emit_number(e, UINT64_MAX, 8);
-    emit_alu_rr(e, ALU_CMP, 8, T0, T1);
-    misses[1] = emit_jump(e, 5);
-}
-
-/* Flags are in the image. The charge is 0 and the jump leads to the stub until somebody links it.
- */
-static void emit_exit_code(struct unit *u, struct jit_exit *x)
-{
-    struct emit *e = &u->e;
-    bool far = x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
-    emit_label misses[2] = {NULL, NULL};
-    if (far)
-        check_page(u, x, misses);
-    emit_rm(e, 0x81, 8, ALU_SUB, RUN(budget));
-    x->charge = e->p;
-    emit_number(e, (uint64_t)-x->refund, 4);
-    emit_label over = emit_jump(e, 8);
-    if (far)
-        emit_alu_mi(e, ALU_ADD, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
-    x->jump = emit_jump(e, EMIT_ALWAYS);
-    x->stub = emit_here(e);
-    emit_bind(e, x->jump);
-    /* unlinked: the refund has been given by the charge */
-    if (far)
-        emit_alu_mi(e, ALU_SUB, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
-    if (x->refund)
-        emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)x->refund);
-    if (far) {
-        emit_bind(e, misses[0]);
-        emit_bind(e, misses[1]);
-    }
-    emit_mov_ri(e, T0, (uintptr_t)x);
-    emit_jump_to(e, EMIT_ALWAYS, u->jit->link);
-    emit_bind(e, over);
-    emit_mov_ri(e, T0, (uintptr_t)x);
-    emit_jump_to(e, EMIT_ALWAYS, u->jit->over);
-}
-
-void emit_exit(struct unit *u, int64_t target, int64_t refund)
-{
-    struct jit_exit *x = exit_make(u, target, refund);
-    flags_to_image(u);
-    fp_settle(u);
-    emit_exit_code(u, x);
-}
-
 /* ---- late code ---- */
 
 /* A unit for the block's code, or the block is dropped. */
@@ -188,7 +102,7 @@ static void emit_late_next(struct unit *u, const struct late *l)
         emit_alu_mi(&u->e, ALU_CMP, 8, RUN(mmu.view.stack.limit), 0);
         holds = emit_jump(&u->e, 5);
     }
-    emit_exit_code(u, l->next);
+    exit_code(u, l->next);
     if (holds)
         emit_bind(&u->e, holds);
 }
@@ -207,7 +121,7 @@ static void emit_late(struct unit *u, struct late *l)
     flags_to_image(u);
     fp_settle(u);
     if (l->exit) {
-        emit_exit_code(u, l->exit);
+        exit_code(u, l->exit);
         return;
     }
     if (l->tails) {
@@ -417,24 +331,6 @@ static bool translate_insn(struct unit *u)
     return ends;
 }
 
-/* The second page is still the one whose bytes were decoded, or the run loop looks. */
-static void check_second_page(struct unit *u)
-{
-    struct jit_exit *x = &u->out->self;
-    struct emit *e = &u->e;
-    emit_label misses[2];
-    struct jit_exit second = {.target = PAGE_SIZE};
-    check_page(u, &second, misses);
-    if (!e->full)
-        le64_store(second.frame, u->block->pa2);
-    emit_label is_same = emit_jump(e, EMIT_ALWAYS);
-    emit_bind(e, misses[0]);
-    emit_bind(e, misses[1]);
-    emit_mov_ri(e, T0, (uintptr_t)x);
-    emit_jump_to(e, EMIT_ALWAYS, u->jit->over);
-    emit_bind(e, is_same);
-}
-
 static void translate_block(struct unit *u)
 {
     struct block *b = u->block;
@@ -442,8 +338,9 @@ static void translate_block(struct unit *u)
     u->flags = (struct flag_state){.image = true};
     find_needed_flags(u);
     fp_start(u);
-    if (b->crosses)
-        check_second_page(u);
+    emit_entry(u);
+    if (unlikely(u->jit->sabotage > 0) && --u->jit->sabotage == 0)
+        emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     for (u->i = 0; u->i < b->count && !ended; u->i++) {
         u->in = &u->insn[u->i];
         ended = translate_insn(u);
@@ -453,6 +350,7 @@ static void translate_block(struct unit *u)
         emit_exit(u, (int64_t)u->offset + b->bytes, 0);
     for (unsigned i = 0; i < u->late_count; i++)
         emit_late(u, &u->late[i]);
+    emit_entry_over(u);
 }
 
 /* Exits from inside the block that stack.c may want. */
@@ -499,9 +397,6 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
     if (!decode_again(u))
         return false;
     u->out = jit_block_make(b, inner_exits(u));
-    u->out->entry = emit_here(&u->e);
-    if (unlikely(jit->sabotage > 0) && --jit->sabotage == 0)
-        emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     translate_block(u);
     if (u->e.full) {
         jit_block_free(u->out);
@@ -512,6 +407,7 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
     b->jit = u->out;
     jit->stats.translated++;
     if (jit->config.translated)
-        jit->config.translated(jit->config.opaque, u->out->entry, u->out->size, vcpu->run.insn_base, b->pa);
+        jit->config.translated(jit->config.opaque, u->out->entry, u->out->size, vcpu->run.insn_base,
+                               b->pa);
     return true;
 }

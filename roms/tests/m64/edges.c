@@ -71,6 +71,28 @@ static void call_code(reg_t la)
                      : "rax", "rbx", "memory");
 }
 
+/* The eight bytes that a CALL at la would have pushed upon, at CPL 3: no handler's frame is there.
+ */
+static reg_t call_call(reg_t la)
+{
+    reg_t below;
+    __asm__ volatile("mov %%rsp, %%rbx\n\tmovq $0x5A5A, -16(%%rsp)\n\t" TRY "call *%1" END_TRY
+                     "mov -16(%%rbx), %0\n\tmov %%rbx, %%rsp"
+                     : "=&d"(below)
+                     : "r"(la)
+                     : "rax", "rbx", "memory");
+    return below;
+}
+
+static void call_into_hole(uint8_t *end)
+{
+    memcpy(end - 16, "\xE8\x00\x01\x00\x00", 5); /* CALL, 256 bytes on */
+    reg_t below = ring3(call_call, HOLE - 16);
+    check_fault("a direct CALL into the hole: #GP of the CALL", EXC_GP, 0);
+    check_equal("RIP is the CALL", HOLE - 16, caught.ip);
+    check_equal("it has pushed nothing", 0x5A5A, below);
+}
+
 static void code(void)
 {
     uint8_t *end = page_a + GUEST_PAGE;
@@ -103,6 +125,7 @@ static void code(void)
                      : "rbx", "memory");
     check_fault("RET into the hole: #GP of the RET", EXC_GP, 0);
     check_equal("RIP is the RET", RET, *(const uint8_t *)caught.ip);
+    call_into_hole(end);
 }
 
 /* ---- the second page ---- */

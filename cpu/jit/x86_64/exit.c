@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* Into a block and out of it: its entries, direct exits, computed targets. */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* ---- direct exits ---- */
+
+struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
+{
+    struct jit_exit *x = &u->out->exits[u->out->exit_count++];
+    *x = (struct jit_exit){.rec = &u->block->rec[u->i],
+                           .block = u->block,
+                           .offset = u->offset,
+                           .target = target,
+                           .refund = refund};
+    return x;
+}
+
+/* Another page: what is mapped there now must be the frame that the link was made for. T0, T1. */
+static void check_page(struct unit *u, struct jit_exit *x, emit_label *misses)
+{
+    struct emit *e = &u->e;
+    int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
+    emit_load(e, 8, T0, RUN(jit_page));
+    emit_alu_ri(e, ALU_ADD, 8, T0, page);
+    emit_mov_rr(e, 8, T1, T0);
+    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
+    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
+    emit_shift_ri(e, 4, 8, T1, 4);
+    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.fetch));
+    emit_alu_rm(e, ALU_CMP, 8, T0,
+                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)});
+    misses[0] = emit_jump(e, 5);
+    emit_alu_rm(e, ALU_ADD, 8, T0,
+                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
+    emit_opcode(e, 0xb8 | (T1 & 7), 8, 0, H_NONE, T1, false); /* MOV T1, frame */
+    x->frame = e->p;
+    emit_number(e, UINT64_MAX, 8);
+    emit_alu_rr(e, ALU_CMP, 8, T0, T1);
+    misses[1] = emit_jump(e, 5);
+}
+
+static bool is_far(const struct jit_exit *x)
+{
+    return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
+}
+
+static void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk)
+{
+    emit_mov_ri(&u->e, T0, (uintptr_t)x);
+    emit_jump_to(&u->e, EMIT_ALWAYS, thunk);
+}
+
+/* Flags are in the image, the page has been looked at. The charge is 0 and the jump leads to the
+ * stub until somebody links it. misses: what leads to the stub too, or NULL. */
+static void emit_charge_and_jump(struct unit *u, struct jit_exit *x, const emit_label *misses)
+{
+    struct emit *e = &u->e;
+    bool far = is_far(x);
+    emit_rm(e, 0x81, 8, ALU_SUB, RUN(budget));
+    x->charge = e->p;
+    emit_number(e, (uint64_t)-x->refund, 4);
+    emit_label over = emit_jump(e, 8);
+    if (far)
+        emit_alu_mi(e, ALU_ADD, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+    x->jump = emit_jump(e, EMIT_ALWAYS);
+    x->stub = emit_here(e);
+    emit_bind(e, x->jump);
+    /* unlinked: the refund has been given by the charge */
+    if (far)
+        emit_alu_mi(e, ALU_SUB, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+    if (x->refund)
+        emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)x->refund);
+    for (unsigned i = 0; misses && i < 2; i++)
+        emit_bind(e, misses[i]);
+    to_thunk(u, x, u->jit->link);
+    emit_bind(e, over);
+    to_thunk(u, x, u->jit->over);
+}
+
+void exit_code(struct unit *u, struct jit_exit *x)
+{
+    emit_label misses[2];
+    if (is_far(x))
+        check_page(u, x, misses);
+    emit_charge_and_jump(u, x, is_far(x) ? misses : NULL);
+}
+
+void emit_exit(struct unit *u, int64_t target, int64_t refund)
+{
+    struct jit_exit *x = exit_make(u, target, refund);
+    flags_to_image(u);
+    fp_settle(u);
+    exit_code(u, x);
+}
+
+void check_canonical(struct unit *u)
+{
+    struct emit *e = &u->e;
+    emit_mov_rr(e, 8, T1, T0);
+    emit_shift_ri(e, 4, 8, T1, 16);
+    emit_shift_ri(e, 7, 8, T1, 16);
+    emit_alu_rr(e, ALU_CMP, 8, T1, T0);
+    late_handler(u, emit_jump(e, 5));
+}
+
+/*
+ * CALL: the push comes before the jump, and #GP for the target before the push. What is mapped is
+ * canonical; of another page that is not, or not yet linked, it has to be seen.
+ */
+void emit_call_exit(struct unit *u, int64_t target)
+{
+    struct emit *e = &u->e;
+    struct jit_exit *x = exit_make(u, target, 0);
+    emit_label misses[2];
+    fp_settle(u);
+    if (!is_far(x)) {
+        push_return_address(u);
+        flags_to_image(u);
+        exit_code(u, x);
+        return;
+    }
+    flags_clobber(u);
+    check_page(u, x, misses);
+    struct flag_state flags = u->flags;
+    struct stack_proof stack = u->stack;
+    push_return_address(u);
+    flags_to_image(u);
+    emit_charge_and_jump(u, x, NULL);
+    u->flags = flags;
+    u->stack = stack;
+    emit_bind(e, misses[0]);
+    emit_bind(e, misses[1]);
+    emit_load(e, 8, T0, RUN(jit_page));
+    emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)target});
+    check_canonical(u);
+    push_return_address(u);
+    flags_to_image(u);
+    to_thunk(u, x, u->jit->link);
+}
+
+/* ---- computed targets ---- */
+
+static struct host_mem jumps_at(unsigned index, size_t array)
+{
+    return (struct host_mem){VCPU, (uint8_t)index, 3,
+                             (int32_t)(offsetof(struct vcpu, jumps) + array)};
+}
+
+void emit_jump_index(struct emit *e, unsigned reg)
+{
+    emit_mov_rr(e, 8, reg, T0);
+    emit_shift_ri(e, 5, 8, reg, MMU_JUMP_SHIFT);
+    emit_alu_rr(e, ALU_XOR, 4, reg, T0);
+    emit_alu_ri(e, ALU_AND, 4, reg, (1 << MMU_JUMP_BITS) - 1);
+}
+
+struct host_mem jump_tag(unsigned index)
+{
+    return jumps_at(index, offsetof(struct mmu_jumps, tag));
+}
+
+struct host_mem jump_to(unsigned index)
+{
+    return jumps_at(index, offsetof(struct mmu_jumps, to));
+}
+
+emit_label emit_lookup(struct unit *u)
+{
+    struct emit *e = &u->e;
+    emit_jump_index(e, T1);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    emit_alu_rm(e, ALU_CMP, 8, T0, jump_tag(T1));
+    return emit_jump(e, 5);
+}
+
+void emit_jump_found(struct unit *u)
+{
+    emit_rm(&u->e, 0xff, 4, 4, jump_to(T1));
+}
+
+void emit_not_found(struct unit *u, emit_label miss)
+{
+    emit_bind(&u->e, miss);
+    emit_alu_rm(&u->e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+}
+
+void emit_indirect(struct unit *u)
+{
+    emit_mov_ri(&u->e, T1, (uintptr_t)site_of(u));
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->indirect);
+}
+
+/* ---- entries ---- */
+
+/* The second page is still the one whose bytes were decoded, or the run loop looks. */
+static void check_second_page(struct unit *u)
+{
+    struct emit *e = &u->e;
+    emit_label misses[2];
+    struct jit_exit second = {.target = PAGE_SIZE};
+    check_page(u, &second, misses);
+    if (!e->full)
+        le64_store(second.frame, u->block->pa2);
+    emit_label is_same = emit_jump(e, EMIT_ALWAYS);
+    emit_bind(e, misses[0]);
+    emit_bind(e, misses[1]);
+    to_thunk(u, &u->out->self, u->jit->over);
+    emit_bind(e, is_same);
+}
+
+void emit_entry(struct unit *u)
+{
+    struct emit *e = &u->e;
+    const struct block *b = u->block;
+    u->out->computed = emit_here(e);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    if (u->offset)
+        emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)u->offset);
+    emit_store(e, 8, T0, RUN(jit_page));
+    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), b->count);
+    u->entry_over = emit_jump(e, 8);
+    u->out->entry = emit_here(e);
+    if (b->crosses)
+        check_second_page(u);
+}
+
+void emit_entry_over(struct unit *u)
+{
+    emit_bind(&u->e, u->entry_over);
+    to_thunk(u, &u->out->self, u->jit->over);
+}
+
+void entry_kill(const struct jit *jit, const struct jit_block *t)
+{
+    const struct code_memory *m = &jit->memory;
+    uint8_t *p = m->write + (t->computed - m->run);
+    struct emit e = {.p = p, .end = m->write + m->size, .delta = m->run - m->write};
+    emit_jump_to(&e, EMIT_ALWAYS, jit->gone);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* Near transfers: JMP, Jcc, CALL, RET. */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* The return address in T0. */
+static void emit_return_address(struct unit *u)
+{
+    const struct rec *rec = &u->block->rec[u->i];
+    int32_t next = (int32_t)(u->offset + rec->off + rec->len);
+    emit_load(&u->e, 8, T0, RUN(jit_page));
+    emit_lea(&u->e, 8, T0, (struct host_mem){T0, H_NONE, 0, next});
+}
+
+void push_return_address(struct unit *u)
+{
+    struct host_mem m = probe_stack(u, H_R12, -8, 8, true);
+    emit_return_address(u);
+    emit_store(&u->e, 8, T0, m);
+    flags_before_write(u, H_R12);
+    emit_lea(&u->e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, -8});
+}
+
+/* The target of an indirect transfer to T0. */
+static bool load_target(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    if (o[0].size != 8)
+        return false;
+    if (o[0].kind == OPND_GPR) {
+        flags_clobber(u);
+        emit_mov_rr(&u->e, 8, T0, gpr_in(u, o[0].reg, T0));
+        return true;
+    }
+    if (o[0].kind != OPND_MEM)
+        return false;
+    struct host_mem m = probe_operand(u, 8, false);
+    emit_load(&u->e, 8, T0, m);
+    return true;
+}
+
+/* JMP and CALL. */
+static bool lower_indirect(struct unit *u)
+{
+    struct emit *e = &u->e;
+    fp_settle(u);
+    if (!load_target(u))
+        return false;
+    check_canonical(u);
+    emit_store(e, 8, T0, RUN(jit_target));
+    if (u->in->op == OP_CALL_NEAR_IND)
+        push_return_address(u);
+    flags_to_image(u);
+    emit_load(e, 8, T0, RUN(jit_target));
+    emit_label miss = emit_lookup(u);
+    emit_jump_found(u);
+    emit_not_found(u, miss);
+    emit_indirect(u);
+    return true;
+}
+
+static void pop_return_address(struct unit *u)
+{
+    int32_t bytes = 8 + u->block->rec[u->i].imm;
+    emit_lea(&u->e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, bytes});
+}
+
+/* What is found among the jumps is canonical. */
+static bool lower_ret(struct unit *u)
+{
+    struct emit *e = &u->e;
+    if (u->in->opsize != 8)
+        return false;
+    fp_settle(u);
+    struct host_mem m = probe_stack(u, H_R12, 0, 8, false);
+    flags_to_image(u);
+    emit_load(e, 8, T0, m);
+    emit_label miss = emit_lookup(u);
+    pop_return_address(u);
+    emit_jump_found(u);
+    emit_not_found(u, miss);
+    check_canonical(u);
+    pop_return_address(u);
+    emit_indirect(u);
+    return true;
+}
+
+bool lower_branch(struct unit *u)
+{
+    const struct rec *rec = &u->block->rec[u->i];
+    int64_t target = (int64_t)u->offset + rec->imm;
+    if (u->in->has_mem && u->in->addrsize != 8)
+        return false;
+    switch (u->in->op) {
+    case OP_JCC:
+        late_exit(u, emit_jump(&u->e, flags_condition(u, u->in->opcode & 15)), target, rec->disp);
+        return true;
+    case OP_JMP_NEAR:
+        emit_exit(u, target, 0);
+        return true;
+    case OP_CALL_NEAR:
+        if (u->in->opsize != 8)
+            return false;
+        emit_call_exit(u, target);
+        return true;
+    case OP_RET_NEAR:
+        return lower_ret(u);
+    default:
+        return lower_indirect(u);
+    }
+}
