@@ -9,7 +9,7 @@
 #include "monitor/timeline/parts.h"
 #include "monitor/verify.h"
 
-enum { SHOWN_PAGES = 4, SHOWN_HISTORY = 16, SHOWN_HOST_LINES = 400 };
+enum { SHOWN_PAGES = 4, SHOWN_BLOCKS = 4, SHOWN_HISTORY = 16, SHOWN_HOST_LINES = 400 };
 
 /* ---- state ---- */
 
@@ -134,7 +134,7 @@ static void print_block(struct verify *v, const struct block *b, const struct ve
     const uint8_t *code;
     size_t size;
     uint8_t guest[BLOCK_MAX_BYTES];
-    fprintf(v->out, "\nThe block, %u instructions at physical address %" PRIx64 ":\n", b->count, b->pa);
+    fprintf(v->out, "\nA block, %u instructions at physical address %" PRIx64 ":\n", b->count, b->pa);
     if (physmem_read(v->pair.jit->m->vm->pm, b->pa, guest, b->bytes))
         disasm_print(v->out, guest, b->bytes, first->rip, mode_code(b->mode), b->count);
     if (!jit_code(b, &code, &size))
@@ -143,17 +143,20 @@ static void print_block(struct verify *v, const struct block *b, const struct ve
     disasm_print(v->out, code, size, (uintptr_t)code, DECODE_64, SHOWN_HOST_LINES);
 }
 
-/* The longest one: where code was entered is not recorded. */
+/* Each that ends there, the longest first: where code was entered is not recorded. */
 static void print_code(struct verify *v)
 {
-    for (unsigned i = 0; i < v->history_count; i++) {
+    unsigned shown = 0;
+    for (unsigned i = 0; i < v->history_count && shown < SHOWN_BLOCKS; i++) {
         struct block *b = translated_from(v, i);
         if (b) {
             print_block(v, b, &v->history[i]);
-            return;
+            shown++;
         }
     }
-    fprintf(v->out, "\nNo translated block ends there now: it was dropped, or a handler or device is what differs.\n");
+    if (!shown)
+        fprintf(v->out,
+                "\nNo translated block ends there now: it was dropped, or a handler or device is what differs.\n");
 }
 
 void verify_report(struct verify *v)

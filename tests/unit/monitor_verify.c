@@ -65,7 +65,7 @@ static void expect_report(const struct verify *v, const char *text)
     expect_in(text, "cpu0.gpr[3]"); /* RBX, which sabotage changes */
     expect_in(text, "<--");
     expect_in(text, "The instructions before it");
-    expect_in(text, "The block, ");
+    expect_in(text, "A block, ");
     expect_in(text, "add rbx, 1"); /* in the host code */
 }
 
