@@ -176,16 +176,8 @@ static void restore_handlers(struct jit_block *t)
         t->block->rec[i].fn = t->fns[i];
 }
 
-void jit_block_free(struct jit_block *t)
-{
-    free(t->fns);
-    free(t->sites);
-    free(t->exits);
-    free(t);
-}
-
 /*
- * Code of a dead block may still be running, in a handler that killed it: what it reads stays until
+ * Code of a dead block may still be running, in a handler that killed it: it goes on counting until
  * nothing runs, which is when the next block is translated.
  */
 void jit_forget(struct jit *jit, struct block *b)
@@ -213,7 +205,6 @@ static void bury_dead(struct jit *jit)
         struct jit_block *t = jit->dead;
         jit->dead = t->next;
         add_calls(t, jit->calls);
-        jit_block_free(t);
     }
 }
 
@@ -229,9 +220,10 @@ static void flush(struct jit *jit)
         restore_handlers(t);
         detach(jit, t);
         add_calls(t, jit->calls);
-        jit_block_free(t);
         count_entries(b);
     }
+    table_reset(&jit->tables);
+    table_reset(&jit->exits);
     jit->memory.used = jit->memory.fixed;
     jit->stats.flushes++;
 }
@@ -240,12 +232,10 @@ void jit_destroy(struct jit *jit)
 {
     if (!jit)
         return;
-    while (jit->blocks) {
-        struct jit_block *t = jit->blocks;
-        detach(jit, t);
-        jit_block_free(t);
-    }
-    bury_dead(jit);
+    while (jit->blocks)
+        detach(jit, jit->blocks);
+    table_reset(&jit->tables);
+    table_reset(&jit->exits);
     code_memory_fini(&jit->memory);
     free(jit);
 }

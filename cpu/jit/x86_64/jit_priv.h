@@ -58,7 +58,7 @@ struct jit_exit {
     struct jit_exit *next; /* the same */
 };
 
-/* What is kept of a translated block. */
+/* What is kept of a translated block: in table memory, like all that it points to. */
 struct jit_block {
     const uint8_t *entry;    /* its code, after the charge */
     const uint8_t *computed; /* where computed jumps enter, before the charge; read by a thunk */
@@ -67,9 +67,9 @@ struct jit_block {
     struct jit_exit *in;     /* exits of others that lead here */
     struct jit_block *prev;  /* all of them */
     struct jit_block *next;  /* the same */
-    exec_fn **fns;           /* owned: the records' own handlers */
-    struct jit_site *sites;  /* owned: at most one per record, and one */
-    struct jit_exit *exits;  /* owned: the same */
+    exec_fn **fns;           /* the records' own handlers */
+    struct jit_site *sites;  /* at most one per record, and one */
+    struct jit_exit *exits;  /* the same */
     struct jit_exit self;    /* to its own start, for the run loop: not entered after all */
     unsigned site_count;     /* of sites */
     unsigned exit_count;     /* of exits */
@@ -193,7 +193,9 @@ struct jit {
     struct jit_stats stats;
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
     struct jit_block *blocks;     /* all translated */
-    struct jit_block *dead;       /* to be freed when nothing runs */
+    struct jit_block *dead;       /* what they counted is to be added when nothing runs */
+    struct table_memory tables;   /* of blocks, but for exits */
+    struct table_memory exits;    /* of blocks */
     struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
     unsigned sabotage;                /* blocks until the one that jit_sabotage spoils; 0: none */
     jit_enter_fn *enter;              /* C to translated code */
@@ -394,8 +396,6 @@ int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
-
-void jit_block_free(struct jit_block *t);
 
 /* The block becomes code. False: not now. */
 bool jit_translate(struct vcpu *vcpu, struct block *b);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* One block to code: its instructions in order, then what is rarely run. */
-#include <stdlib.h>
-
 #include "cpu/build.h"
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -367,19 +365,34 @@ static unsigned inner_exits(const struct unit *u)
     return stack > 1 ? stack + others : 0;
 }
 
-static struct jit_block *jit_block_make(struct block *b, unsigned inner)
+/* In table memory: as many sites and exits as there can be; tables_keep gives back what is left. */
+static struct jit_block *jit_block_make(struct jit *jit, struct block *b, unsigned inner)
 {
-    struct jit_block *t = calloc(1, sizeof(*t));
-    assert(t);
-    t->block = b;
+    size_t fns = (b->count + 1u) * sizeof(exec_fn *);
+    uint8_t *p = table_take(&jit->tables, sizeof(struct jit_block) + fns +
+                                              (b->count + 1u) * sizeof(struct jit_site));
+    struct jit_block *t = (struct jit_block *)(void *)p;
+    *t = (struct jit_block){.block = b, .exit_room = inner};
     t->self = (struct jit_exit){
         .block = b, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
-    t->fns = calloc(b->count + 1u, sizeof(t->fns[0]));
-    t->sites = calloc(b->count + 1u, sizeof(t->sites[0]));
-    t->exits = calloc(b->count + 1u + inner, sizeof(t->exits[0]));
-    t->exit_room = inner;
-    assert(t->fns && t->sites && t->exits);
+    t->fns = (exec_fn **)(void *)(p + sizeof(*t));
+    t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
+    t->exits = (struct jit_exit *)(void *)table_take(&jit->exits, (b->count + 1u + inner) *
+                                                                      sizeof(struct jit_exit));
     return t;
+}
+
+/* It is translated: room that it has not used is the next one's. */
+static void tables_keep(struct jit *jit, const struct jit_block *t)
+{
+    table_give_back(&jit->tables, &t->sites[t->site_count]);
+    table_give_back(&jit->exits, &t->exits[t->exit_count]);
+}
+
+static void tables_abandon(struct jit *jit, const struct jit_block *t)
+{
+    table_give_back(&jit->tables, t);
+    table_give_back(&jit->exits, t->exits);
 }
 
 bool jit_translate(struct vcpu *vcpu, struct block *b)
@@ -396,12 +409,13 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
     if (!decode_again(u))
         return false;
-    u->out = jit_block_make(b, inner_exits(u));
+    u->out = jit_block_make(jit, b, inner_exits(u));
     translate_block(u);
     if (u->e.full) {
-        jit_block_free(u->out);
+        tables_abandon(jit, u->out);
         return false;
     }
+    tables_keep(jit, u->out);
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
     m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
     b->jit = u->out;
