@@ -222,8 +222,8 @@ static void flush(struct jit *jit)
         add_calls(t, jit->calls);
         count_entries(b);
     }
-    table_reset(&jit->tables);
-    table_reset(&jit->exits);
+    chunks_reset(&jit->tables);
+    chunks_reset(&jit->exits);
     jit->memory.used = jit->memory.fixed;
     jit->stats.flushes++;
 }
@@ -234,8 +234,8 @@ void jit_destroy(struct jit *jit)
         return;
     while (jit->blocks)
         detach(jit, jit->blocks);
-    table_reset(&jit->tables);
-    table_reset(&jit->exits);
+    chunks_reset(&jit->tables);
+    chunks_reset(&jit->exits);
     code_memory_fini(&jit->memory);
     free(jit);
 }

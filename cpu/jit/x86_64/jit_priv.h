@@ -16,6 +16,7 @@
 #pragma once
 
 #include "cpu/block.h"
+#include "cpu/chunk.h"
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/x86_64/emit.h"
@@ -194,8 +195,8 @@ struct jit {
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
     struct jit_block *blocks;     /* all translated */
     struct jit_block *dead;       /* what they counted is to be added when nothing runs */
-    struct table_memory tables;   /* of blocks, but for exits */
-    struct table_memory exits;    /* of blocks */
+    struct chunks tables;         /* of blocks, but for exits */
+    struct chunks exits;          /* of blocks */
     struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
     unsigned sabotage;                /* blocks until the one that jit_sabotage spoils; 0: none */
     jit_enter_fn *enter;              /* C to translated code */

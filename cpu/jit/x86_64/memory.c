@@ -3,7 +3,6 @@
 #include "cpu/jit/x86_64/memory.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -60,38 +59,4 @@ void code_memory_fini(struct code_memory *m)
     if (m->run)
         munmap(m->run, m->size);
     *m = (struct code_memory){0};
-}
-
-/* ---- tables ---- */
-
-#define TABLE_CHUNK_BYTES (256 * KiB) /* more than any block needs */
-
-struct table_chunk {
-    struct table_chunk *next; /* of the memory */
-    uint64_t bytes[];         /* for alignment */
-};
-
-uint8_t *table_take(struct table_memory *m, size_t bytes)
-{
-    if ((size_t)(m->end - m->next) < bytes) {
-        struct table_chunk *c = malloc(sizeof(*c) + TABLE_CHUNK_BYTES);
-        assert(c && bytes <= TABLE_CHUNK_BYTES);
-        c->next = m->chunks;
-        m->chunks = c;
-        m->next = (uint8_t *)c->bytes;
-        m->end = m->next + TABLE_CHUNK_BYTES;
-    }
-    uint8_t *p = m->next;
-    m->next += bytes;
-    return p;
-}
-
-void table_reset(struct table_memory *m)
-{
-    while (m->chunks) {
-        struct table_chunk *c = m->chunks;
-        m->chunks = c->next;
-        free(c);
-    }
-    *m = (struct table_memory){.chunks = NULL};
 }

@@ -369,30 +369,30 @@ static unsigned inner_exits(const struct unit *u)
 static struct jit_block *jit_block_make(struct jit *jit, struct block *b, unsigned inner)
 {
     size_t fns = (b->count + 1u) * sizeof(exec_fn *);
-    uint8_t *p = table_take(&jit->tables, sizeof(struct jit_block) + fns +
-                                              (b->count + 1u) * sizeof(struct jit_site));
+    uint8_t *p = chunks_take(&jit->tables, sizeof(struct jit_block) + fns +
+                                               (b->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
     *t = (struct jit_block){.block = b, .exit_room = inner};
     t->self = (struct jit_exit){
         .block = b, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
     t->fns = (exec_fn **)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
-    t->exits = (struct jit_exit *)(void *)table_take(&jit->exits, (b->count + 1u + inner) *
-                                                                      sizeof(struct jit_exit));
+    t->exits = (struct jit_exit *)(void *)chunks_take(&jit->exits, (b->count + 1u + inner) *
+                                                                       sizeof(struct jit_exit));
     return t;
 }
 
 /* It is translated: room that it has not used is the next one's. */
 static void tables_keep(struct jit *jit, const struct jit_block *t)
 {
-    table_give_back(&jit->tables, &t->sites[t->site_count]);
-    table_give_back(&jit->exits, &t->exits[t->exit_count]);
+    chunks_give_back(&jit->tables, &t->sites[t->site_count]);
+    chunks_give_back(&jit->exits, &t->exits[t->exit_count]);
 }
 
 static void tables_abandon(struct jit *jit, const struct jit_block *t)
 {
-    table_give_back(&jit->tables, t);
-    table_give_back(&jit->exits, t->exits);
+    chunks_give_back(&jit->tables, t);
+    chunks_give_back(&jit->exits, t->exits);
 }
 
 bool jit_translate(struct vcpu *vcpu, struct block *b)
