@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#ifdef __linux__
 #include <sys/mman.h>
+#endif
 
 #define FIRST_BYTES (256 * KiB)
 #define HUGE_BYTES (2 * MiB)
