@@ -21,6 +21,12 @@ static bool make_thunks(struct jit *jit)
     return !e.full;
 }
 
+static void places_forget(struct jit *jit)
+{
+    for (unsigned i = 0; i < JIT_PLACES; i++)
+        jit->places[i].pa = BLOCK_DEAD;
+}
+
 struct jit *jit_create(const struct jit_config *config)
 {
     struct jit *jit = calloc(1, sizeof(*jit));
@@ -28,10 +34,13 @@ struct jit *jit_create(const struct jit_config *config)
         return NULL;
     jit->config = *config;
     host_features(jit->host_has);
-    if (code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 || !make_thunks(jit)) {
+    jit->places = malloc(JIT_PLACES * sizeof(jit->places[0]));
+    if (!jit->places || code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 ||
+        !make_thunks(jit)) {
         jit_destroy(jit);
         return NULL;
     }
+    places_forget(jit);
     return jit;
 }
 
@@ -155,6 +164,19 @@ static void exit_link(const struct jit *jit, struct jit_exit *x, struct jit_bloc
         le64_store(x->frame, to->block->pa & PAGE_MASK);
 }
 
+static void place_forget(const struct jit *jit, const struct block *b)
+{
+    struct jit_place *p = jit_place_of(jit, b->pa);
+    if (p->pa == b->pa && p->mode == b->mode)
+        p->pa = BLOCK_DEAD;
+}
+
+static void place_set(const struct jit *jit, const struct block *b)
+{
+    uint32_t to = (uint32_t)(b->jit->computed - jit->memory.run);
+    *jit_place_of(jit, b->pa) = (struct jit_place){.pa = b->pa, .mode = b->mode, .to = to};
+}
+
 /* Jumps to it and from it; its records get their handlers back. */
 static void detach(struct jit *jit, struct jit_block *t)
 {
@@ -166,6 +188,7 @@ static void detach(struct jit *jit, struct jit_block *t)
             exit_unlink(jit, &t->exits[i]);
     list_remove(jit, t);
     entry_kill(jit, t);
+    place_forget(jit, b);
     b->jit = NULL;
 }
 
@@ -237,6 +260,7 @@ void jit_destroy(struct jit *jit)
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
     code_memory_fini(&jit->memory);
+    free(jit->places);
     free(jit);
 }
 
@@ -366,7 +390,11 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
-    vcpu->run.jit->stats.indirect++;
+    struct jit *jit = vcpu->run.jit;
+    const struct block *b = block_find_chained(vcpu, target);
+    jit->stats.indirect++;
+    if (b && b->jit && !b->crosses)
+        place_set(jit, b);
     return exec_goto(vcpu, rec, target);
 }
 

@@ -186,6 +186,16 @@ struct unit {
     struct insn insn[BLOCK_MAX_RECORDS];
 };
 
+/* Where translated code is, by physical address: one line of the host's to be asked. Computed jumps find code that another
+ * address space, or another linear address, has made. */
+struct jit_place {
+    paddr pa;      /* BLOCK_DEAD: none */
+    uint32_t mode; /* of the block */
+    uint32_t to;   /* its entry for computed jumps, from the start of code memory */
+};
+
+#define JIT_PLACES (1u << 14)
+
 typedef int jit_enter_fn(struct vcpu *vcpu, const uint8_t *code);
 
 struct jit {
@@ -193,6 +203,7 @@ struct jit {
     struct code_memory memory;
     struct jit_stats stats;
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */
+    struct jit_place *places;     /* owned: JIT_PLACES, by jit_place_of; of living blocks in one page */
     struct jit_block *blocks;     /* all translated */
     struct jit_block *dead;       /* what they counted is to be added when nothing runs */
     struct chunks tables;         /* of blocks, but for exits */
@@ -389,6 +400,12 @@ void emit_indirect(struct unit *u);
 /* ---- lower_branch.c ---- */
 
 void push_return_address(struct unit *u);
+
+/* As make_indirect computes it. */
+static inline struct jit_place *jit_place_of(const struct jit *jit, paddr pa)
+{
+    return &jit->places[(pa ^ pa >> PAGE_SHIFT) & (JIT_PLACES - 1)];
+}
 
 /* Called by thunks, in C. */
 void jit_flags_from_image(struct vcpu *vcpu);

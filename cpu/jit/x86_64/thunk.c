@@ -217,47 +217,59 @@ static void make_over(struct jit *jit, struct emit *e)
     ret(e);
 }
 
-/*
- * T0: target RIP, canonical; T1: site. As exec_goto: the block that was there last time, proved by
- * its header and the fetch array. It is entered as a computed jump, and remembered as such.
- */
-static void make_indirect(struct jit *jit, struct emit *e)
+/* RAX := guest-physical address of T0, by the fetch array, or to the label. RCX is used. */
+static emit_label fetch_pa(struct emit *e)
 {
-    emit_label miss[4];
-    jit->indirect = emit_here(e);
-    push(e, H_RAX);
-    push(e, H_RCX);
-    push(e, H_RDX);
     emit_mov_rr(e, 8, H_RAX, T0);
     emit_shift_ri(e, 5, 8, H_RAX, PAGE_SHIFT);
-    emit_mov_rr(e, 4, H_RCX, T0);
-    static_assert(BLOCK_RECENT_BITS == PAGE_SHIFT,
-                  "block_recent's hash shifts as the page number does");
-    emit_alu_rr(e, ALU_XOR, 4, H_RCX, H_RAX);
-    emit_alu_ri(e, ALU_AND, 4, H_RCX, (1 << BLOCK_RECENT_BITS) - 1);
-    emit_load(e, 8, H_RDX, RUN(blocks));
-    emit_load(e, 8, H_RDX,
-              (struct host_mem){H_RDX, H_RCX, 3, offsetof(struct block_table, recent)});
     emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(mmu.view.index_mask));
     emit_shift_ri(e, 4, 8, H_RAX, 4);
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(mmu.view.fetch));
     emit_mov_rr(e, 8, H_RCX, T0);
     emit_alu_ri(e, ALU_AND, 8, H_RCX, -(int32_t)PAGE_SIZE);
     emit_alu_rm(e, ALU_CMP, 8, H_RCX, mem_at(H_RAX, offsetof(struct vtlb_entry, tag)));
-    miss[0] = emit_jump(e, 5);
+    emit_label miss = emit_jump(e, 5);
     emit_load(e, 8, H_RAX, mem_at(H_RAX, offsetof(struct vtlb_entry, addend)));
     emit_alu_rr(e, ALU_ADD, 8, H_RAX, T0);
-    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RDX, offsetof(struct block, pa)));
+    return miss;
+}
+
+/* RDX := the place of the address in RAX. RCX is used. */
+static void place_of(const struct jit *jit, struct emit *e)
+{
+    static_assert(sizeof(struct jit_place) == 16, "an index is shifted by 4");
+    emit_mov_rr(e, 8, H_RCX, H_RAX);
+    emit_shift_ri(e, 5, 8, H_RCX, PAGE_SHIFT);
+    emit_alu_rr(e, ALU_XOR, 4, H_RCX, H_RAX);
+    emit_alu_ri(e, ALU_AND, 4, H_RCX, JIT_PLACES - 1);
+    emit_shift_ri(e, 4, 8, H_RCX, 4);
+    emit_mov_ri(e, H_RDX, (uintptr_t)jit->places);
+    emit_alu_rr(e, ALU_ADD, 8, H_RDX, H_RCX);
+}
+
+/*
+ * T0: target RIP, canonical; T1: site. To the code that is known at its physical address, which is
+ * entered as a computed jump, and remembered as such.
+ */
+static void make_indirect(struct jit *jit, struct emit *e)
+{
+    emit_label miss[3];
+    jit->indirect = emit_here(e);
+    push(e, H_RAX);
+    push(e, H_RCX);
+    push(e, H_RDX);
+    miss[0] = fetch_pa(e);
+    place_of(jit, e);
+    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, pa)));
     miss[1] = emit_jump(e, 5);
     emit_load(e, 4, H_RAX, RUN(mode));
-    emit_alu_rm(e, ALU_CMP, 4, H_RAX, mem_at(H_RDX, offsetof(struct block, mode)));
+    emit_alu_rm(e, ALU_CMP, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, mode)));
     miss[2] = emit_jump(e, 5);
-    emit_load(e, 8, H_RAX, mem_at(H_RDX, offsetof(struct block, jit)));
-    emit_rr(e, 0x85, 8, H_RAX, H_RAX);
-    miss[3] = emit_jump(e, 4);
+    emit_load(e, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, to)));
+    emit_mov_ri(e, T1, (uintptr_t)jit->memory.run);
+    emit_alu_rr(e, ALU_ADD, 8, T1, H_RAX);
     emit_jump_index(e, H_RDX);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    emit_load(e, 8, T1, mem_at(H_RAX, offsetof(struct jit_block, computed)));
     emit_store(e, 8, T0, jump_tag(H_RDX));
     emit_store(e, 8, T1, jump_to(H_RDX));
     pop(e, H_RDX);
