@@ -73,8 +73,8 @@ struct vtlb_view {
 
 /*
  * What an engine remembers of code by its linear address, without asking the fetch array again. tag is the address XOR
- * view.epoch, which is another one whenever the view changes, or its mode (mmu_set_mode), or an entry leaves the fetch array: a
- * canonical address and its tag agree only while what was found in the array is still there. The engine fills it; the MMU
+ * view.epoch, which is another one whenever the view changes, or its mode (mmu_set_mode), or a translation that the fetch array has
+ * held in this epoch is dropped: a canonical address and its tag agree only while what was found in the array is still true. The engine fills it; the MMU
  * empties it when it has used up the numbers of epochs. An empty tag is 0, which is no address's in any epoch.
  */
 #define MMU_JUMP_BITS 12

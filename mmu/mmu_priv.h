@@ -34,6 +34,7 @@ enum { CLASS_S, CLASS_S_AC, CLASS_U, CLASSES };
 /* What the levels walked so far allow. */
 enum { RIGHT_USER = 1, RIGHT_WRITE = 2, RIGHT_EXEC = 4, RIGHTS_ALL = 7 };
 
+#define LEFT_WORDS 16  /* bits of a filter of pages */
 #define USED_WORDS 8   /* one bit per 8 bytes of a table page */
 #define WALK_SLOTS 256 /* of the walk cache of a space */
 #define USERS_MAX                                                                                  \
@@ -76,6 +77,8 @@ struct space {
     unsigned evictions[CLASSES]; /* fills that threw out another page, since the arrays grew */
     uint32_t epoch[CLASSES];     /* of the fetch array; 0: none yet, since something left it */
     uint32_t mode[CLASSES];      /* that it is of */
+    uint64_t left[CLASSES]
+                 [LEFT_WORDS];   /* pages thrown out of it in this epoch, by la >> 12 */
     struct table_user *root[4];  /* of its tree; by PDPTE register with MMU_PAE */
     struct table_user
         *slot[WALK_SLOTS]; /* walk cache, by la >> 21: use of the leaf's table; check it */
@@ -205,8 +208,12 @@ void table_free_pool(struct mmu_vm *mv);
 
 /* ---- vtlb.c ---- */
 
-/* An entry has left the fetch array of a class. */
+/* What the fetch array of a class has held in this epoch is no longer all true. */
 void vtlb_fetch_left(struct space *s, unsigned class);
+
+/* Its translations of [la, la + size), or of a page somewhere (size 0), are dropped: those that it
+ * does not hold any more, too. */
+void vtlb_fetch_dropped(struct space *s, unsigned class, laddr la, uint64_t size);
 
 /* Index of la in the arrays of a class, which exist. */
 ALWAYS_INLINE size_t vtlb_index(const struct space *s, unsigned class, laddr la)

@@ -105,6 +105,8 @@ static void space_drop_frame(struct space *s, uint64_t host, paddr page, bool is
 {
     mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
+        if (is_all)
+            vtlb_fetch_dropped(s, c, 0, 0);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             struct vtlb_entry *e = s->array[c][k];
             for (size_t i = 0; i < s->entries[c]; i++) {

@@ -84,8 +84,43 @@ void vtlb_fetch_left(struct space *s, unsigned class)
 {
     struct mmu_private *p = s->owner;
     s->epoch[class] = 0;
+    memset(s->left[class], 0, sizeof(s->left[class]));
     if (s == p->current && class == p->class)
         epoch_update(p);
+}
+
+/*
+ * A page that another one throws out of the array is translated as before, and what is remembered
+ * of it stays true until its translation is dropped: the filter says whether that may be such a
+ * page.
+ */
+static uint64_t *left_word(struct space *s, unsigned class, laddr la, uint64_t *bit)
+{
+    unsigned n = la >> PAGE_SHIFT & (64 * LEFT_WORDS - 1);
+    *bit = BIT(n % 64);
+    return &s->left[class][n / 64];
+}
+
+static void fetch_thrown_out(struct space *s, unsigned class, laddr la)
+{
+    uint64_t bit;
+    *left_word(s, class, la, &bit) |= bit;
+}
+
+static bool may_have_left(struct space *s, unsigned class, laddr la, uint64_t size)
+{
+    uint64_t bit, any = 0;
+    if (size == PAGE_SIZE)
+        return *left_word(s, class, la, &bit) & bit;
+    for (unsigned i = 0; i < LEFT_WORDS; i++)
+        any |= s->left[class][i];
+    return any;
+}
+
+void vtlb_fetch_dropped(struct space *s, unsigned class, laddr la, uint64_t size)
+{
+    if (unlikely(may_have_left(s, class, la, size)))
+        vtlb_fetch_left(s, class);
 }
 
 void mmu_set_mode(struct mmu *mmu, uint32_t mode)
@@ -130,7 +165,7 @@ struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum acce
     if (e->tag == VTLB_INVALID || (e->tag & PAGE_MASK) == (la & PAGE_MASK))
         return e;
     if (access == ACCESS_FETCH)
-        vtlb_fetch_left(s, class);
+        fetch_thrown_out(s, class, e->tag);
     if (s->entries[class] == s->owner->entries || ++s->evictions[class] < s->entries[class] / 2)
         return e;
     class_grow(s, class);
@@ -142,6 +177,7 @@ void vtlb_drop_page(struct space *s, laddr la)
     mmu_close_window(s->owner);
     for (unsigned c = 0; c < CLASSES; c++) {
         size_t i = vtlb_index(s, c, la);
+        vtlb_fetch_dropped(s, c, la, PAGE_SIZE);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             struct vtlb_entry *e = &s->array[c][k][i];
             if ((e->tag & PAGE_MASK) == la && e->tag != VTLB_INVALID) {
@@ -161,6 +197,7 @@ void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
     for (unsigned c = 0; c < CLASSES; c++) {
         size_t first = vtlb_index(s, c, la), mask = s->entries[c] - 1;
         size_t count = (size_t)(pages < s->entries[c] ? pages : s->entries[c]);
+        vtlb_fetch_dropped(s, c, la, size);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             for (size_t i = 0; i < count; i++) {
                 struct vtlb_entry *e = &s->array[c][k][(first + i) & mask];
