@@ -3,15 +3,21 @@
 
 #include "cpu/vcpu.h"
 
-/* Base 0, limit 4 GiB - 1, and every access that a data segment can be asked for is allowed. */
-static bool is_flat(const struct cpu *cpu, unsigned seg)
+/* Limit 4 GiB - 1, and every access that a data segment can be asked for is allowed. */
+static bool is_whole(const struct cpu *cpu, unsigned seg)
 {
     uint32_t attr = cpu->seg_attr[seg];
-    if (cpu->seg_base[seg] != 0 || cpu->seg_limit[seg] != UINT32_MAX || (attr & ATTR_UNUSABLE))
+    if (cpu->seg_limit[seg] != UINT32_MAX || (attr & ATTR_UNUSABLE))
         return false;
     if (seg == SEG_CS)
         return true;
     return (attr & (ATTR_CODE | ATTR_DC | ATTR_RW | ATTR_P | ATTR_S)) == (ATTR_RW | ATTR_P | ATTR_S);
+}
+
+/* The same, and base 0. */
+static bool is_flat(const struct cpu *cpu, unsigned seg)
+{
+    return cpu->seg_base[seg] == 0 && is_whole(cpu, seg);
 }
 
 static uint32_t segment_bits(const struct cpu *cpu)
@@ -54,6 +60,8 @@ static void update_bases(struct vcpu *vcpu)
     bool is_64 = mode_code(vcpu->run.mode) == DECODE_64;
     for (unsigned seg = 0; seg <= SEG_GS; seg++)
         fast[seg] = is_64 && seg <= SEG_DS ? 0 : vcpu->arch.seg_base[seg];
+    for (unsigned seg = 0; seg <= SEG_GS && !is_64; seg++)
+        vcpu->run.seg_whole[seg] = is_whole(&vcpu->arch, seg);
     fast[SEG_ZERO] = fast[SEG_ZERO_SS] = 0;
     fast[SEG_ZERO_BIASED] = SEG_BIAS;
     fast[SEG_FS_BIASED] = fast[SEG_FS] + SEG_BIAS;

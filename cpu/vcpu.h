@@ -60,6 +60,7 @@ struct run {
     uint32_t mode;                /* current mode word */
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */
     uint64_t seg_base_fast[SEG_FAST_COUNT]; /* bases as accesses use them: 0 for ES CS SS DS in 64-bit mode */
+    bool seg_whole[SEG_GS + 1];   /* outside 64-bit mode: limit 4 GiB - 1, any data access is allowed */
     const struct rec *rec;        /* the record that a slow path or exit belongs to */
     uint64_t next_rip;            /* of a sensitive instruction */
     struct fault fault;           /* of the last failed access or instruction */

@@ -163,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     guest_input(&in, data, size);
     guest_image(&in, image);
     for (unsigned i = 0; i < ARRAY_SIZE(habits); i++) {
-        bool is_wanted = !habits[i].jit || (jit_is_available() && guest_mode(&in) == GUEST_LONG);
+        bool is_wanted = !habits[i].jit || (jit_is_available() && guest_mode(&in) >= GUEST_PROT32);
         if (!runners[i] && is_wanted)
             runners[i] = runner_create(&habits[i]);
         if (!is_wanted)

@@ -81,7 +81,7 @@ void player_destroy(struct player *p)
 
 /* ---- as translated code ---- */
 
-#define NO_INSN 0x06 /* PUSH ES: #UD in 64-bit mode, and one byte long */
+#define NO_INSN 0xf4 /* HLT: a fault at CPL 3, and one byte long */
 
 static const uint8_t test_eax_eax[2] = {0x85, 0xc0};
 
@@ -105,7 +105,7 @@ uint64_t player_translated(const struct player *p)
 
 bool player_translates(enum decode_mode mode)
 {
-    return mode == DECODE_64;
+    return mode != DECODE_16;
 }
 
 void player_interpret(struct player *p, bool on)
@@ -124,7 +124,8 @@ static bool branches_to_itself(const struct vector *v)
 /* Of a vector's instruction: nothing that is stepped is translated. */
 static bool is_translated(const struct player *p, const struct vector *v)
 {
-    return p->jit && !p->interprets && !branches_to_itself(v) && player_translates(v->mode) && !(v->before.rflags & F_TF);
+    return p->jit && !p->interprets && !branches_to_itself(v) && player_translates(v->mode) &&
+           !(v->before.rflags & F_TF);
 }
 
 /*
@@ -178,6 +179,24 @@ static void write_ldt(struct player *p, const struct vector *v)
     p->ldt_base = v->base;
     for (unsigned n = 0; n < VECTOR_LDT_COUNT; n++)
         poke64(p->h, LDT + 8 * n, vector_descriptor(v, n));
+}
+
+/*
+ * Translated 32-bit code differs where long mode is not active: every other vector runs as under a
+ * 32-bit operating system, but for those that want its descriptors.
+ */
+static bool is_legacy(const struct player *p, const struct vector *v, const struct insn *in)
+{
+    return p->jit && v->mode == DECODE_32 && (v->before.gpr[REG_RAX] & 1) &&
+           insn_row(in->row)->sensitivity == SENS_NONE;
+}
+
+static void leave_long_mode(struct cpu *cpu)
+{
+    cpu->efer = EFER_NXE;
+    cpu->cr3 = PDPT;
+    memset(cpu->pdpte, 0, sizeof cpu->pdpte);
+    cpu->pdpte[0] = PD | PF_P;
 }
 
 /* A user process of a 64-bit operating system. */
@@ -279,6 +298,8 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
     h->vcpu->run.features[feature] = has_feature;
     write_ldt(p, v);
     set_mode(cpu, v);
+    if (is_legacy(p, v, in))
+        leave_long_mode(cpu);
     load_state(cpu, &v->before, is_64);
     cpu_update_mmu(h->vcpu);
     if (is_translated(p, v))

@@ -21,7 +21,7 @@ static void check_page(struct unit *u, struct jit_exit *x, emit_label *misses)
     struct emit *e = &u->e;
     int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
     emit_load(e, 8, T0, RUN(jit_page));
-    emit_alu_ri(e, ALU_ADD, 8, T0, page);
+    emit_alu_ri(e, ALU_ADD, u->word, T0, page);
     emit_mov_rr(e, 8, T1, T0);
     emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
     emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
@@ -61,13 +61,13 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x, const emit_
     emit_number(e, (uint64_t)-x->refund, 4);
     emit_label over = emit_jump(e, 8);
     if (far)
-        emit_alu_mi(e, ALU_ADD, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+        emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
     x->jump = emit_jump(e, EMIT_ALWAYS);
     x->stub = emit_here(e);
     emit_bind(e, x->jump);
     /* unlinked: the refund has been given by the charge */
     if (far)
-        emit_alu_mi(e, ALU_SUB, 8, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+        emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
     if (x->refund)
         emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)x->refund);
     for (unsigned i = 0; misses && i < 2; i++)
@@ -96,6 +96,8 @@ void emit_exit(struct unit *u, int64_t target, int64_t refund)
 void check_canonical(struct unit *u)
 {
     struct emit *e = &u->e;
+    if (u->is_32)
+        return;
     emit_mov_rr(e, 8, T1, T0);
     emit_shift_ri(e, 4, 8, T1, 16);
     emit_shift_ri(e, 7, 8, T1, 16);

@@ -99,9 +99,20 @@ static void forget_flushed_jumps(struct vcpu *vcpu)
     memset(vcpu->jumps.tag, 0, sizeof(vcpu->jumps.tag));
 }
 
+static int interpret(struct vcpu *vcpu, const struct rec *rec);
+
+/* 32-bit code may take it for granted that RSP has no upper half; only 64-bit mode could give it
+ * one. */
+static bool is_suited(const struct vcpu *vcpu, const struct block *b)
+{
+    return mode_code(b->mode) != DECODE_32 || vcpu->arch.gpr[REG_RSP] <= UINT32_MAX;
+}
+
 static int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
 {
     struct block *b = block_of_first(rec);
+    if (unlikely(!is_suited(vcpu, b)))
+        return interpret(vcpu, rec);
     forget_flushed_jumps(vcpu);
     jit_flags_to_image(vcpu);
     vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
@@ -313,8 +324,12 @@ static void count_entries(struct block *b)
 
 bool jit_takes(const struct jit *jit, uint32_t mode)
 {
+    const uint32_t protected_flat = MODE_PE | MODE_FLAT_CS;
     (void)jit;
-    return mode_code(mode) == DECODE_64 && !(mode & (MODE_EXACT | MODE_TF | MODE_BREAK));
+    if (mode & (MODE_EXACT | MODE_TF | MODE_BREAK))
+        return false;
+    return mode_code(mode) == DECODE_64 ||
+           (mode_code(mode) == DECODE_32 && (mode & (protected_flat | MODE_VM)) == protected_flat);
 }
 
 void jit_watch(struct jit *jit, struct block *b)
@@ -352,6 +367,20 @@ int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn)
     return EXEC_CHAIN;
 }
 
+/* The running block's own handlers, from rec on; it is counted again. */
+static int interpret(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct jit *jit = vcpu->run.jit;
+    struct block *b = vcpu->run.block;
+    if (vcpu->run.patched || !b->jit)
+        return exec_break(vcpu, rec);
+    restore_handlers(b->jit);
+    exec_fn *fn = rec->fn;
+    jit_forget(jit, b);
+    count_entries(b);
+    return exec_jit_tail(vcpu, rec, fn);
+}
+
 /*
  * The code was made for another state of the floating-point units than it has met at rec, or behind
  * it: the block is interpreted again, from here.
@@ -361,20 +390,16 @@ int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind)
     struct jit *jit = vcpu->run.jit;
     struct block *b = vcpu->run.block;
     rec += is_behind;
-    if (vcpu->run.patched || !b->jit)
-        return exec_break(vcpu, rec);
-    uint8_t *drops = &jit->drops[fp_drops(b->pa)];
-    *drops = (uint8_t)(*drops + (*drops < FP_DROPS_MAX));
-    restore_handlers(b->jit);
-    exec_fn *fn = rec->fn;
-    jit_forget(jit, b);
-    count_entries(b);
-    return exec_jit_tail(vcpu, rec, fn);
+    if (!vcpu->run.patched && b->jit) {
+        uint8_t *drops = &jit->drops[fp_drops(b->pa)];
+        *drops = (uint8_t)(*drops + (*drops < FP_DROPS_MAX));
+    }
+    return interpret(vcpu, rec);
 }
 
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 {
-    uint64_t target = vcpu->run.jit_page + (uint64_t)x->target;
+    uint64_t target = (vcpu->run.jit_page + (uint64_t)x->target) & vcpu->run.la_mask;
     struct block *b = exit_target(vcpu, x, target);
     vcpu->run.budget += x->refund;
     if (b) {
@@ -383,9 +408,12 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
     } else {
         vcpu->run.jit->stats.unlinked++;
     }
-    if (x->is_inner)
-        return exec_goto(vcpu, rec, target);
-    return x->frame ? exec_goto_far(vcpu, rec, target) : exec_goto_slow(vcpu, rec, target);
+    if (!x->is_inner && !x->frame)
+        return exec_goto_slow(vcpu, rec, target);
+    if (x->is_inner || mode_code(vcpu->run.mode) != DECODE_64)
+        return exec_goto(vcpu, rec,
+                         target); /* handlers of 32-bit code trust what a record links to */
+    return exec_goto_far(vcpu, rec, target);
 }
 
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)

@@ -101,14 +101,16 @@ struct flag_state {
 
 /*
  * A guest memory operand: base + index << scale + shifted << scale + parts + disp + rest. What is
- * H_NONE or REG_NONE is 0.
+ * H_NONE or REG_NONE is 0. Narrow: modulo 4 GiB.
  */
 struct address {
-    uint8_t base;            /* host register */
-    uint8_t index;           /* host register */
-    uint8_t shifted;         /* guest register that is in memory */
-    uint8_t scale;           /* shift, 0..3 */
-    uint8_t parts;           /* of part */
+    uint8_t base;    /* host register */
+    uint8_t index;   /* host register */
+    uint8_t shifted; /* guest register that is in memory */
+    uint8_t scale;   /* shift, 0..3 */
+    uint8_t parts;   /* of part */
+    uint8_t seg;     /* 32-bit code: the one that is not flat, its base a part; or SEG_NONE */
+    bool narrow;     /* 32-bit code: the sum may wrap around, and not only to a miss */
     struct host_mem part[3]; /* in memory: segment base, jit_page, registers that are not pinned */
     int32_t disp;
     int64_t rest; /* of a displacement that has more than 32 bits */
@@ -171,6 +173,10 @@ struct unit {
     struct jit_block *out;
     unsigned offset; /* of the block in its page */
     unsigned i;      /* record being translated */
+    unsigned word;   /* of addresses, the stack and transfers: 8 bytes, or 4 in 32-bit code */
+    bool is_32;      /* 32-bit code: CS is flat */
+    bool is_compat;  /* the same, with long mode active */
+    bool has_stack;  /* PUSH and the like use RSP as it stands: 64-bit mode, or a flat 32-bit SS */
     struct insn *in; /* its instruction: &insn[i] */
     struct flag_state flags;
     struct stack_proof stack;
@@ -275,6 +281,14 @@ struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
 /* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
 unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
 
+/*
+ * 32-bit code. RSP has no upper half there (exec_jit_enter), other registers may: what 64-bit mode
+ * left in them. Outside long mode no linear address has one, so an operand whose sum as a 64-bit
+ * number leaves the first 4 GiB misses, and its handler does it right; those that are expected to,
+ * and all in compatibility mode, are computed narrow. Segments that are not flat have to be whole
+ * (run.seg_whole), or the handler does it.
+ */
+
 /* Probe the virtual TLB for the memory operand; host address in the result, T1 always used, T0 free
  * behind it. Misses go to the record's handler. Destroys the host's flags (which flags_clobber has
  * seen to). */
@@ -295,15 +309,21 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x);
 void stack_forget(struct unit *u);
 void stack_after_insn(struct unit *u); /* RSP may have changed */
 
+/* In 32-bit code, how far from ESP the window serves: it never is so near to an end of the first
+ * 4 GiB that an address in it could be made by wrapping around. */
+enum { STACK_NEAR_32 = 0x2000 };
+
 /* Late code. */
 void proof_again(struct unit *u, int32_t low, const uint8_t *hit);
 void emit_open_window(struct unit *u, const struct mem_access *x);
 
 void make_open_window(struct jit *jit, struct emit *e);
 
-/* Linear address of the memory operand into T0 (not of LEA: that has no segment); the same without
- * the segment's base. */
-void emit_operand_la(struct unit *u);
+/* Does the instruction's memory operand, if it has one, have the address size of the mode and a
+ * segment that lowerings know? */
+bool operand_is_native(const struct unit *u);
+
+/* Offset of the memory operand in its segment into T0. */
 void emit_operand_offset(struct unit *u);
 
 /* Late code for the jump that was just emitted: the instruction by its handler; the same, after a

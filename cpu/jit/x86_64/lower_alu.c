@@ -263,7 +263,7 @@ static bool lower_mul(struct unit *u)
 bool lower_alu(struct unit *u)
 {
     int op = alu_of(u->in->op);
-    if (u->in->has_mem && u->in->addrsize != 8)
+    if (!operand_is_native(u))
         return false;
     if (op >= 0)
         return lower_two(u, (enum host_alu)op);

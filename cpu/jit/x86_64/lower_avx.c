@@ -352,7 +352,7 @@ bool lower_avx(struct unit *u)
 {
     const struct insn *in = u->in;
     const struct operand *o = in->operands;
-    if (!in->has_vex || (in->has_mem && in->addrsize != 8) || in->vsib ||
+    if (!in->has_vex || !operand_is_native(u) || !vex_is_native(u) || in->vsib ||
         !u->jit->host_has[FEAT_AVX2] || !u->jit->host_has[insn_row(in->row)->feature])
         return false;
     unsigned kind = in->op < ARRAY_SIZE(kinds) ? kinds[in->op] : VEX_NONE;

@@ -307,7 +307,7 @@ static bool lower_high(struct unit *u)
 bool lower_bit(struct unit *u)
 {
     const struct operand *o = u->in->operands;
-    if (u->in->has_mem && u->in->addrsize != 8)
+    if (!operand_is_native(u))
         return false;
     if (u->in->operand_count == 2 && (o[0].kind == OPND_GPR_HIGH || o[1].kind == OPND_GPR_HIGH))
         return lower_high(u);

@@ -211,7 +211,7 @@ static bool lower_movbe(struct unit *u)
 bool lower_bmi(struct unit *u)
 {
     const struct insn *in = u->in;
-    if (!u->jit->host_has[insn_row(in->row)->feature] || (in->has_mem && in->addrsize != 8))
+    if (!u->jit->host_has[insn_row(in->row)->feature] || !operand_is_native(u) || !vex_is_native(u))
         return false;
     switch (in->op) {
     case OP_ANDN:

@@ -13,28 +13,29 @@ static void emit_return_address(struct unit *u)
 
 void push_return_address(struct unit *u)
 {
-    struct host_mem m = probe_stack(u, H_R12, -8, 8, true);
+    int32_t word = (int32_t)u->word;
+    struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
     emit_return_address(u);
-    emit_store(&u->e, 8, T0, m);
+    emit_store(&u->e, u->word, T0, m);
     flags_before_write(u, H_R12);
-    emit_lea(&u->e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, -8});
+    emit_lea(&u->e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, -word});
 }
 
 /* The target of an indirect transfer to T0. */
 static bool load_target(struct unit *u)
 {
     const struct operand *o = u->in->operands;
-    if (o[0].size != 8)
+    if (o[0].size != u->word)
         return false;
     if (o[0].kind == OPND_GPR) {
         flags_clobber(u);
-        emit_mov_rr(&u->e, 8, T0, gpr_in(u, o[0].reg, T0));
+        emit_mov_rr(&u->e, u->word, T0, gpr_in(u, o[0].reg, T0));
         return true;
     }
     if (o[0].kind != OPND_MEM)
         return false;
-    struct host_mem m = probe_operand(u, 8, false);
-    emit_load(&u->e, 8, T0, m);
+    struct host_mem m = probe_operand(u, u->word, false);
+    emit_load(&u->e, u->word, T0, m);
     return true;
 }
 
@@ -60,20 +61,18 @@ static bool lower_indirect(struct unit *u)
 
 static void pop_return_address(struct unit *u)
 {
-    int32_t bytes = 8 + u->block->rec[u->i].imm;
-    emit_lea(&u->e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, bytes});
+    int32_t bytes = (int32_t)u->word + u->block->rec[u->i].imm;
+    emit_lea(&u->e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, bytes});
 }
 
 /* What is found among the jumps is canonical. */
 static bool lower_ret(struct unit *u)
 {
     struct emit *e = &u->e;
-    if (u->in->opsize != 8)
-        return false;
     fp_settle(u);
-    struct host_mem m = probe_stack(u, H_R12, 0, 8, false);
+    struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
     flags_to_image(u);
-    emit_load(e, 8, T0, m);
+    emit_load(e, u->word, T0, m);
     emit_label miss = emit_lookup(u);
     pop_return_address(u);
     emit_jump_found(u);
@@ -84,11 +83,16 @@ static bool lower_ret(struct unit *u)
     return true;
 }
 
+static bool stack_is_native(const struct unit *u)
+{
+    return u->has_stack && u->in->opsize == u->word;
+}
+
 bool lower_branch(struct unit *u)
 {
     const struct rec *rec = &u->block->rec[u->i];
     int64_t target = (int64_t)u->offset + rec->imm;
-    if (u->in->has_mem && u->in->addrsize != 8)
+    if (!operand_is_native(u) || (u->is_32 && u->in->opsize != u->word))
         return false;
     switch (u->in->op) {
     case OP_JCC:
@@ -98,12 +102,14 @@ bool lower_branch(struct unit *u)
         emit_exit(u, target, 0);
         return true;
     case OP_CALL_NEAR:
-        if (u->in->opsize != 8)
+        if (!stack_is_native(u))
             return false;
         emit_call_exit(u, target);
         return true;
     case OP_RET_NEAR:
-        return lower_ret(u);
+        return stack_is_native(u) && lower_ret(u);
+    case OP_CALL_NEAR_IND:
+        return stack_is_native(u) && lower_indirect(u);
     default:
         return lower_indirect(u);
     }

@@ -117,7 +117,7 @@ static bool lower_lea(struct unit *u)
     const struct rec *rec = &u->block->rec[u->i];
     struct emit *e = &u->e;
     unsigned size = in->operands[0].size, g = in->operands[0].reg, dst = dest_reg(g);
-    if (in->addrsize != 8)
+    if (in->addrsize != u->word)
         return false;
     flags_before_write(u, pinned[g]);
     if (in->base == REG_RIP) {
@@ -208,7 +208,7 @@ static bool lower_convert(struct unit *u, unsigned opcode, unsigned writes)
 
 bool lower_move(struct unit *u)
 {
-    if (u->in->has_mem && u->in->addrsize != 8)
+    if (!operand_is_native(u))
         return false;
     switch (u->in->op) {
     case OP_MOV:
@@ -240,32 +240,32 @@ bool lower_move(struct unit *u)
 
 static void push_from(struct unit *u, unsigned reg)
 {
-    struct host_mem m = probe_stack(u, H_R12, -8, 8, true);
+    int32_t word = (int32_t)u->word;
+    struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
     if (reg == H_NONE) {
         emit_load(&u->e, 8, T0, RUN(jit_target));
         reg = T0;
     }
-    emit_store(&u->e, 8, reg, m);
+    emit_store(&u->e, u->word, reg, m);
     flags_before_write(u, H_R12);
-    emit_lea(&u->e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, -8});
+    emit_lea(&u->e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, -word});
 }
 
 static bool lower_push(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    if (u->in->opsize != 8)
-        return false;
+    int32_t word = (int32_t)u->word;
     if (o[0].kind == OPND_GPR) {
-        struct host_mem m = probe_stack(u, H_R12, -8, 8, true);
-        emit_store(e, 8, gpr_in(u, o[0].reg, T0), m);
-    } else if (o[0].kind == OPND_IMM && (int64_t)u->in->imm == (int32_t)u->in->imm) {
-        struct host_mem m = probe_stack(u, H_R12, -8, 8, true);
-        emit_rm(e, 0xc7, 8, 0, m);
+        struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
+        emit_store(e, u->word, gpr_in(u, o[0].reg, T0), m);
+    } else if (o[0].kind == OPND_IMM && (u->is_32 || (int64_t)u->in->imm == (int32_t)u->in->imm)) {
+        struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
+        emit_rm(e, 0xc7, u->word, 0, m);
         emit_number(e, u->in->imm, 4);
-    } else if (o[0].kind == OPND_MEM && o[0].size == 8) {
-        struct host_mem m = probe_operand(u, 8, false);
-        emit_load(e, 8, T0, m);
+    } else if (o[0].kind == OPND_MEM && o[0].size == u->word) {
+        struct host_mem m = probe_operand(u, u->word, false);
+        emit_load(e, u->word, T0, m);
         emit_store(e, 8, T0, RUN(jit_target));
         push_from(u, H_NONE);
         return true;
@@ -273,7 +273,7 @@ static bool lower_push(struct unit *u)
         return false;
     }
     flags_before_write(u, H_R12);
-    emit_lea(e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, -8});
+    emit_lea(e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, -word});
     return true;
 }
 
@@ -281,36 +281,34 @@ static bool lower_pop(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    if (u->in->opsize != 8 || o[0].kind != OPND_GPR)
+    if (o[0].kind != OPND_GPR)
         return false;
     unsigned g = o[0].reg, dst = dest_reg(g);
-    struct host_mem m = probe_stack(u, H_R12, 0, 8, false);
+    struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
     flags_before_write(u, pinned[g]);
     flags_before_write(u, H_R12);
-    emit_load(e, 8, dst, m);
+    emit_load(e, u->word, dst, m);
     dest_store(u, g, 8, dst);
     if (g != REG_RSP)
-        emit_lea(e, 8, H_R12, (struct host_mem){H_R12, H_NONE, 0, 8});
+        emit_lea(e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, (int32_t)u->word});
     return true;
 }
 
 static bool lower_leave(struct unit *u)
 {
     struct emit *e = &u->e;
-    if (u->in->opsize != 8)
-        return false;
-    struct host_mem m = probe_stack(u, H_RBP, 0, 8, false);
+    struct host_mem m = probe_stack(u, H_RBP, 0, u->word, false);
     flags_before_write(u, H_RBP);
     flags_before_write(u, H_R12);
-    emit_load(e, 8, T0, m);
-    emit_lea(e, 8, H_R12, (struct host_mem){H_RBP, H_NONE, 0, 8});
+    emit_load(e, u->word, T0, m);
+    emit_lea(e, u->word, H_R12, (struct host_mem){H_RBP, H_NONE, 0, (int32_t)u->word});
     emit_mov_rr(e, 8, H_RBP, T0);
     return true;
 }
 
 bool lower_stack(struct unit *u)
 {
-    if (u->in->has_mem && u->in->addrsize != 8)
+    if (!operand_is_native(u) || !u->has_stack || u->in->opsize != u->word)
         return false;
     switch (u->in->op) {
     case OP_PUSH:

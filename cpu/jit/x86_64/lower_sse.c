@@ -345,7 +345,7 @@ bool lower_sse(struct unit *u)
     const struct operand *o = in->operands;
     enum sse_kind kind = kind_of(in);
     if (kind == SSE_NONE || has_mmx(in) || !u->jit->host_has[insn_row(in->row)->feature] ||
-        (in->has_mem && in->addrsize != 8))
+        !operand_is_native(u))
         return false;
     if (kind == SSE_MOVE || kind == SSE_LOOSE)
         return lower_sse_move(u, kind == SSE_LOOSE);

@@ -202,7 +202,7 @@ static void emit_same(struct unit *u)
 static bool is_suited(const struct unit *u, const struct x87_shape *x)
 {
     const struct insn *in = u->in;
-    if (in->map != 0 || x->kind == X87_NONE || (in->has_mem && in->addrsize != 8))
+    if (in->map != 0 || x->kind == X87_NONE || !operand_is_native(u))
         return false;
     if (in->op == OP_FFREEP && (in->modrm & 7) != 0)
         return false;

@@ -37,12 +37,58 @@ static void set_segment(struct address *a, const struct rec *rec)
         add_part(a, RUN(seg_base_fast[SEG_GS]));
 }
 
+/* In 32-bit code: may the offset in its segment wrap around? */
+static bool wraps_around(const struct unit *u)
+{
+    const struct insn *in = u->in;
+    bool is_constant = in->base == REG_NONE && in->index == REG_NONE;
+    if (in->base == REG_RSP && in->index == REG_NONE)
+        return in->disp > STACK_NEAR_32 || in->disp < -STACK_NEAR_32;
+    return u->is_compat || is_constant || (in->base != REG_NONE && in->index != REG_NONE) ||
+           in->disp < -0x10000;
+}
+
+static struct host_mem seg_base(unsigned seg)
+{
+    return mem_vcpu(offsetof(struct vcpu, arch.seg_base) + seg * sizeof(uint64_t));
+}
+
+static bool seg_is_flat(uint32_t mode, unsigned seg)
+{
+    switch (seg) {
+    case SEG_ES:
+        return mode & MODE_FLAT_ES;
+    case SEG_SS:
+        return mode & MODE_FLAT_SS;
+    case SEG_DS:
+        return mode & MODE_FLAT_DS;
+    default:
+        return false;
+    }
+}
+
+static void set_segment_32(const struct unit *u, struct address *a)
+{
+    unsigned seg = u->in->seg;
+    if (seg_is_flat(u->block->mode, seg))
+        return;
+    a->seg = (uint8_t)seg;
+    a->narrow = true;
+    add_part(a, seg_base(seg));
+}
+
+bool operand_is_native(const struct unit *u)
+{
+    const struct insn *in = u->in;
+    return !in->has_mem || (in->addrsize == u->word && !(u->is_32 && in->seg == SEG_CS));
+}
+
 /* Without the segment's base. */
 static struct address offset_of(const struct unit *u)
 {
     const struct insn *in = u->in;
     const struct rec *rec = &u->block->rec[u->i];
-    struct address a = {.base = H_NONE, .index = H_NONE, .shifted = REG_NONE};
+    struct address a = {.base = H_NONE, .index = H_NONE, .shifted = REG_NONE, .seg = SEG_NONE};
     int64_t disp = in->disp;
     if (in->is_moffs) {
         disp = (int64_t)in->imm;
@@ -58,14 +104,18 @@ static struct address offset_of(const struct unit *u)
             set_index(&a, in->index, in->scale);
     }
     a.disp = (int32_t)disp;
-    a.rest = disp - a.disp;
+    a.rest = u->is_32 ? 0 : disp - a.disp;
+    a.narrow = u->is_32 && wraps_around(u);
     return a;
 }
 
 static struct address address_of(const struct unit *u)
 {
     struct address a = offset_of(u);
-    set_segment(&a, &u->block->rec[u->i]);
+    if (u->is_32)
+        set_segment_32(u, &a);
+    else
+        set_segment(&a, &u->block->rec[u->i]);
     return a;
 }
 
@@ -87,26 +137,26 @@ static void emit_address(struct unit *u, const struct address *a, int32_t plus)
 {
     struct emit *e = &u->e;
     int64_t disp = (int64_t)a->disp + plus;
-    unsigned base = a->base;
+    unsigned base = a->base, size = a->narrow ? 4 : 8;
     bool some = a->shifted != REG_NONE;
-    assert(disp == (int32_t)disp);
+    assert(a->narrow || disp == (int32_t)disp);
     if (some)
         load_shifted(u, a);
     for (unsigned i = 0; i < a->parts; i++, some = true) {
         if (some)
-            emit_alu_rm(e, ALU_ADD, 8, T0, a->part[i]);
+            emit_alu_rm(e, ALU_ADD, size, T0, a->part[i]);
         else
-            emit_load(e, 8, T0, a->part[i]);
+            emit_load(e, size, T0, a->part[i]);
     }
     if (some && base != H_NONE)
-        emit_alu_rr(e, ALU_ADD, 8, T0, base);
+        emit_alu_rr(e, ALU_ADD, size, T0, base);
     if (some)
         base = T0;
     struct host_mem m = {(uint8_t)base, a->index, a->scale, (int32_t)disp};
     if (base == H_NONE && a->index == H_NONE)
-        emit_mov_ri(e, T0, (uint64_t)disp);
+        emit_mov_ri(e, T0, a->narrow ? (uint32_t)disp : (uint64_t)disp);
     else if (base != T0 || a->index != H_NONE || disp)
-        emit_lea(e, 8, T0, m);
+        emit_lea(e, size, T0, m);
     if (a->rest)
         add_constant(u, T0, a->rest);
 }
@@ -115,6 +165,11 @@ static void emit_address(struct unit *u, const struct address *a, int32_t plus)
 static struct host_mem host_operand(struct unit *u, const struct address *a)
 {
     struct emit *e = &u->e;
+    if (a->narrow) {
+        emit_address(u, a, 0);
+        emit_alu_rr(e, ALU_ADD, 8, T1, T0);
+        return (struct host_mem){T1, H_NONE, 0, 0};
+    }
     if (a->shifted != REG_NONE) {
         load_shifted(u, a);
         emit_alu_rr(e, ALU_ADD, 8, T1, T0);
@@ -130,16 +185,34 @@ static struct host_mem host_operand(struct unit *u, const struct address *a)
     return (struct host_mem){T1, a->index, a->scale, a->disp};
 }
 
-void emit_operand_la(struct unit *u)
-{
-    struct address a = address_of(u);
-    emit_address(u, &a, 0);
-}
-
 void emit_operand_offset(struct unit *u)
 {
     struct address a = offset_of(u);
+    a.narrow = u->is_32;
     emit_address(u, &a, 0);
+}
+
+/* ---- segments that are not flat ---- */
+
+/* Offsets up to 4 GiB - 1 are within the limit: not what goes on behind it. T0 is used. */
+static void check_segment(struct unit *u, const struct mem_access *x)
+{
+    struct emit *e = &u->e;
+    struct host_mem whole = RUN(seg_whole);
+    struct address offset = x->address;
+    int32_t last = -(int32_t)x->size;
+    offset.parts = 0;
+    whole.disp += x->address.seg;
+    emit_alu_mi(e, ALU_CMP, 1, whole, 0);
+    late_handler(u, emit_jump(e, 4));
+    if (offset.base == H_NONE && offset.index == H_NONE) {
+        if ((uint32_t)offset.disp > (uint32_t)last)
+            late_handler(u, emit_jump(e, EMIT_ALWAYS));
+    } else if (x->size > 1) {
+        emit_address(u, &offset, 0);
+        emit_alu_ri(e, ALU_CMP, 4, T0, last);
+        late_handler(u, emit_jump(e, 7)); /* above */
+    }
 }
 
 /* ---- the virtual TLB ---- */
@@ -183,7 +256,7 @@ static bool expects_aligned(const struct mem_access *x)
 /* Does the displacement reach the last byte, so that its address can be computed without T1? */
 static bool reaches_last(const struct mem_access *x)
 {
-    return !x->address.rest && x->address.disp <= INT32_MAX - (x->size - 1);
+    return x->address.narrow || (!x->address.rest && x->address.disp <= INT32_MAX - (x->size - 1));
 }
 
 void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
@@ -195,7 +268,13 @@ void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 
 void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 {
+    emit_label wide = NULL;
     emit_address(u, &x->address, 0);
+    if (u->is_compat) { /* RSP + disp, not wrapped around */
+        emit_mov_rr(&u->e, 4, T1, T0);
+        emit_alu_rr(&u->e, ALU_CMP, 8, T1, T0);
+        wide = emit_jump(&u->e, 5);
+    }
     emit_index(u, x->write);
     if (x->size > 1)
         emit_address(u, &x->address, (int32_t)x->size - 1);
@@ -204,15 +283,20 @@ void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit)
     emit_load(&u->e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
     emit_jump_to(&u->e, EMIT_ALWAYS, hit);
     emit_bind(&u->e, misses);
+    if (wide)
+        emit_bind(&u->e, wide);
 }
 
-static struct host_mem probe(struct unit *u, const struct mem_access *x)
+static struct host_mem probe(struct unit *u, struct mem_access *x)
 {
     struct emit *e = &u->e;
     if (stack_reaches(x))
         return probe_window(u, x);
+    x->address.narrow |= u->is_compat;
     bool again = !x->aligned && x->size > 1 && expects_aligned(x) && reaches_last(x);
     flags_clobber(u);
+    if (x->address.seg != SEG_NONE)
+        check_segment(u, x);
     emit_address(u, &x->address, 0);
     emit_index(u, x->write);
     if (!x->aligned && x->size > 1 && !again) {
@@ -246,9 +330,12 @@ struct host_mem probe_aligned(struct unit *u, unsigned size, bool write)
 
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write)
 {
-    struct mem_access x = {
-        .address = {.base = (uint8_t)base, .index = H_NONE, .shifted = REG_NONE, .disp = disp},
-        .size = (uint8_t)size,
-        .write = write};
+    struct mem_access x = {.address = {.base = (uint8_t)base,
+                                       .index = H_NONE,
+                                       .shifted = REG_NONE,
+                                       .seg = SEG_NONE,
+                                       .disp = disp},
+                           .size = (uint8_t)size,
+                           .write = write};
     return probe(u, &x);
 }

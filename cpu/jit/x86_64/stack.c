@@ -26,29 +26,30 @@ static bool is_rsp(const struct operand *o)
 }
 
 /* RSP changes by *delta; false: nobody knows. What calls its handler is not asked. */
-static bool stack_change(const struct insn *in, int32_t *delta)
+static bool stack_change(const struct unit *u, const struct insn *in, int32_t *delta)
 {
     const struct operand *o = in->operands;
-    bool by_imm = is_rsp(&o[0]) && o[0].size == 8 && o[1].kind == OPND_IMM &&
-                  (int64_t)in->imm == (int32_t)in->imm;
+    int32_t word = (int32_t)u->word;
+    bool by_imm = is_rsp(&o[0]) && o[0].size == u->word && o[1].kind == OPND_IMM &&
+                  (u->is_32 || (int64_t)in->imm == (int32_t)in->imm);
     *delta = 0;
     switch (in->op) {
     case OP_PUSH:
-        *delta = -8;
-        return in->opsize == 8;
+        *delta = -word;
+        return in->opsize == u->word;
     case OP_POP:
-        *delta = 8;
-        return in->opsize == 8 && !is_rsp(&o[0]);
+        *delta = word;
+        return in->opsize == u->word && !is_rsp(&o[0]);
     case OP_ADD:
     case OP_SUB:
         *delta = in->op == OP_ADD ? (int32_t)in->imm : -(int32_t)in->imm;
         if (by_imm)
-            return is_near((int64_t)in->imm);
+            return is_near((int32_t)in->imm);
         *delta = 0;
         return !is_rsp(&o[0]);
     case OP_LEA:
-        if (is_rsp(&o[0]) && in->base == REG_RSP && in->index == REG_NONE && o[0].size == 8 &&
-            in->addrsize == 8 && is_near(in->disp)) {
+        if (is_rsp(&o[0]) && in->base == REG_RSP && in->index == REG_NONE && o[0].size == u->word &&
+            in->addrsize == u->word && is_near(in->disp)) {
             *delta = in->disp;
             return true;
         }
@@ -105,7 +106,8 @@ static unsigned mem_size(const struct insn *in)
 }
 
 /* Add what instruction `in` touches, with RSP at delta. */
-static bool span_add_insn(struct span *s, const struct insn *in, int32_t delta)
+static bool span_add_insn(const struct unit *u, struct span *s, const struct insn *in,
+                          int32_t delta)
 {
     if (in->has_mem && in->base == REG_RSP && in->index == REG_NONE && in->op != OP_LEA &&
         is_near(in->disp) && !span_add(s, delta + in->disp, mem_size(in)))
@@ -114,10 +116,10 @@ static bool span_add_insn(struct span *s, const struct insn *in, int32_t delta)
     case OP_PUSH:
     case OP_CALL_NEAR:
     case OP_CALL_NEAR_IND:
-        return span_add(s, delta - 8, 8);
+        return span_add(s, delta - (int32_t)u->word, u->word);
     case OP_POP:
     case OP_RET_NEAR:
-        return span_add(s, delta, 8);
+        return span_add(s, delta, u->word);
     default:
         return true;
     }
@@ -130,7 +132,7 @@ static struct span span_ahead(const struct unit *u)
     int32_t delta = 0, change;
     for (unsigned i = u->i; i < u->block->count; i++) {
         const struct insn *in = &u->insn[i];
-        if (!is_near(delta) || !span_add_insn(&s, in, delta) || !stack_change(in, &change))
+        if (!is_near(delta) || !span_add_insn(u, &s, in, delta) || !stack_change(u, in, &change))
             break;
         delta += change;
     }
@@ -149,7 +151,7 @@ void stack_after_insn(struct unit *u)
     int32_t change;
     if (!u->stack.proof)
         return;
-    if (stack_change(u->in, &change) && is_near((int64_t)u->stack.delta + change))
+    if (stack_change(u, u->in, &change) && is_near((int64_t)u->stack.delta + change))
         u->stack.delta += change;
     else
         stack_forget(u);
@@ -165,7 +167,8 @@ bool stack_reaches(const struct mem_access *x)
 {
     const struct address *a = &x->address;
     return a->base == pinned[REG_RSP] && a->index == H_NONE && a->shifted == REG_NONE &&
-           a->parts == 0 && a->rest == 0 && is_near(a->disp) && !x->aligned && x->size <= 64;
+           a->parts == 0 && a->rest == 0 && !a->narrow && is_near(a->disp) && !x->aligned &&
+           x->size <= 64;
 }
 
 /* Is [RSP + disp, and REACH more) in the window? If not, a jump. */
@@ -210,12 +213,16 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
 
 /* ---- late code ---- */
 
-/* T0: linear address. The window to its page, if the write array has it. T0, T1 are used. */
+/* T0: linear address. The window to its page, if the write array has it, and it is not near an end
+ * of 4 GiB (STACK_NEAR_32). T0, T1 are used. */
 void make_open_window(struct jit *jit, struct emit *e)
 {
     struct host_mem tag = {T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)};
     struct host_mem addend = {T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)};
     jit->open_window = emit_here(e);
+    emit_lea(e, 4, T1, (struct host_mem){T0, H_NONE, 0, 2 * STACK_NEAR_32});
+    emit_alu_ri(e, ALU_CMP, 4, T1, 4 * STACK_NEAR_32);
+    emit_label at_end = emit_jump(e, 2); /* below */
     emit_mov_rr(e, 8, T1, T0);
     emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
     emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.byte_mask));
@@ -229,6 +236,7 @@ void make_open_window(struct jit *jit, struct emit *e)
     emit_rm(e, 0xc7, 8, 0, RUN(mmu.view.stack.limit));
     emit_number(e, PAGE_SIZE - REACH + 1, 4);
     emit_bind(e, misses);
+    emit_bind(e, at_end);
     emit_8(e, 0xc3);
 }
 

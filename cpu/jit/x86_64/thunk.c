@@ -210,6 +210,7 @@ static void make_over(struct jit *jit, struct emit *e)
     emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RAX);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
+    emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(la_mask));
     emit_store(e, 8, H_RAX, ARCH(rip));
     call_c(e, (uintptr_t)jit_flags_from_image);
     leave_frame(e);

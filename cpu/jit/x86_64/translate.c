@@ -400,11 +400,16 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
     struct jit *jit = vcpu->run.jit;
     struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
+    const uint32_t stack_32 = MODE_FLAT_SS | MODE_STACK32;
     memset(u, 0, offsetof(struct unit, late));
     u->jit = jit;
     u->vcpu = vcpu;
     u->block = b;
     u->offset = (unsigned)(b->pa & ~PAGE_MASK);
+    u->is_32 = mode_code(b->mode) == DECODE_32;
+    u->is_compat = u->is_32 && (b->mode & MODE_LMA);
+    u->has_stack = !u->is_32 || (b->mode & stack_32) == stack_32;
+    u->word = u->is_32 ? 4 : 8;
     u->e = (struct emit){
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
     if (!decode_again(u))

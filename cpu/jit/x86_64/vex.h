@@ -52,6 +52,23 @@ static inline void emit_vex_rm(struct emit *e, struct vex x, unsigned reg, unsig
 }
 
 /* The guest's own; the row knows its prefix. */
+/*
+ * VEX.W counts for the host as it does for the guest. In 32-bit code it does not where it would
+ * choose a general register, or part of memory, of 64 bits: not worth telling which these are.
+ */
+static inline bool vex_is_native(const struct unit *u)
+{
+    const struct insn *in = u->in;
+    bool is_fma = in->has_vex && in->map == 2 && in->opcode >= 0x96 && in->opcode <= 0xbf;
+    if (!u->is_32 || !in->has_vex || !in->vex_w || is_fma)
+        return true;
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operands[i].kind == OPND_GPR ||
+            (in->operands[i].kind == OPND_MEM && in->operands[i].size < 16))
+            return false;
+    return true;
+}
+
 static inline struct vex own_vex(const struct insn *in)
 {
     const char *encoding = insn_row(in->row)->encoding;
