@@ -114,6 +114,7 @@ void cpu_update_mmu(struct vcpu *vcpu)
     case MMU_PAE:
         for (int i = 0; i < 4; i++)
             ctx.guest.pdpte[i] = cpu->pdpte[i];
+        ctx.guest.root = cpu->cr3 & 0xffffffe0; /* where they were loaded from */
         break;
     case MMU_LEVEL4:
         ctx.guest.root = cpu->cr3 & (low_mask(vcpu->run.phys_bits) & PAGE_MASK);

@@ -53,6 +53,7 @@ struct options {
     bool shows_exits;                        /* -d exits */
     bool shows_rows;                         /* -d rows */
     bool shows_jit;                          /* -d jit */
+    bool shows_paging;                       /* -d paging */
     const char *traces[MAX_TRACES];          /* patterns to switch on */
     unsigned trace_count;                    /* of traces[] */
     const char *log_path;                    /* -D */

@@ -76,16 +76,15 @@ static void write_pa(struct mmu_private *p, paddr pa, const void *buf, size_t le
 static bool translate(struct mmu_private *p, unsigned class, laddr la, enum access access,
                       paddr *pa, struct fault *fault)
 {
-    struct space *s = p->current;
-    struct walk w;
-    if (s->ctx.guest.format == MMU_OFF) {
-        *pa = mmu_gate(p, la);
-        return true;
-    }
-    if (!walk_tables(s, class, la, access, table_resume(s, la), &w, fault))
-        return false;
-    *pa = w.pa;
-    return true;
+    return p->mv->ops->translate(p->current, class, la, access, pa, fault);
+}
+
+static void count_fill(struct mmu_private *p, enum access access)
+{
+    struct mmu_counters *c = &p->counters;
+    c->fills_read += access == ACCESS_READ;
+    c->fills_write += access == ACCESS_WRITE;
+    c->fills_fetch += access == ACCESS_FETCH;
 }
 
 /* Translate; *e is the entry to fill, or NULL when this translation may not be cached. */
@@ -93,29 +92,15 @@ static bool translate_for_fill(struct mmu_private *p, unsigned class, laddr la, 
                                paddr *pa, struct vtlb_entry **e, struct fault *fault)
 {
     struct space *s = p->current;
-    bool is_off = s->ctx.guest.format == MMU_OFF;
-    struct walk w;
+    struct translation t;
     *e = NULL;
-    if (is_off) {
+    if (!p->mv->ops->miss(s, class, la, access, &t, fault))
+        return false;
+    *pa = t.pa;
+    if (t.cacheable && vtlb_class_ready(s, class)) {
         s->filled = true;
-        *pa = mmu_gate(p, la);
-    } else {
-        struct table_user *from = table_resume(s, la);
-        if (!walk_tables(s, class, la, access, from, &w, fault))
-            return false;
-        *pa = w.pa;
-        if (!w.cacheable)
-            return true;
-        /* The first try may have started the space anew. What runs must be traced, so try again
-         * from the root. */
-        if (unlikely(!table_register(s, from, &w, la)) &&
-            !(walk_tables(s, class, la, access, NULL, &w, fault) &&
-              table_register(s, NULL, &w, la)))
-            return true;
-    }
-    if (vtlb_class_ready(s, class)) {
         *e = vtlb_entry_to_fill(s, class, access, la);
-        p->counters.fills[access]++;
+        count_fill(p, access);
     }
     return true;
 }

@@ -17,7 +17,7 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 enum mmu_format { MMU_OFF, MMU_LEGACY, MMU_PAE, MMU_LEVEL4 };
 
 struct mmu_stage {
-    paddr root;        /* CR3 without PCID and flag bits; unused with MMU_OFF */
+    paddr root;        /* CR3 without PCID and flag bits; unused with MMU_OFF, no part of the key with MMU_PAE */
     uint64_t pdpte[4]; /* MMU_PAE: the PDPTE registers, loaded with CR3 */
     uint8_t format;    /* enum mmu_format */
 };
@@ -105,13 +105,43 @@ struct bus_ops {
     void (*write)(void *opaque, paddr pa, unsigned size, uint64_t v);
 };
 
+/* What fills the arrays on a miss (design section 5). No guest can tell them apart. */
+enum mmu_kind {
+    MMU_DIRECT, /* the guest's tables, then GPA to HPA by array */
+    MMU_SHADOW, /* the monitor's shadow tables, made from the guest's by faults */
+    MMU_NESTED, /* the guest's tables, each reference through the monitor's nested tables */
+    MMU_KINDS
+};
+
+const char *mmu_kind_name(enum mmu_kind kind);
+
+/* Machine memory for the monitor's own tables: frames of 4 KiB. Borrowed. */
+struct mmu_frames {
+    uint8_t *host;  /* of the first */
+    haddr hpa;      /* of the first */
+    unsigned count; /* MMU_FRAMES_MIN or more, unless the kind is MMU_DIRECT */
+};
+
+#define MMU_FRAMES_MIN 64
+
+struct mmu_vm_config {
+    enum mmu_kind kind;
+    struct mmu_frames frames;       /* of shadow or nested tables: their cap */
+    unsigned unsync_writes;         /* shadow: traced writes to a page table after which it runs unsynchronized; 0: never */
+    enum mmu_format nested_format;  /* of the nested tables: MMU_LEVEL4, MMU_PAE or MMU_LEGACY */
+    unsigned nested_page_shift;     /* log2 of their largest pages: 12, 21 (22 with MMU_LEGACY) or 30 */
+    bool no_walk_caches;            /* every walk begins at the root, every nested one too */
+    bool is_pdpte_in_memory;        /* nested: a walk of PAE tables refers to the PDPTE too, as the APM says; SDM: registers */
+};
+
 struct mmu_config {
     unsigned entries; /* most per array, a power of two, 16..65536; default 4096. Arrays start small */
     unsigned spaces;  /* address spaces kept per vCPU; default 16 */
 };
 
-/* pm's page_event hooks traced_written, revoke_write, revoke_all are taken over by the mmu_vm. */
-struct mmu_vm *mmu_vm_create(struct physmem *pm, struct trace *trace);
+/* pm's page_event hooks traced_written, revoke_write, revoke_all are taken over by the mmu_vm. config: NULL is MMU_DIRECT. NULL:
+ * no memory, or a config that can't be. */
+struct mmu_vm *mmu_vm_create(struct physmem *pm, const struct mmu_vm_config *config, struct trace *trace);
 void mmu_vm_destroy(struct mmu_vm *mv);
 
 /*
@@ -218,14 +248,74 @@ ALWAYS_INLINE bool mmu_fetch(struct mmu *mmu, laddr la, paddr *pa, struct fault 
  */
 bool mmu_load_pdptes(struct physmem *pm, uint64_t cr3, uint8_t maxphyaddr, uint64_t out[4]);
 
-/* Counters for `info tlb` and the benchmark: outside the guest's state. */
+/*
+ * Counters: outside the guest's state. COUNTER(name, what), all of one vCPU; then of the VM.
+ */
+/* clang-format off */
+#define MMU_COUNTERS(COUNTER)                                                                     \
+    COUNTER(fills_read,      "read misses filled")                                                \
+    COUNTER(fills_write,     "write misses filled")                                               \
+    COUNTER(fills_fetch,     "fetch misses filled")                                               \
+    COUNTER(walks,           "guest page walks")                                                  \
+    COUNTER(walk_refs,       "guest table entries read")                                          \
+    COUNTER(resumed,         "guest walks that began below the root (walk cache)")                \
+    COUNTER(space_switches,  "address space switches")                                            \
+    COUNTER(space_evictions, "address spaces recycled")                                           \
+    COUNTER(dropped,         "entries dropped by traced writes and revocations")                  \
+    COUNTER(shadow_walks,    "shadow: walks")                                                     \
+    COUNTER(shadow_refs,     "shadow: table entries read")                                        \
+    COUNTER(shadow_faults,   "shadow: page faults taken by the monitor")                          \
+    COUNTER(true_faults,     "shadow: true faults, the guest's own")                              \
+    COUNTER(hidden_faults,   "shadow: hidden faults, a shadow entry was missing")                 \
+    COUNTER(protect_faults,  "shadow: writes to a page the monitor protects (tables, code, ROM)") \
+    COUNTER(mmio_faults,     "misses where there is no RAM")                            \
+    COUNTER(nested_walks,    "nested: walks of the nested tables")                                \
+    COUNTER(nested_refs,     "nested: nested table entries read")                                 \
+    COUNTER(nested_hits,     "nested: walks saved by the nested TLB")                             \
+    COUNTER(pdpte_refs,      "nested: PDPTEs read, where they are in memory")
+
+#define MMU_VM_COUNTERS(COUNTER)                                                                  \
+    COUNTER(traced_writes,   "writes to traced tables (trace faults)")                            \
+    COUNTER(shadow_pages,    "shadow: tables made")                                               \
+    COUNTER(shadow_reused,   "shadow: tables linked again as they were")                          \
+    COUNTER(shadow_evicted,  "shadow: tables evicted for want of memory")                         \
+    COUNTER(shadow_zapped,   "shadow: entries taken away")                                        \
+    COUNTER(unsynced,        "shadow: page tables released from tracing (unsync)")                \
+    COUNTER(resynced,        "shadow: unsync page tables brought up to date")                     \
+    COUNTER(violations,      "nested: violations, an entry was missing")                          \
+    COUNTER(nested_4k,       "nested: 4 KiB pages mapped")                                        \
+    COUNTER(nested_2m,       "nested: 2 MiB (legacy: 4 MiB) pages mapped")                        \
+    COUNTER(nested_1g,       "nested: 1 GiB pages mapped")                                        \
+    COUNTER(nested_evicted,  "nested: all tables dropped for want of memory")
+/* clang-format on */
+
+#define COUNTER(name, what) uint64_t name;
 struct mmu_counters {
-    uint64_t fills[3];       /* misses filled, by enum access */
-    uint64_t walks;          /* guest page walks */
-    uint64_t walk_refs;      /* table entries read */
-    uint64_t space_switches; /* mmu_set_context that changed the space */
-    uint64_t space_evictions; /* a space was recycled */
-    uint64_t traced_writes;  /* writes that hit a traced table page */
-    uint64_t dropped;        /* entries dropped by traced writes and revocations */
+    MMU_COUNTERS(COUNTER)
 };
+struct mmu_vm_counters {
+    MMU_VM_COUNTERS(COUNTER)
+};
+#undef COUNTER
 const struct mmu_counters *mmu_counters(const struct mmu *mmu);
+const struct mmu_vm_counters *mmu_vm_counters(const struct mmu_vm *mv);
+enum mmu_kind mmu_vm_kind(const struct mmu_vm *mv);
+
+/* ---- the monitor's tables, for `info` and tests ---- */
+
+/* An entry of a shadow or nested table. */
+struct mmu_table_entry {
+    unsigned level;  /* of its table */
+    uint64_t base;   /* first address (linear, or guest-physical) that it translates */
+    uint64_t value;  /* as it stands in the table */
+    haddr table;     /* where its table lives */
+    bool is_present; /* P; an entry that only remembers a place without RAM is not */
+    bool is_leaf;    /* it maps a page */
+    paddr gpa;       /* shadow leaf: the guest-physical page */
+};
+
+/*
+ * Visit the used entries of the current space's shadow tables, or of the nested tables, depth first in ascending order. Nothing
+ * for MMU_DIRECT. Stops when visit says false.
+ */
+void mmu_visit_tables(const struct mmu *mmu, bool (*visit)(void *opaque, const struct mmu_table_entry *e), void *opaque);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of the MMU: what walk.c, table.c, vtlb.c, revoke.c and access.c share. Nobody outside mmu/
- * includes it.
+ * Inside of the MMU: what walk.c, table.c, vtlb.c, revoke.c, access.c and the three translations (direct.c, shadow*.c,
+ * nested.c) share. Nobody outside mmu/ includes it.
  *
  *   mmu_vm -> mmu_private (one per vCPU) -> space (one per recent address space) -> arrays of
  * vtlb_entry space -> table_user: a tree that mirrors the part of the guest's paging structures
@@ -80,6 +80,8 @@ struct space {
     uint64_t left[CLASSES]
                  [LEFT_WORDS];   /* pages thrown out of it in this epoch, by la >> 12 */
     struct table_user *root[4];  /* of its tree; by PDPTE register with MMU_PAE */
+    struct shadow_page *shadow;  /* MMU_SHADOW: its root, or NULL */
+    struct space *shadow_next;   /* in shadow->spaces */
     struct table_user
         *slot[WALK_SLOTS]; /* walk cache, by la >> 21: use of the leaf's table; check it */
     uint64_t reserved;     /* bits that are reserved in every entry */
@@ -115,15 +117,49 @@ struct mmu_private {
 };
 
 struct user_chunk;
+struct shadow;
+struct nested;
+
+/* What a miss came to. */
+struct translation {
+    paddr pa;       /* guest-physical */
+    bool cacheable; /* may be kept in the arrays: whatever it depends on is traced */
+};
+
+/* One way to translate and to stay coherent: direct.c, shadow.c, nested.c. */
+struct translation_ops {
+    const char *name; /* as -mmu spells it */
+    /* For an access of s, whose arrays missed. False: *fault. */
+    bool (*miss)(struct space *s, unsigned class, laddr la, enum access access, struct translation *t,
+                 struct fault *fault);
+    /* As miss, of what will not be kept in the arrays. */
+    bool (*translate)(struct space *s, unsigned class, laddr la, enum access access, paddr *pa, struct fault *fault);
+    /* The arrays of s are being emptied: forget what is kept of it. */
+    void (*release)(struct space *s);
+    void (*drop_all)(struct mmu_vm *mv);               /* what is kept outside the spaces */
+    void (*drop_page)(struct mmu_vm *mv, paddr page);  /* translations to it */
+    void (*table_written)(void *mv, paddr pa, size_t len); /* the up-calls of physmem */
+    void (*revoke_write)(void *mv, paddr page);
+    void (*revoke_all)(void *mv, paddr page);
+};
+
+/* direct.c's, which nested.c wraps. */
+bool direct_miss(struct space *s, unsigned class, laddr la, enum access access, struct translation *t, struct fault *fault);
+
+extern const struct translation_ops direct_translation, shadow_translation, nested_translation;
 
 struct mmu_vm {
+    const struct translation_ops *ops; /* by config.kind */
+    struct mmu_vm_config config;       /* as given */
+    struct shadow *shadow;             /* owned; MMU_SHADOW */
+    struct nested *nested;             /* owned; MMU_NESTED */
+    struct mmu_vm_counters counters;   /* outside the guest's state */
     struct physmem *pm;            /* borrowed */
     struct trace *trace;           /* borrowed; may be NULL */
     struct mmu_private *vcpus;     /* all of the VM */
     struct table_user *free_users; /* linked by next */
     struct user_chunk
         *chunks; /* owned; records are recycled, never freed: the walk cache points at them */
-    uint64_t traced_writes;                /* counter */
     void (*mapping_changed)(void *opaque); /* up-call, may be NULL */
     void *mapping_opaque;                  /* of mapping_changed */
     unsigned ad_size; /* not 0: a walk is setting A or D in an entry of this size */
@@ -165,6 +201,7 @@ struct walk {
     unsigned steps;           /* used entries of step */
     struct walk_step step[4]; /* the entries used, root first */
     bool cacheable;           /* all tables were in RAM */
+    bool is_peek;             /* a debugger's: counts nothing */
 };
 
 /*
@@ -176,6 +213,16 @@ bool walk_tables(struct space *s, unsigned class, laddr la, enum access access,
 
 /* As above, but from the root, without rights, and without a trace. */
 bool walk_peek(const struct space *s, laddr la, struct walk *w);
+
+/* Does what the levels walked so far allow, with the leaf's key, allow this access? SDM Vol. 3A, "Determination of Access Rights",
+ * "Protection Keys". */
+bool walk_allows(const struct space *s, unsigned class, enum access access, uint8_t rights, uint64_t leaf);
+
+/* What an entry leaves of the rights above it. */
+uint8_t walk_narrow(uint8_t rights, uint64_t entry);
+
+/* Is la canonical in this context? */
+bool walk_is_canonical(const struct mmu_ctx *ctx, laddr la);
 
 /* Bits that are reserved in every entry of ctx's format. */
 uint64_t walk_reserved_bits(const struct mmu_ctx *ctx);
@@ -241,6 +288,9 @@ struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum acce
 void vtlb_drop_page(struct space *s, laddr la);
 void vtlb_drop_range(struct space *s, laddr la, uint64_t size);
 
+/* Empty the arrays of a space: a TLB flush. */
+void vtlb_flush_space(struct space *s);
+
 /* Forget everything about a space but its key. */
 void vtlb_reset_space(struct space *s);
 
@@ -257,6 +307,22 @@ ALWAYS_INLINE void vtlb_note_key(struct space *s, unsigned key)
 
 /* A write array is about to get page at la, with this host address. */
 void revoke_note_fill(struct mmu_vm *mv, paddr page, const uint8_t *host, laddr la);
-/* The up-calls. */
+/* The up-calls, as far as they concern the arrays. */
 void revoke_write(void *mv, paddr page);
 void revoke_all(void *mv, paddr page);
+/* Drop what leads to a physical page, which need not be RAM, from the arrays. */
+void revoke_page(struct mmu_vm *mv, paddr page);
+
+/* ---- shadow.c, nested.c ---- */
+
+struct shadow *shadow_create(struct mmu_vm *mv);
+void shadow_destroy(struct shadow *sh);
+void shadow_visit(const struct space *s, bool (*visit)(void *, const struct mmu_table_entry *), void *opaque);
+
+struct nested *nested_create(struct mmu_vm *mv);
+void nested_destroy(struct nested *n);
+void nested_visit(const struct nested *n, bool (*visit)(void *, const struct mmu_table_entry *), void *opaque);
+
+/* Host memory of the frame at guest-physical gpa (its page's first byte), by the nested tables on behalf of p; NULL where there is
+ * no RAM. */
+const uint8_t *nested_frame(struct mmu_private *p, paddr gpa);

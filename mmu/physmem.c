@@ -335,10 +335,10 @@ void physmem_set_state(struct physmem *pm, paddr pa, uint8_t bits)
     if (bits & PAGE_ABSENT) {
         pm->events.revoke_all(pm->mmu_opaque, ref_page(ref));
         physmem_mark_dirty(pm, ref); /* a ballooned page reads as zero from now on */
-    } else if (bits & STOPS_WRITES) {
-        pm->events.revoke_write(pm->mmu_opaque, ref_page(ref));
     }
     *state |= bits;
+    if ((bits & STOPS_WRITES) && !(bits & PAGE_ABSENT))
+        pm->events.revoke_write(pm->mmu_opaque, ref_page(ref));
 }
 
 void physmem_clear_state(struct physmem *pm, paddr pa, uint8_t bits)

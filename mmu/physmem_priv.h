@@ -11,12 +11,16 @@
 #define PHYS_RANGES 32
 
 struct table_page;
+struct shadow_page;
 
 /* What the virtual TLB remembers of a physical page (owned by table.c and revoke.c, zero at
  * creation). */
 struct page_note {
-    struct table_page
-        *table;          /* owned by the mmu_vm: users of the page as a paging structure, or NULL */
+    union {
+        struct table_page *table;   /* owned by the mmu_vm: users of the page as a paging structure, or NULL */
+        struct shadow_page *shadow; /* with MMU_SHADOW: its shadows, linked by gfn_next */
+    };
+    uint32_t rmap;       /* with MMU_SHADOW: first shadow entry that maps the page (shadow.h), 0: none */
     uint64_t write_hint; /* four 16-bit slots: where write arrays may hold this page (revoke.c) */
 };
 

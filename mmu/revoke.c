@@ -140,8 +140,7 @@ void revoke_all(void *opaque, paddr page)
     drop_frame(opaque, page, false);
 }
 
-void mmu_vm_drop_page(struct mmu_vm *mv, paddr page)
+void revoke_page(struct mmu_vm *mv, paddr page)
 {
-    mmu_mapping_changed(mv);
     drop_frame(mv, page, true);
 }

@@ -351,7 +351,7 @@ void table_written(void *opaque, paddr pa, size_t len)
         return;
     trace_point(mv->trace, TRACE_tlb_trace_hit, "mmu", pa, len, 0, 0);
     if (!mv->ad_size) {
-        mv->traced_writes++;
+        mv->counters.traced_writes++;
         if (unlikely(++t->writes > patience(t))) {
             mmu_mapping_changed(mv);
             drop_table(note, t);

@@ -258,14 +258,9 @@ static void follow_pkru(struct space *s, uint32_t pkru)
     s->keys = 0;
 }
 
-void vtlb_reset_space(struct space *s)
+void vtlb_flush_space(struct space *s)
 {
     mmu_close_window(s->owner);
-    if (!s->filled)
-        return;
-    if (s == s->owner->current) /* what is running now is not traced from here on */
-        mmu_mapping_changed(s->owner->mv);
-    table_release_space(s);
     for (unsigned c = 0; c < CLASSES; c++)
         if (s->array[c][0])
             entries_clear(s->array[c][0], ARRAYS * (size_t)s->entries[c]);
@@ -276,74 +271,15 @@ void vtlb_reset_space(struct space *s)
     s->keys = 0;
 }
 
-/* ---- the VM's side ---- */
-
-struct mmu_vm *mmu_vm_create(struct physmem *pm, struct trace *trace)
+void vtlb_reset_space(struct space *s)
 {
-    struct mmu_vm *mv = calloc(1, sizeof(*mv));
-    if (!mv)
-        return NULL;
-    mv->pm = pm;
-    mv->trace = trace;
-    physmem_set_events(pm,
-                       &(struct page_event_ops){.traced_written = table_written,
-                                                .revoke_write = revoke_write,
-                                                .revoke_all = revoke_all},
-                       NULL, mv, NULL);
-    return mv;
-}
-
-static void written_nowhere(void *opaque, paddr pa, size_t len)
-{
-    (void)opaque, (void)pa, (void)len;
-}
-
-static void revoked_nowhere(void *opaque, paddr page)
-{
-    (void)opaque, (void)page;
-}
-
-void mmu_vm_destroy(struct mmu_vm *mv)
-{
-    if (!mv)
+    mmu_close_window(s->owner);
+    if (!s->filled && !s->shadow)
         return;
-    assert(!mv->vcpus);
-    physmem_set_events(mv->pm,
-                       &(struct page_event_ops){.traced_written = written_nowhere,
-                                                .revoke_write = revoked_nowhere,
-                                                .revoke_all = revoked_nowhere},
-                       NULL, NULL, NULL);
-    table_free_pool(mv);
-    free(mv);
-}
-
-void mmu_vm_on_mapping_change(struct mmu_vm *mv, void (*changed)(void *opaque), void *opaque)
-{
-    mv->mapping_changed = changed;
-    mv->mapping_opaque = opaque;
-}
-
-void mmu_vm_drop_all(struct mmu_vm *mv)
-{
-    trace_point(mv->trace, TRACE_tlb_flush, "mmu", 0, 0, 0, 0);
-    for (struct mmu_private *p = mv->vcpus; p; p = p->next)
-        for (unsigned i = 0; i < p->spaces; i++)
-            vtlb_reset_space(&p->space[i]);
-}
-
-void mmu_vm_set_a20(struct mmu_vm *mv, bool is_open)
-{
-    paddr off = is_open ? 0 : BIT(20);
-    if (mv->a20_off == off)
-        return;
-    mv->a20_off = off;
-    mmu_mapping_changed(mv);
-    mmu_vm_drop_all(mv);
-}
-
-paddr mmu_a20(const struct mmu *mmu, paddr pa)
-{
-    return mmu_gate(mmu->p, pa);
+    if (s == s->owner->current) /* what is running now is not traced from here on */
+        mmu_mapping_changed(s->owner->mv);
+    s->owner->mv->ops->release(s);
+    vtlb_flush_space(s);
 }
 
 /* ---- a vCPU's side ---- */
@@ -411,7 +347,7 @@ void mmu_fini(struct mmu *mmu)
         link = &(*link)->next;
     *link = p->next;
     for (unsigned i = 0; i < p->spaces; i++) {
-        table_release_space(&p->space[i]);
+        p->mv->ops->release(&p->space[i]);
         for (unsigned c = 0; c < CLASSES; c++)
             arrays_free(&p->space[i], c);
     }
@@ -506,11 +442,10 @@ void mmu_drop_caches(struct mmu *mmu)
 {
     for (unsigned i = 0; i < mmu->p->spaces; i++)
         vtlb_reset_space(&mmu->p->space[i]);
+    mmu->p->mv->ops->drop_all(mmu->p->mv);
 }
 
 const struct mmu_counters *mmu_counters(const struct mmu *mmu)
 {
-    mmu->p->counters.traced_writes =
-        mmu->p->mv->traced_writes; /* the VM's: a table belongs to no vCPU */
     return &mmu->p->counters;
 }

@@ -79,7 +79,7 @@ static paddr leaf_pa(const struct mmu_ctx *ctx, unsigned level, uint64_t e, ladd
     return (e & bits(51, shift)) | offset;
 }
 
-static uint8_t narrow(uint8_t rights, uint64_t e)
+uint8_t walk_narrow(uint8_t rights, uint64_t e)
 {
     if (!(e & PTE_US))
         rights &= (uint8_t)~RIGHT_USER;
@@ -125,6 +125,11 @@ static bool key_denies(const struct space *s, unsigned class, enum access access
     return (bits & 1) || ((bits & 2) && access == ACCESS_WRITE && (class == CLASS_U || s->ctx.wp));
 }
 
+bool walk_allows(const struct space *s, unsigned class, enum access access, uint8_t rights, uint64_t leaf)
+{
+    return !key_denies(s, class, access, rights, leaf) && is_allowed(&s->ctx, class, access, rights);
+}
+
 /* SDM Vol. 3A, "Page-Fault Exceptions": the error code and CR2. */
 static COLD bool page_fault(const struct mmu_ctx *ctx, unsigned class, laddr la, enum access access,
                             uint32_t why, struct fault *fault)
@@ -141,10 +146,17 @@ static COLD bool page_fault(const struct mmu_ctx *ctx, unsigned class, laddr la,
     return false;
 }
 
+/* A page of the guest's tables. A peek counts nothing and changes no nested table. */
+static const uint8_t *table_frame(const struct space *s, const struct walk *w, paddr table)
+{
+    struct mmu_private *p = s->owner;
+    return unlikely(p->mv->nested != NULL) && !w->is_peek ? nested_frame(p, table) : physmem_page(p->pm, table);
+}
+
 /* Read the entry of a step. Outside RAM: all ones, and the walk can't be cached. */
 static uint64_t read_entry(const struct space *s, struct walk *w, const struct walk_step *step)
 {
-    const uint8_t *page = physmem_page(s->owner->pm, step->table);
+    const uint8_t *page = table_frame(s, w, step->table);
     if (unlikely(!page)) {
         w->cacheable = false;
         return is_legacy(&s->ctx) ? UINT32_MAX : UINT64_MAX;
@@ -216,7 +228,7 @@ static enum outcome descend(const struct space *s, laddr la, struct walk_step st
             return WALK_ABSENT;
         if (is_reserved(s, step.level, step.entry))
             return WALK_RESERVED;
-        step.rights = narrow(step.rights, step.entry);
+        step.rights = walk_narrow(step.rights, step.entry);
         if (is_leaf(ctx, step.level, step.entry))
             break;
         step.table = mmu_gate(s->owner, step.entry & bits(51, 12));
@@ -227,7 +239,7 @@ static enum outcome descend(const struct space *s, laddr la, struct walk_step st
     return WALK_DONE;
 }
 
-static bool is_canonical(const struct mmu_ctx *ctx, laddr la)
+bool walk_is_canonical(const struct mmu_ctx *ctx, laddr la)
 {
     return ctx->guest.format != MMU_LEVEL4 || (laddr)sext(la, 48) == la;
 }
@@ -239,12 +251,14 @@ bool walk_tables(struct space *s, unsigned class, laddr la, enum access access,
     struct mmu_counters *counters = &s->owner->counters;
     struct walk_step step;
     uint8_t rights;
-    if (unlikely(!is_canonical(ctx, la))) {
+    if (unlikely(!walk_is_canonical(ctx, la))) {
         *fault = fault_code(EXC_GP, 0);
         return false;
     }
     w->cacheable = true;
+    w->is_peek = false;
     counters->walks++;
+    counters->resumed += from != NULL;
     if (from)
         step = (struct walk_step){
             .table = from->table->page, .level = from->level, .rights = from->rights};
@@ -270,7 +284,8 @@ bool walk_peek(const struct space *s, laddr la, struct walk *w)
     struct walk_step step;
     uint8_t rights;
     w->cacheable = true;
-    return is_canonical(&s->ctx, la) && first_step(s, la, &step) &&
+    w->is_peek = true;
+    return walk_is_canonical(&s->ctx, la) && first_step(s, la, &step) &&
            descend(s, la, step, w, &rights) == WALK_DONE;
 }
 

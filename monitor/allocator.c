@@ -25,7 +25,7 @@ static int open_memory(uint64_t size)
 int allocator_init(struct allocator *a, uint64_t size, struct err *err)
 {
     size = round_up(size, ALLOCATOR_EXTENT);
-    *a = (struct allocator){.size = size, .fd = open_memory(size)};
+    *a = (struct allocator){.size = size, .end = size, .fd = open_memory(size)};
     if ((size_t)size != size)
         return err_set(err, ENOMEM, "%llu MiB of guest memory do not fit this host's address space",
                        (unsigned long long)(size / MiB));
@@ -53,14 +53,31 @@ void allocator_fini(struct allocator *a)
     *a = (struct allocator){.fd = -1};
 }
 
+static int check_room(const struct allocator *a, uint64_t size, struct err *err)
+{
+    if (size <= a->end - a->next)
+        return 0;
+    return err_set(err, ENOMEM, "machine memory is used up: %llu MiB are asked for, %llu are left",
+                   (unsigned long long)(size / MiB), (unsigned long long)((a->end - a->next) / MiB));
+}
+
 int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *err)
 {
     size = round_up(size, ALLOCATOR_EXTENT);
-    if (size > a->size - a->next)
-        return err_set(err, ENOMEM, "machine memory is used up: %llu MiB are asked for, %llu are left",
-                       (unsigned long long)(size / MiB), (unsigned long long)((a->size - a->next) / MiB));
+    if (check_room(a, size, err) < 0)
+        return -ENOMEM;
     *hpa = a->next;
     a->next += size;
+    return 0;
+}
+
+int allocator_carve_end(struct allocator *a, uint64_t size, haddr *hpa, struct err *err)
+{
+    size = round_up(size, ALLOCATOR_EXTENT);
+    if (check_room(a, size, err) < 0)
+        return -ENOMEM;
+    a->end -= size;
+    *hpa = a->end;
     return 0;
 }
 

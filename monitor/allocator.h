@@ -15,6 +15,7 @@ struct allocator {
     uint8_t *host; /* owned: the mapping; haddr are offsets into it */
     uint64_t size; /* bytes of address space reserved */
     haddr next;    /* first machine address not handed out */
+    haddr end;     /* one past the last one */
     haddr data_start; /* allocator_is_touched: extent of the last answer */
     haddr data_end;   /* one past it */
     bool is_data;     /* the answer */
@@ -27,6 +28,10 @@ void allocator_fini(struct allocator *a);
 
 /* Carve `size` bytes (rounded up to whole extents) as home frames. -ENOMEM when machine memory is used up. */
 int allocator_carve(struct allocator *a, uint64_t size, haddr *hpa, struct err *err);
+
+/* As allocator_carve, from the end of machine memory: for the monitor's own tables, so that a guest's frames lie where they would
+ * without. */
+int allocator_carve_end(struct allocator *a, uint64_t size, haddr *hpa, struct err *err);
 
 /*
  * Has the frame at host address p (in machine memory) ever been written? False: it reads as zero, and reading it would only make the

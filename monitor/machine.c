@@ -103,6 +103,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->s.ns_per_tick = config->ns_per_tick;
     m->s.tsc_hz = config->tsc_hz ? config->tsc_hz : NS_PER_SECOND;
     m->quantum = DEFAULT_QUANTUM;
+    m->mmu = config->mmu;
     m->tlb_entries = config->tlb_entries ? config->tlb_entries : DEFAULT_TLB_ENTRIES;
     m->stop_at = m->max_ticks = UINT64_MAX;
     seed_entropy(m, config->seed);
@@ -229,13 +230,27 @@ static void mapping_changed(void *opaque)
         cpu_request_refetch(m->running->vcpu);
 }
 
+/* Frames for the monitor's shadow or nested tables. */
+static int carve_frames(struct machine *m, struct err *err)
+{
+    struct mmu_frames *f = &m->mmu.frames;
+    if (m->mmu.kind == MMU_DIRECT)
+        return 0;
+    int rc = allocator_carve_end(&m->memory, (uint64_t)f->count * PAGE_SIZE, &f->hpa, err);
+    f->host = m->memory.host + (size_t)f->hpa;
+    return rc;
+}
+
 static int vm_parts(struct vm *vm, struct err *err)
 {
     struct machine *m = vm->machine;
+    int rc = carve_frames(m, err);
+    if (rc < 0)
+        return rc;
     vm->pm = physmem_create(m->memory.host, &allocator_backing, &m->memory);
     if (!vm->pm)
         return err_set(err, ENOMEM, "out of memory");
-    vm->mmu = mmu_vm_create(vm->pm, &m->trace);
+    vm->mmu = mmu_vm_create(vm->pm, &m->mmu, &m->trace);
     vm->blocks = block_cache_create(vm->pm);
     if (!vm->mmu || !vm->blocks)
         return err_set(err, ENOMEM, "out of memory");

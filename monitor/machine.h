@@ -110,6 +110,7 @@ struct machine {
     uint64_t running_since;     /* its arch.ticks when it entered */
     uint64_t quantum;           /* ticks of a turn */
     unsigned tlb_entries;       /* of each array of a vCPU's virtual TLB */
+    struct mmu_vm_config mmu;   /* of the VM's; its frames are the allocator's */
     unsigned turns;             /* that ended since machine_run began */
     uint64_t stop_at;           /* ticks at which to stop with STOP_POSITION; UINT64_MAX: none */
     uint64_t max_ticks;         /* STOP_TICK_LIMIT; UINT64_MAX: none */
@@ -128,6 +129,7 @@ struct machine_config {
     uint64_t tsc_hz;       /* 0: one TSC tick per ns */
     const struct jit_config *jit; /* how to translate; NULL: interpret only */
     unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: DEFAULT_TLB_ENTRIES. No guest can tell */
+    struct mmu_vm_config mmu; /* how misses are translated; frames.count says how many frames its tables may have */
 };
 
 int machine_create(const struct machine_config *config, struct machine **out, struct err *err);

@@ -193,6 +193,53 @@ static int read_config(struct trapline_config *full, const struct trapline_confi
     return 0;
 }
 
+/* ---- paging ---- */
+
+#define DEFAULT_MMU_MEMORY (16 * MiB)
+#define DEFAULT_UNSYNC 32
+
+static unsigned log2_of(uint64_t v)
+{
+    unsigned n = 0;
+    while (v >> n > 1)
+        n++;
+    return n;
+}
+
+static struct mmu_vm_config mmu_config(const struct trapline_paging *p)
+{
+    static const enum mmu_kind kind[] = {MMU_DIRECT, MMU_SHADOW, MMU_NESTED};
+    static const enum mmu_format format[] = {MMU_LEVEL4, MMU_PAE, MMU_LEGACY};
+    unsigned shift = p->nested_page ? log2_of(p->nested_page) : 21;
+    if (p->nested_format == TRAPLINE_NESTED_LEGACY && shift > PAGE_SHIFT)
+        shift = 22; /* its large pages have 4 MiB */
+    return (struct mmu_vm_config){
+        .kind = kind[p->mmu],
+        .frames.count = (unsigned)((p->memory ? p->memory : DEFAULT_MMU_MEMORY) / PAGE_SIZE),
+        .unsync_writes = p->has_unsync ? (unsigned)p->unsync : DEFAULT_UNSYNC,
+        .nested_format = format[p->nested_format],
+        .nested_page_shift = shift,
+        .no_walk_caches = p->no_walk_caches,
+        .is_pdpte_in_memory = p->is_pdpte_in_memory,
+    };
+}
+
+/* PAE and legacy tables translate addresses of 32 bits, the legacy ones to addresses of 32 bits. */
+static int check_reach(const struct trapline_machine *t, struct err *err)
+{
+    const struct trapline_paging *p = &t->config.paging;
+    struct physmem_range r;
+    bool is_narrow = p->mmu == TRAPLINE_MMU_NESTED && p->nested_format != TRAPLINE_NESTED_LONG;
+    bool is_far = p->nested_format == TRAPLINE_NESTED_LEGACY && t->m->memory.size > 4 * GiB;
+    for (unsigned i = 0; physmem_range(t->m->vm->pm, i, &r); i++)
+        is_far |= r.gpa + r.size > 4 * GiB;
+    if (!is_narrow || !is_far)
+        return 0;
+    err_set(err, EINVAL, "nested tables in this format do not reach memory above 4 GiB");
+    err_hint(err, "-mmu nested,format=long, or less memory: -m 2G");
+    return -EINVAL;
+}
+
 static int create(struct trapline_machine *t, struct err *err)
 {
     const struct trapline_config *config = &t->config;
@@ -205,13 +252,16 @@ static int create(struct trapline_machine *t, struct err *err)
         err_hint(err, "-engine auto takes the interpreter where there is none");
         return -ENOTSUP;
     }
+    const struct mmu_vm_config mmu = mmu_config(&config->paging);
+    uint64_t mmu_memory = mmu.kind == MMU_DIRECT ? 0 : (uint64_t)mmu.frames.count * PAGE_SIZE + ALLOCATOR_EXTENT;
     bool translates = config->engine != TRAPLINE_ENGINE_INTERP && jit_is_available();
     const struct machine_config mc = {
         .jit = translates ? &jit : NULL,
-        .memory_size = config->memory + SPARE_MEMORY,
+        .memory_size = config->memory + SPARE_MEMORY + mmu_memory,
         .seed = config->seed,
         .ns_per_tick = config->ns_per_tick,
         .tlb_entries = config->tlb_entries,
+        .mmu = mmu,
     };
     int rc = cpu_model_parse(config->cpu ? config->cpu : TRAPLINE_DEFAULT_CPU, &t->model, err);
     if (rc == 0)
@@ -228,6 +278,8 @@ static int create(struct trapline_machine *t, struct err *err)
     if (rc < 0)
         return rc;
     rc = create_board(t, err);
+    if (rc == 0)
+        rc = check_reach(t, err);
     return rc == 0 ? connect_door(t, err) : rc;
 }
 

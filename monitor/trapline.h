@@ -84,6 +84,30 @@ enum trapline_engine { TRAPLINE_ENGINE_AUTO, TRAPLINE_ENGINE_INTERP, TRAPLINE_EN
 #define TRAPLINE_JIT_CACHE_MIN (UINT64_C(256) << 10)
 #define TRAPLINE_JIT_CACHE_MAX (UINT64_C(1) << 30)
 
+/* How the guest's addresses are translated on a miss of the virtual TLB. */
+enum trapline_mmu {
+    TRAPLINE_MMU_DIRECT, /* by the guest's tables, which are traced */
+    TRAPLINE_MMU_SHADOW, /* by shadow tables made from the guest's */
+    TRAPLINE_MMU_NESTED, /* by the guest's tables and, each address on the way, by nested tables */
+};
+
+enum trapline_nested_format { TRAPLINE_NESTED_LONG, TRAPLINE_NESTED_PAE, TRAPLINE_NESTED_LEGACY };
+
+#define TRAPLINE_MMU_MEMORY_MIN (UINT64_C(256) << 10)
+#define TRAPLINE_MMU_MEMORY_MAX (UINT64_C(1) << 30)
+
+/* All zero: direct. No guest can tell any of it. */
+struct trapline_paging {
+    enum trapline_mmu mmu;
+    uint64_t memory;            /* cap of the shadow or nested tables in bytes; 0: the default */
+    uint64_t unsync;            /* shadow: traced writes after which a page table runs unsynchronized */
+    bool has_unsync;            /* unsync was given (0: never); else the default */
+    enum trapline_nested_format nested_format;
+    uint64_t nested_page;       /* largest page of nested tables: 4 KiB, 2 MiB or 1 GiB; 0: the default, 2 MiB */
+    bool no_walk_caches;        /* every walk begins at the root */
+    bool is_pdpte_in_memory;    /* nested: PDPTEs of PAE guests are referred to by every walk (APM), not registers (SDM) */
+};
+
 struct trapline_config {
     size_t size; /* sizeof(struct trapline_config) */
     /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds. */
@@ -104,6 +128,7 @@ struct trapline_config {
     uint32_t jit_threshold;    /* times a block is entered before it is translated; 0: the default */
     uint64_t jit_cache;        /* bytes of translated code; 0: the default */
     unsigned tlb_entries;      /* of each array of a virtual TLB, at most: a power of two, 16 to 65536; 0: the default */
+    struct trapline_paging paging;
     bool no_reboot;            /* a reset stops the machine */
     bool is_interactive;       /* a person is waiting: idle time is slept on the wall clock */
     bool own_decompressor;     /* a bzImage unpacks itself in the guest */
@@ -371,6 +396,12 @@ void trapline_print_exits(struct trapline_machine *m, FILE *out);
  * called their handlers how often.
  */
 void trapline_print_jit(struct trapline_machine *m, FILE *out);
+
+/* How addresses were translated: the counters of the virtual TLB, of walks, shadow faults, nested violations. */
+void trapline_print_paging(struct trapline_machine *m, FILE *out);
+
+/* The shadow tables of a vCPU's current address space, or the nested tables, in outline. */
+void trapline_print_tables(struct trapline_machine *m, unsigned vcpu, FILE *out);
 
 /* The rows of the instruction table that caused exits so far, a line each: row, exits that completed,
  * exits that raised an exception, name, encoding, operands. */

@@ -64,20 +64,18 @@ static void print_code(const struct jit_stats *s, const struct block_stats *b, F
 
 static void print_mmu(const struct vm *vm, uint64_t ticks, FILE *out)
 {
-    struct mmu_counters sum = {{0}, 0, 0, 0, 0, 0, 0};
+    struct mmu_counters sum = {0};
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         const struct mmu_counters *c = mmu_counters(&vm->vcpus[i].vcpu->run.mmu);
-        for (unsigned k = 0; k < 3; k++)
-            sum.fills[k] += c->fills[k];
+        sum.fills_read += c->fills_read + c->fills_write + c->fills_fetch;
         sum.walks += c->walks;
-        sum.traced_writes += c->traced_writes;
         sum.space_switches += c->space_switches;
         sum.space_evictions += c->space_evictions;
     }
-    uint64_t fills = sum.fills[0] + sum.fills[1] + sum.fills[2];
+    uint64_t fills = sum.fills_read, traced = mmu_vm_counters(vm->mmu)->traced_writes;
     fprintf(out, "TLB misses: %" PRIu64 " filled (%.3f per thousand instructions), %" PRIu64 " walks; %" PRIu64
                  " traced writes; %" PRIu64 " address space switches, %" PRIu64 " evictions\n", fills,
-            per_thousand(fills, ticks), sum.walks, sum.traced_writes, sum.space_switches, sum.space_evictions);
+            per_thousand(fills, ticks), sum.walks, traced, sum.space_switches, sum.space_evictions);
 }
 
 void trapline_print_jit(struct trapline_machine *t, FILE *out)

@@ -97,7 +97,7 @@ class BadInput(Case):
                       ["-device", "isa-debug-exit,colour=red"], ["-rtc", "base=yesterday"], ["-rtc", "base=2024-02-30"],
                       ["-serial", "tty"], ["-serial", "unix:"], ["-serial", "file:"], ["-debugcon", "mon:stdio"],
                       ["-display", "sdl"], ["-d", "everything"], ["-seed", "x"], ["-max-ticks", "0"],
-                      ["-icount", "shift=99"], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
+                      ["-icount", "shift=99"], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"], ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
             with self.subTest(words=words):
                 self.fails(self.run_it("run", *words), words[0] + ": ")
 

@@ -87,7 +87,7 @@ UNUSED static struct harness *harness_create(enum decode_mode mode)
     h->ram = calloc(1, HARNESS_RAM);
     h->pm = physmem_create(h->ram, NULL, NULL);
     assert_int_equal(0, physmem_add(h->pm, 0, HARNESS_RAM, 0, false, &err));
-    h->mv = mmu_vm_create(h->pm, NULL);
+    h->mv = mmu_vm_create(h->pm, NULL, NULL);
     h->blocks = block_cache_create(h->pm);
     h->decoder = decoder_create();
     h->vcpu = calloc(1, sizeof(*h->vcpu));

@@ -12,6 +12,7 @@
 #include "mmu/mmu.h"
 
 #define BENCH_PAGES 2048u
+#define BENCH_FRAMES 64u /* behind them, for shadow or nested tables */
 
 struct bench {
     uint8_t *host;         /* machine memory: RAM at 0 */
@@ -47,14 +48,24 @@ static inline void bench_bus_write(void *opaque, paddr pa, unsigned size, uint64
 
 static const struct bus_ops bench_bus = {bench_bus_read, bench_bus_write};
 
-static inline void bench_open(struct bench *b)
+/* config: NULL, or how to translate; its frames are the bench's. */
+static inline void bench_open_as(struct bench *b, const struct mmu_vm_config *config)
 {
-    *b = (struct bench){.host = calloc(BENCH_PAGES, PAGE_SIZE)};
+    struct mmu_vm_config full = config ? *config : (struct mmu_vm_config){.kind = MMU_DIRECT};
+    haddr tables = (haddr)BENCH_PAGES * PAGE_SIZE;
+    *b = (struct bench){.host = calloc(BENCH_PAGES + BENCH_FRAMES, PAGE_SIZE)};
+    full.frames = (struct mmu_frames){b->host + tables, tables, BENCH_FRAMES};
     b->pm = physmem_create(b->host, NULL, NULL);
     EXPECT_EQ(0, physmem_add(b->pm, 0, BENCH_PAGES * PAGE_SIZE, 0, false, NULL));
-    b->mv = mmu_vm_create(b->pm, NULL);
+    b->mv = mmu_vm_create(b->pm, &full, NULL);
+    EXPECT(b->mv != NULL);
     for (unsigned i = 0; i < 2; i++)
         EXPECT_EQ(0, mmu_init(&b->mmu[i], b->mv, &(struct mmu_config){64, 4}, &bench_bus, b));
+}
+
+static inline void bench_open(struct bench *b)
+{
+    bench_open_as(b, NULL);
 }
 
 static inline void bench_close(struct bench *b)

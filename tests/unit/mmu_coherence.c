@@ -19,13 +19,13 @@ static void run(uint64_t seed, unsigned entries, unsigned spaces, unsigned steps
 
 TEST(coherence, sixteen_entries_equal_no_cache)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++)
+    for (uint64_t seed = 1; seed <= 120; seed++)
         run(seed, 16, 3, 6000);
 }
 
 TEST(coherence, four_thousand_entries_equal_no_cache)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++)
+    for (uint64_t seed = 1; seed <= 120; seed++)
         run(seed, 4096, 5, 6000);
 }
 

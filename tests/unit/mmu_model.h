@@ -19,6 +19,7 @@
 #define ROM_PAGES 2u   /* ROM at 512 KiB */
 #define ALL_PAGES (LOW_PAGES + HIGH_PAGES + ROM_PAGES)
 #define SPARE_FRAMES 256u
+#define TABLE_FRAMES 80u /* for shadow or nested tables: few, so that they are evicted */
 #define TABLES 20u
 #define HIGH_BASE (2 * MiB)
 #define ROM_BASE (512 * KiB)
@@ -32,7 +33,7 @@ struct source {
 
 struct model {
     struct source src;            /* of every choice */
-    uint8_t *host;                /* machine memory: ALL_PAGES + SPARE_FRAMES */
+    uint8_t *host;                /* machine memory: ALL_PAGES + SPARE_FRAMES + TABLE_FRAMES */
     unsigned spare;               /* frames of SPARE_FRAMES handed out */
     struct physmem *pm;           /* of the real side */
     struct mmu_vm *mv;            /* of the real side */
@@ -119,7 +120,7 @@ static inline uint64_t choose_entry(struct model *m)
         e &= ~UINT64_C(0x20);
     if (k >= 14 && k < 22)
         e |= 0x40;
-    if (k >= 18 && k < 28)
+    if (k >= 8 && k < 28)
         e |= (uint64_t)choose(m, 4) << 59;
     return e;
 }
@@ -359,6 +360,37 @@ static inline paddr page_number(unsigned i)
                           : ROM_BASE + ((paddr)(i - HIGH_PAGES) << PAGE_SHIFT);
 }
 
+struct table_check {
+    struct model *m;  /* whose */
+    struct mmu *mmu;  /* the vCPU */
+    unsigned entries; /* seen so far */
+};
+
+/* What the monitor's tables say is true: the page is where the entry says, and RW is set only in what may be written without a
+ * word; a shadow leaf maps what the guest's tables map. */
+static inline bool check_entry(void *opaque, const struct mmu_table_entry *e)
+{
+    struct table_check *c = opaque;
+    paddr pa;
+    c->entries++;
+    if (!e->is_leaf)
+        return true;
+    if (mmu_vm_kind(c->m->mv) == MMU_SHADOW) {
+        MODEL_CHECK(c->m, mmu_peek(c->mmu, e->base, &pa) && (pa & PAGE_MASK) == e->gpa);
+        MODEL_CHECK(c->m, !(e->is_present && (e->value & 2)) || !physmem_state(c->m->pm, e->gpa));
+    }
+    const uint8_t *page = physmem_page(c->m->pm, e->gpa);
+    MODEL_CHECK(c->m, e->is_present == (page != NULL));
+    MODEL_CHECK(c->m, !page || page == c->m->host + (e->value & ref_range(51, 12)));
+    return true;
+}
+
+static inline void check_tables(struct model *m)
+{
+    for (unsigned i = 0; i < 2; i++)
+        mmu_visit_tables(&m->mmu[i], check_entry, &(struct table_check){m, &m->mmu[i], 0});
+}
+
 static inline void check_memory(struct model *m)
 {
     for (unsigned i = 0; i < ALL_PAGES; i++) {
@@ -370,6 +402,7 @@ static inline void check_memory(struct model *m)
                                !memcmp(page + 64 * k, m->code + i * PAGE_SIZE + 64 * k, 64));
     }
     MODEL_CHECK(m, m->bus_hash[0] == m->bus_hash[1]);
+    check_tables(m);
 }
 
 static inline void check_same(struct model *m, bool real, bool ref, const struct fault *a,
@@ -450,10 +483,27 @@ static inline void fill_tables(struct model *m)
         }
 }
 
+/* Any kind of translation, with what it can be told. */
+static inline struct mmu_vm_config choose_kind(struct model *m)
+{
+    static const uint8_t shift[3] = {12, 21, 30};
+    unsigned k = choose(m, 4), flags = choose(m, 4);
+    haddr at = (haddr)(ALL_PAGES + SPARE_FRAMES) << PAGE_SHIFT;
+    return (struct mmu_vm_config){
+        .kind = k < 2 ? MMU_SHADOW : k == 2 ? MMU_NESTED : MMU_DIRECT,
+        .frames = {m->host + at, at, k == 0 ? MMU_FRAMES_MIN : TABLE_FRAMES},
+        .unsync_writes = choose(m, 6),
+        .nested_format = MMU_LEVEL4 - choose(m, 3),
+        .nested_page_shift = shift[choose(m, 3)],
+        .no_walk_caches = flags & 1,
+        .is_pdpte_in_memory = flags & 2,
+    };
+}
+
 static inline void model_open(struct model *m, struct source src, unsigned entries, unsigned spaces)
 {
     *m = (struct model){.src = src};
-    m->host = calloc(ALL_PAGES + SPARE_FRAMES, PAGE_SIZE);
+    m->host = calloc(ALL_PAGES + SPARE_FRAMES + TABLE_FRAMES, PAGE_SIZE);
     m->ref = calloc(ALL_PAGES, PAGE_SIZE);
     m->shadow = calloc(ALL_PAGES, PAGE_SIZE);
     m->code = calloc(ALL_PAGES, PAGE_SIZE);
@@ -466,7 +516,9 @@ static inline void model_open(struct model *m, struct source src, unsigned entri
     MODEL_CHECK(m, !physmem_add(m->pm, ROM_BASE, ROM_PAGES * PAGE_SIZE,
                                 (LOW_PAGES + HIGH_PAGES) * PAGE_SIZE, true, NULL));
     physmem_log_dirty(m->pm, DIRTY_HASH, true);
-    m->mv = mmu_vm_create(m->pm, NULL);
+    struct mmu_vm_config config = choose_kind(m);
+    m->mv = mmu_vm_create(m->pm, &config, NULL);
+    MODEL_CHECK(m, m->mv != NULL);
     for (unsigned i = 0; i < 2; i++)
         MODEL_CHECK(
             m, !mmu_init(&m->mmu[i], m->mv, &(struct mmu_config){entries, spaces}, &model_bus, m));

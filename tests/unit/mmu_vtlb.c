@@ -93,7 +93,7 @@ TEST(vtlb, a_guest_store_to_its_own_table_takes_effect_at_once)
         uint8_t v;
         EXPECT(mmu_read(&b.mmu[0], 0x1000, UINT64_MAX, &v, 1, &b.fault) && v == 0x99);
     }
-    EXPECT_EQ(3, mmu_counters(&b.mmu[0])->traced_writes);
+    EXPECT_EQ(3, mmu_vm_counters(b.mv)->traced_writes);
     bench_close(&b);
 }
 
