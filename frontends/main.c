@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontends/classify.h"
 #include "frontends/debug_items.h"
 #include "frontends/run.h"
 #include "frontends/terminal.h"
@@ -30,6 +31,9 @@ static void print_help(void)
 {
     printf("trapline %s: a virtual machine monitor for x86, in software\n\n"
            "  trapline run [OPTION]...   run a guest; the options have QEMU's spellings\n"
+           "  trapline classify [OPTION]...\n"
+           "                             find privileged and sensitive instructions by experiment "
+           "(--help)\n"
            "  trapline                   run the embedded guest, which explains a few traps\n",
            trapline_version());
     print_options();
@@ -151,6 +155,7 @@ static const struct {
     int (*function)(int count, char *const words[]);
 } verbs[] = {
     {"run", verb_run},
+    {"classify", verb_classify},
 };
 
 static int unknown_verb(const char *word)
