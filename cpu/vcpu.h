@@ -11,6 +11,8 @@
 #include "cpu/state.h"
 #include "mmu/mmu.h"
 
+struct lowering;
+
 /* What a sensitive instruction's emulator says of how it went on. */
 enum sens_result {
     SENS_NEXT,  /* completed; go on with the next instruction of the block */
@@ -27,7 +29,7 @@ enum sens_result {
  */
 struct sens_ops {
     enum sens_result (*exec)(struct vcpu *vcpu, const struct insn *in);
-    void (*lower)(void *emitter, const struct insn *in); /* for the JIT; optional */
+    bool (*lower)(struct lowering *l, const struct insn *in); /* for the translator: cpu/jit/lowering.h; optional */
 };
 
 /* Why cpu_run came back. */

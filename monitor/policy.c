@@ -5,6 +5,7 @@
 
 static const struct sens_ops bt_slots[OP_COUNT] = {
 #define EMULATOR(op, function, reason) [OP_##op] = {.exec = emulate_##function},
+#define LOWERED(op, function, reason)  [OP_##op] = {.exec = emulate_##function, .lower = lower_##function},
 #include "monitor/emulate/emulators.def"
 #undef EMULATOR
 };

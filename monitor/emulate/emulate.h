@@ -44,9 +44,13 @@ ALWAYS_INLINE const struct emulate_host *emulate_host(const struct vcpu *vcpu)
     return *(const struct emulate_host *const *)vcpu->run.owner;
 }
 
-/* Every emulator of emulators.def: emulate_popf ... The contract of exec is in cpu/vcpu.h. */
+/* Every emulator of emulators.def: emulate_popf ... The contract of exec is in cpu/vcpu.h, that of
+ * lower, the same in line, in cpu/jit/lowering.h. */
 #define EMULATOR(op, function, reason)                                                             \
     enum sens_result emulate_##function(struct vcpu *vcpu, const struct insn *in);
+#define LOWERED(op, function, reason)                                                              \
+    EMULATOR(op, function, reason)                                                                 \
+    bool lower_##function(struct lowering *l, const struct insn *in);
 #include "monitor/emulate/emulators.def"
 #undef EMULATOR
 

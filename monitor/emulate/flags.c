@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The flags that belong to the system: PUSHF POPF CLI STI CLAC STAC (SDM Vol. 1, "EFLAGS
  * Register"). */
+#include "cpu/jit/lowering.h"
 #include "monitor/emulate/emulate.h"
 
 /* Status flags and the others anybody may write. */
@@ -100,6 +101,15 @@ enum sens_result emulate_cli(struct vcpu *vcpu, const struct insn *in)
     return SENS_NEXT;
 }
 
+/* At CPL 0, where IF is always the real one. */
+bool lower_cli(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cpl), 1, 0xff);
+    lowering_clear(l, offsetof(struct vcpu, arch.rflags), F_IF);
+    return true;
+}
+
 /* STI.  SDM Vol. 2B, "STI - Set Interrupt Flag": events wait for the end of the next instruction if
  * IF was clear. */
 enum sens_result emulate_sti(struct vcpu *vcpu, const struct insn *in)
@@ -117,6 +127,21 @@ enum sens_result emulate_sti(struct vcpu *vcpu, const struct insn *in)
     vcpu->arch.rflags |= F_IF;
     vcpu->arch.int_shadow = SHADOW_STI;
     return SENS_END;
+}
+
+/*
+ * Where nothing waits for IF the shadow ends unseen with the next instruction, if that is of the
+ * same block: between them nobody looks.
+ */
+bool lower_sti(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    if (lowering_is_last(l))
+        return false;
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cpl), 1, 0xff);
+    lowering_guard_zero(l, offsetof(struct vcpu, run.attention), 1, 0xff);
+    lowering_set(l, offsetof(struct vcpu, arch.rflags), F_IF);
+    return true;
 }
 
 /* CLAC and STAC: #UD, not #GP, at CPL > 0. In ring 0 AC is in no mode word: only the view of memory

@@ -2,6 +2,7 @@
 /* Segment registers and descriptor queries: MOV/PUSH/POP Sreg, LDS.., LAR LSL VERR VERW ARPL, FS
  * and GS bases. */
 #include "base/endian.h"
+#include "cpu/jit/lowering.h"
 #include "monitor/emulate/descriptor.h"
 #include "monitor/emulate/stack.h"
 
@@ -258,4 +259,16 @@ enum sens_result emulate_swapgs(struct vcpu *vcpu, const struct insn *in)
     vcpu->arch.kernel_gs_base = base;
     segment_base_changed(vcpu, SEG_GS);
     return SENS_NEXT;
+}
+
+bool lower_swapgs(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    const size_t base = offsetof(struct vcpu, arch.seg_base) + SEG_GS * sizeof(uint64_t);
+    const size_t fast = offsetof(struct vcpu, run.seg_base_fast);
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cpl), 1, 0xff);
+    lowering_swap(l, base, offsetof(struct vcpu, arch.kernel_gs_base));
+    lowering_copy(l, base, fast + SEG_GS * sizeof(uint64_t), 0);
+    lowering_copy(l, base, fast + SEG_GS_BIASED * sizeof(uint64_t), SEG_BIAS);
+    return true;
 }

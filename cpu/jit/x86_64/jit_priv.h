@@ -351,6 +351,7 @@ bool lower_bit(struct unit *u);
 bool lower_avx(struct unit *u);
 bool lower_x87(struct unit *u);
 bool lower_bmi(struct unit *u);
+bool lower_sensitive(struct unit *u);
 bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
 
 /* ---- lower_bit.c ---- */

@@ -23,11 +23,32 @@ struct jit_site *site_of(struct unit *u)
     return s;
 }
 
+/* Sensitive, and its handler neither looks at status flags nor saves them somewhere, when it goes
+ * on in the block: they are the handler's to see when it leaves. */
+static bool is_flag_blind(const struct insn *in)
+{
+    switch (in->op) {
+    case OP_CLI:
+    case OP_STI:
+    case OP_CLAC:
+    case OP_STAC:
+    case OP_SWAPGS:
+    case OP_PAUSE:
+    case OP_RDTSC:
+    case OP_RDTSCP:
+    case OP_INVLPG:
+    case OP_MOV_SREG:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Does it read or write status flags, so that its handler must find them? */
 static bool handler_needs_flags(const struct insn *in)
 {
     const struct insn_desc *row = insn_row(in->row);
-    return row->sensitivity != SENS_NONE ||
+    return (row->sensitivity != SENS_NONE && !is_flag_blind(in)) ||
            ((row->tested | row->written | row->undefined) & F_OSZAPC);
 }
 
@@ -185,7 +206,7 @@ void late_handler(struct unit *u, emit_label from)
     struct late *l = late_add(u, from);
     l->site = site_of(u);
     l->touches_flags = handler_needs_flags(u->in);
-    l->tails = insn_row(u->in->row)->ends_block;
+    l->tails = l->site->fn != exec_sensitive_step && insn_row(u->in->row)->ends_block;
 }
 
 void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
@@ -315,7 +336,7 @@ static bool translate_insn(struct unit *u)
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
     u->jit->stats.insns++;
-    if (is_plain && lower(u)) {
+    if (is_plain ? lower(u) : lower_sensitive(u)) {
         u->jit->stats.lowered++;
         stack_after_insn(u);
         late_back(u);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the `lower` slot of a sensitive instruction may ask of the translator: the instruction in
+ * line, where it only moves fields of struct vcpu about and completes (SENS_NEXT, or a SENS_END
+ * after which nothing waits). Called by monitor/emulate, next to the `exec` that it has to equal;
+ * written by the translator of each host. Guards come first: where one fails, `exec` does it all.
+ * A slot returns false before it has asked for anything: `exec` is called always. The exit is
+ * counted by the translator.
+ */
+#pragma once
+
+#include "cpu/vcpu.h"
+
+struct lowering;
+
+/* Is it the last instruction of its block? Then the boundary behind it may be seen. */
+bool lowering_is_last(const struct lowering *l);
+
+/* Only where the field at this offset of struct vcpu, masked, is 0. size: 1, 4 or 8 bytes, of which
+ * 4 are masked. */
+void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask);
+
+/* 64-bit fields. */
+void lowering_clear(struct lowering *l, size_t offset, uint32_t bits);
+void lowering_set(struct lowering *l, size_t offset, uint32_t bits);
+void lowering_swap(struct lowering *l, size_t a, size_t b);
+void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus);
