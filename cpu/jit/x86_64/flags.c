@@ -176,6 +176,8 @@ static bool shows(const struct rec *rec, const struct insn *in)
     case OP_SHL:
     case OP_SHR:
     case OP_SAR:
+    case OP_SHLD:
+    case OP_SHRD:
     case OP_IMUL:
     case OP_NOP:
     case OP_CMOVCC:
@@ -205,12 +207,28 @@ static bool shows(const struct rec *rec, const struct insn *in)
     }
 }
 
+/* Which flags it reads, if those of live are looked at behind it. A shift does no more than keep
+ * them, by a count of 0. */
+static uint32_t flags_read(const struct insn *in, uint32_t live)
+{
+    switch (in->op) {
+    case OP_SHL:
+    case OP_SHR:
+    case OP_SAR:
+    case OP_SHLD:
+    case OP_SHRD:
+        return live & insn_flags_tested(in);
+    default:
+        return insn_flags_tested(in) & F_OSZAPC;
+    }
+}
+
 void find_needed_flags(struct unit *u)
 {
     uint32_t live = F_OSZAPC;
     for (unsigned i = u->block->count; i-- > 0;) {
         const struct insn *in = &u->insn[i];
-        uint32_t writes = insn_flags_overwritten(in), tested = insn_flags_tested(in) & F_OSZAPC;
+        uint32_t writes = insn_flags_overwritten(in), tested = flags_read(in, live);
         if (writes & live)
             u->needed |= BIT(i);
         live = shows(&u->block->rec[i], in) ? F_OSZAPC : (live & ~writes) | tested;

@@ -289,12 +289,14 @@ bool lower_alu(struct unit *u)
 
 /* ---- shifts ---- */
 
+enum { SHIFT_SHRD = 6 }; /* beside the digits of group 2; SHLD's flags are those of SHL */
+
 /* Image from the host's flags after a shift by more than one, or by CL (not 0): AF is 0, OF is by
  * our rule (cpu/alu.h). */
 static void shifted_to_image(struct unit *u, unsigned digit, unsigned size, unsigned result)
 {
     struct emit *e = &u->e;
-    if (digit == 5)
+    if (digit == 5 || digit == SHIFT_SHRD)
         emit_mov_rr(e, 8, T1, result);
     emit_mov_rr(e, 8, T0, H_RAX);
     emit_8(e, 0x9f);  /* LAHF */
@@ -305,6 +307,12 @@ static void shifted_to_image(struct unit *u, unsigned digit, unsigned size, unsi
     } else if (digit == 5) { /* SHR: OF is the bit under the sign, which is 0 */
         emit_shift_ri(e, 5, size, T1, 8 * size - 2);
         emit_mov_rr(e, 1, H_RAX, T1);
+    } else if (digit == SHIFT_SHRD) { /* OF: the two top bits differ */
+        emit_shift_ri(e, 5, size, T1, 8 * size - 2);
+        emit_mov_rr(e, 1, H_RAX, T1);
+        emit_shift_ri(e, 5, 1, H_RAX, 1);
+        emit_alu_rr(e, ALU_XOR, 1, H_RAX, T1);
+        emit_alu_ri(e, ALU_AND, 1, H_RAX, 1);
     } else { /* MOV AL, 0 */
         emit_8(e, 0xb0);
         emit_8(e, 0);
@@ -366,10 +374,49 @@ static bool shift_by_cl(struct unit *u, unsigned digit)
     return true;
 }
 
+/* SHLD, SHRD of registers: the host's own, but for the flags. */
+static bool lower_double(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned size = o[0].size, count = (unsigned)u->in->imm & (size == 8 ? 63 : 31);
+    bool by_cl = o[2].kind == OPND_GPR, is_left = u->in->op == OP_SHLD;
+    emit_label keeps = NULL;
+    if (!is_gpr(&o[0]) || size < 4 || (!by_cl && count == 0))
+        return false;
+    if (u->flags_needed && by_cl) {
+        flags_to_image(u);
+        emit_rr(e, 0xf6, 1, 0, H_RCX); /* TEST CL, mask */
+        emit_8(e, size == 8 ? 63 : 31);
+        keeps = emit_jump(e, 4);
+    }
+    unsigned src = gpr_in(u, o[1].reg, T1), dst = dest_load(u, o[0].reg);
+    emit_rr(e, X_0F | (is_left ? 0xa4u : 0xacu) | by_cl, size, src, dst);
+    if (!by_cl)
+        emit_8(e, count);
+    dest_store(u, o[0].reg, size, dst);
+    if (u->flags_needed)
+        shifted_to_image(u, is_left ? 4 : SHIFT_SHRD, size, dst);
+    else
+        flags_produced(u, (struct recipe){0}, true);
+    if (!keeps)
+        return true;
+    emit_label done = emit_jump(e, EMIT_ALWAYS);
+    emit_bind(e, keeps);
+    dst = dest_load(u, o[0].reg);
+    if (size == 4)
+        emit_mov_rr(e, 4, dst, dst);
+    dest_store(u, o[0].reg, size, dst);
+    emit_bind(e, done);
+    return true;
+}
+
 bool lower_shift(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     unsigned digit, size = o[0].size;
+    if (u->in->op == OP_SHLD || u->in->op == OP_SHRD)
+        return lower_double(u);
     if (!shift_digit(u->in->op, &digit) || !is_gpr(&o[0]))
         return false;
     bool by_cl = o[1].kind == OPND_GPR, rotates = digit < 2;
