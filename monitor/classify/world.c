@@ -65,7 +65,7 @@ static bool make_parts(struct world *w)
     bool has[FEATURE_COUNT] = {false};
     if (!make_memory(w))
         return false;
-    w->mmu = mmu_vm_create(w->pm, NULL);
+    w->mmu = mmu_vm_create(w->pm, NULL, NULL);
     w->blocks = block_cache_create(w->pm);
     w->decoder = decoder_create();
     w->vcpu = calloc(1, sizeof(*w->vcpu));
