@@ -31,6 +31,7 @@ static void print_help(void)
 {
     printf("trapline %s: a virtual machine monitor for x86, in software\n\n"
            "  trapline run [OPTION]...   run a guest; the options have QEMU's spellings\n"
+           "  trapline monitor [OPTION]... the same, stopped at a prompt before the first instruction\n"
            "  trapline classify [OPTION]...\n"
            "                             find privileged and sensitive instructions by experiment "
            "(--help)\n"
@@ -118,17 +119,28 @@ static int act(const struct options *o)
     return 0;
 }
 
-static int verb_run(int count, char *const words[])
+static int run_words(int count, char *const words[], bool has_monitor)
 {
     struct err err = {{0}, {0}};
     struct options *o = malloc(sizeof(*o));
     if (!o)
         return report_error("out of memory", "");
     options_init(o);
+    o->has_monitor = has_monitor;
     int rc = options_parse(o, count, words, &err);
     int status = rc < 0 ? report_error(err.text, err.hint) : act(o);
     free(o);
     return status;
+}
+
+static int verb_run(int count, char *const words[])
+{
+    return run_words(count, words, false);
+}
+
+static int verb_monitor(int count, char *const words[])
+{
+    return run_words(count, words, true);
 }
 
 /* The guest built into the program. */
@@ -156,6 +168,7 @@ static const struct {
 } verbs[] = {
     {"run", verb_run},
     {"classify", verb_classify},
+    {"monitor", verb_monitor},
 };
 
 static int unknown_verb(const char *word)

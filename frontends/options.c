@@ -180,7 +180,7 @@ static int missing(struct err *err, const char *given, const char *needs)
 /* Two machines from the start to the end: no position, no table of one. */
 static int check_verify(const struct options *o, struct err *err)
 {
-    const char *other = o->load_path ? "load" : o->save_path ? "save" : o->hash_every ? "hash-every" : NULL;
+    const char *other = o->has_monitor ? "monitor" : o->load_path ? "load" : o->save_path ? "save" : o->hash_every ? "hash-every" : NULL;
     if (!o->verifies || (!other && !o->shows_exits && !o->shows_rows && !o->shows_jit && !o->shows_paging))
         return 0;
     err_set(err, EINVAL, "-verify cannot be combined with -%s", other ? other : "d exits, rows, jit or paging");

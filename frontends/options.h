@@ -63,6 +63,7 @@ struct options {
     uint64_t save_at;                        /* UINT64_MAX: at the end */
     const char *load_path;                   /* --load */
     bool verifies;                           /* --verify */
+    bool has_monitor;                        /* the verb monitor: its prompt comes first */
     bool has_perf_map;                       /* -engine perf=on */
 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "frontends/chain.h"
+#include "frontends/monitor.h"
 #include "frontends/perf_map.h"
 #include "frontends/serial.h"
 #include "frontends/terminal.h"
@@ -20,6 +21,8 @@ struct session {
     struct trapline_machine *m; /* owned */
     FILE *log;                  /* -D, or standard error */
     FILE *perf_map;             /* owned; NULL: none is wanted */
+    struct monitor monitor;     /* its prompt */
+    uint64_t monitor_at;        /* position at which it comes again; UINT64_MAX: none */
     bool has_progress;          /* a line of progress stands on the terminal */
     bool is_saved;              /* --save is done */
     bool differs;               /* --verify: the engines do */
@@ -166,7 +169,18 @@ static void take_terminal(const struct session *s)
 static uint64_t next_position(const struct session *s)
 {
     uint64_t save = s->o->save_path && !s->is_saved ? s->o->save_at : UINT64_MAX;
-    return save < s->chain.next ? save : s->chain.next;
+    uint64_t next = save < s->chain.next ? save : s->chain.next;
+    return s->monitor_at < next ? s->monitor_at : next;
+}
+
+/* The prompt has the terminal until a command runs the machine. False: it ended the run. */
+static bool ask_monitor(struct session *s)
+{
+    s->monitor.log = s->log;
+    bool goes_on = monitor_prompt(&s->monitor, s->m, &s->monitor_at) == MONITOR_GO;
+    if (goes_on)
+        take_terminal(s);
+    return goes_on;
 }
 
 static int save(struct session *s, struct err *err)
@@ -194,11 +208,23 @@ static bool attend(struct session *s)
     int attention = terminal_take();
     if (attention & ATTENTION_CONNECT)
         channels_accept(&s->channels);
-    return !(attention & ~ATTENTION_CONNECT);
+    if (attention & ~(ATTENTION_CONNECT | ATTENTION_MONITOR))
+        return false;
+    return !(attention & ATTENTION_MONITOR) || ask_monitor(s);
+}
+
+/* A position was reached: whose? False: the run ends. */
+static bool pass_position(struct session *s)
+{
+    return trapline_ticks(s->m) != s->monitor_at || ask_monitor(s);
 }
 
 static int run_machine(struct session *s, struct trapline_stop *stop, struct err *err)
 {
+    if (s->o->has_monitor && !ask_monitor(s)) {
+        stop->reason = TRAPLINE_STOP_INTERRUPTED;
+        return 0;
+    }
     for (;;) {
         trapline_run(s->m, next_position(s), stop);
         channels_flush(&s->channels);
@@ -207,7 +233,7 @@ static int run_machine(struct session *s, struct trapline_stop *stop, struct err
             rc = channels_check(&s->channels, err);
         if (rc < 0)
             return rc;
-        bool goes_on = stop->reason == TRAPLINE_STOP_POSITION ||
+        bool goes_on = (stop->reason == TRAPLINE_STOP_POSITION && pass_position(s)) ||
                        (stop->reason == TRAPLINE_STOP_INTERRUPTED && attend(s));
         if (!goes_on)
             return 0;
@@ -326,6 +352,7 @@ int run(const struct options *o)
     if (!s)
         return report_error("out of memory", "");
     s->o = o;
+    s->monitor_at = UINT64_MAX;
     channels_init(&s->channels);
     int rc = o->verifies ? verify(s, &stop, &err) : prepare(s, &err);
     if (rc == 0 && !o->verifies) {

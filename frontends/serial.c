@@ -113,6 +113,7 @@ static void say_keys(struct port *p)
     static const char keys[] = "\r\n"
                                "Ctrl-A h    this list\r\n"
                                "Ctrl-A x    leave trapline\r\n"
+                               "Ctrl-A c    the monitor's prompt: help there lists its commands\r\n"
                                "Ctrl-A t    virtual time at the start of each line: on, off\r\n"
                                "Ctrl-A a    send Ctrl-A to the guest (also Ctrl-A Ctrl-A)\r\n";
     output_text(p->out, keys);
@@ -125,6 +126,9 @@ static bool escape_key(struct port *p, uint8_t key)
     switch (key) {
     case 'x':
         terminal_request(ATTENTION_KEY);
+        return false;
+    case 'c':
+        terminal_request(ATTENTION_MONITOR);
         return false;
     case 'h':
     case '?':
@@ -240,6 +244,10 @@ int channels_open(struct channels *c, const struct options *o, struct err *err)
     c->debugcon.fd = -1;
     for (unsigned i = 0; rc == 0 && i < TRAPLINE_SERIALS; i++)
         rc = port_open(c, &c->serial[i], &o->serial[i], err);
+    /* What is not typed is commands. */
+    for (unsigned i = 0; o->has_monitor && i < TRAPLINE_SERIALS; i++)
+        if (c->serial[i].fd == STDIN_FILENO && !isatty(STDIN_FILENO))
+            c->serial[i].fd = -1;
     return rc;
 }
 

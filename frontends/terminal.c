@@ -15,6 +15,7 @@ static struct {
     volatile sig_atomic_t attention; /* ATTENTION_* */
     volatile sig_atomic_t signal;    /* the one that asked us to end */
     volatile sig_atomic_t is_raw;    /* the terminal is ours */
+    int is_registered;               /* terminal_restore is, to run at exit */
     int wake[2];                     /* pipe; -1: none */
     struct termios before;           /* the terminal as we found it */
     struct termios raw;              /* as we want it */
@@ -53,7 +54,9 @@ void terminal_raw(bool has_signals)
     t->c_cc[VTIME] = 0;
     process.is_raw = 1;
     set_terminal(t);
-    atexit(terminal_restore);
+    if (!process.is_registered)
+        atexit(terminal_restore);
+    process.is_registered = 1;
 }
 
 /* ---- requests ---- */

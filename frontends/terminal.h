@@ -14,6 +14,7 @@ enum {
     ATTENTION_KEY = 2,     /* Ctrl-A x */
     ATTENTION_OUTPUT = 4,  /* an output cannot be written */
     ATTENTION_CONNECT = 8, /* somebody may have connected to a socket */
+    ATTENTION_MONITOR = 16, /* Ctrl-A c */
 };
 
 /* Install the handlers. Call once, first. A signal that is ignored on entry stays ignored. */

@@ -410,6 +410,26 @@ class Terminal(Case):
         os.write(self.fd, b"q")
         self.assertEqual(self.status(), 0)
 
+    def test_the_monitor_comes_and_goes(self):
+        self.start(g.say("up") + g.echo(), "-nographic")
+        self.wait_for(b"up")
+        os.write(self.fd, b"\x01c")
+        self.wait_for(b"(trapline) ")
+        self.assertFalse(self.is_raw())
+        os.write(self.fd, b"info status\n")
+        self.wait_for(b"VM status: paused")
+        os.write(self.fd, b"c\n")
+        for _ in range(SECONDS * 20):
+            if self.is_raw():
+                break
+            time.sleep(0.05)
+        os.write(self.fd, b"again")
+        self.wait_for(b"again")
+        os.write(self.fd, b"\x01c")
+        self.wait_for(b"(trapline) ")
+        os.write(self.fd, b"q\n")
+        self.assertEqual(self.status(), 0)
+
     def test_terminal_is_given_back_after_each_end(self):
         for code, status in ((g.HALT, 0), (g.TRIPLE_FAULT, 66), (g.debug_exit(1) + g.SPIN, 3)):
             self.start(g.say("up") + code, "-nographic", "-no-reboot", *Ends.EXIT)
@@ -441,6 +461,67 @@ class Terminal(Case):
         self.assertTrue(self.is_raw())
         os.write(self.fd, b"q")
         self.assertEqual(self.status(), 0)
+
+
+class Monitor(Case):
+    def ask(self, *lines, words=(), code=None):
+        p = self.run_it("monitor", "-m", "16", "-nographic", "-kernel", self.guest(code or g.say("up") + g.SPIN), *words,
+                        stdin="\n".join(lines).encode() + b"\n")
+        self.assertEqual((p.returncode, p.stderr.decode()), (0, ""))
+        return p.stdout.decode()
+
+    def test_positions(self):
+        out = self.ask("info status", "step", "i status", "until 2000000", "info status", "until 5", "quit", "info status")
+        self.assertIn("paused at tick 0, virtual time 0.000000000 s\n", out)
+        self.assertIn("paused at tick 1,", out)
+        self.assertIn("paused at tick 2000000, virtual time 0.002000000 s\n", out)
+        self.assertIn("up", out)
+        self.assertIn("until takes a position that is still to come", out)
+        self.assertEqual(out.count("VM status"), 3)
+
+    def test_a_stop_changes_nothing(self):
+        hashes = [self.ask(*lines, "until 3000000", "hash").splitlines()[-1] for lines in ((), ("step 77", "info registers", "until 2000001"))]
+        self.assertEqual(*(h[-32:] for h in hashes))
+        self.assertRegex(hashes[0], r"\A(up)?[0-9a-f]{32}\Z")
+
+    def test_registers_and_memory(self):
+        out = self.ask("until 20000", "info registers", "xp 0x100000", "x 0x100000 2", "cpu 1", "cpu 0", "xp 0xffffffff00000000", "x")
+        self.assertRegex(out, r"rip +0000000000\w{6} ")
+        lines = [x for x in out.splitlines() if x.startswith("0000000000100000: 0x")]
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(*lines)
+        self.assertIn("0000000000100008: 0x", out)
+        self.assertIn("x takes an address", out)
+
+    def test_shadow_and_nested_tables(self):
+        for kind, root in (("shadow", "PDPTE"), ("nested", "PML4E")):
+            out = self.ask("until 20000", "info " + kind, "info paging", words=("-mmu", kind))
+            self.assertIn("root at HPA 0x", out)
+            self.assertRegex(out, r"\n%s +0000000000000000 " % root)
+            self.assertRegex(out, r"(PTE|PDE) +\w{16} \w{16} P .*GPA 0x")
+            self.assertRegex(out, r"%s: [1-9]\d* entries in use" % kind)
+            self.assertIn("translation: %s\n" % kind, out)
+
+    def test_trouble_is_named(self):
+        out = self.ask("frob", "info", "step none", "log", "log nothing_*", "savevm", "savevm /nonexistent/x", "# a comment", "")
+        self.assertIn("unknown command; help lists all\n", out)
+        self.assertIn("info takes one of", out)
+        self.assertIn("step takes a number", out)
+        self.assertEqual(out.count("no trace point has such a name"), 2)
+        self.assertIn("savevm takes a file", out)
+        self.assertIn("/nonexistent/x", out)
+
+    def test_a_saved_machine_goes_on(self):
+        state = self.path("state")
+        out = self.ask("until 20000", "savevm " + state, "until 40000", "hash")
+        again = self.ask("info status", "until 40000", "hash", words=("-load", state))
+        self.assertIn("paused at tick 20000", again)
+        self.assertEqual(out.splitlines()[-1][-32:], again.splitlines()[-1][-32:])
+
+    def test_the_end_of_the_guest_ends_it(self):
+        p = self.run_it("monitor", "-m", "16", "-nographic", "-kernel", self.guest(g.debug_exit(1)), *Ends.EXIT, stdin=b"cont\ninfo status\n")
+        self.assertEqual((p.returncode, p.stderr.decode()), (3, ""))
+        self.assertNotIn("VM status", p.stdout.decode())
 
 
 class Positions(Case):
