@@ -116,6 +116,8 @@ static int show(const struct classify_options *o, const struct class_report *r)
     struct err err = {{0}, {0}};
     if (o->is_diff)
         return show_diff(o, r);
+    if (o->config.policy)
+        return classify_print_under(r) ? TRAPLINE_EXIT_DIFFERENCE : 0;
     if (!o->expect) {
         print(r);
         return 0;

@@ -41,6 +41,10 @@ struct class_report {
 
 void classify_print_text(const struct class_report *r);
 void classify_print_elements(FILE *out);
+
+/* How every sensitive or privileged form does under the monitor; how many forms, of all, differ. */
+unsigned classify_print_under(const struct class_report *r);
+
 void classify_print_csv(const struct class_report *r);
 void classify_print_json(const struct class_report *r);
 void classify_print_markdown(const struct class_report *r);

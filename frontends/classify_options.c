@@ -101,6 +101,13 @@ static int set_expect(struct classify_options *o, const char *value, struct err 
     return 0;
 }
 
+static int set_under_vmm(struct classify_options *o, const char *value, struct err *err)
+{
+    (void)err;
+    o->config.policy = value;
+    return 0;
+}
+
 static int set_states(struct classify_options *o, const char *value, struct err *err)
 {
     uint64_t n;

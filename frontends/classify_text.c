@@ -207,6 +207,32 @@ void classify_print_elements(FILE *out)
                 e.is_bit ? "yes" : "", e.doc);
 }
 
+/* ---- under a monitor ---- */
+
+unsigned classify_print_under(const struct class_report *r)
+{
+    struct trapline_class_form f = TRAPLINE_CLASS_FORM_INIT;
+    struct trapline_class_under u = TRAPLINE_CLASS_UNDER_INIT;
+    unsigned forms = 0, differ = 0, runs = 0, hidden = 0;
+    for (unsigned i = 0; trapline_class_form(r->c, i, &f) && trapline_class_under(r->c, i, &u);
+         i++) {
+        runs += u.runs;
+        differ += u.differ > 0;
+        if (u.runs == 0 || (!class_is_shown(f.classes) && u.differ == 0))
+            continue;
+        forms += class_is_shown(f.classes);
+        hidden += class_is_shown(f.classes) && u.reached < u.runs;
+        print_form_name(r->out, &f, 44);
+        fprintf(r->out, " %3u runs, %3u reached the monitor, %s%s\n", u.runs, u.reached,
+                u.differ ? "DIFFERS: " : "same as bare", u.where);
+    }
+    fprintf(r->out,
+            "\n%u runs under %s; of %u sensitive or privileged forms %u do not always reach the "
+            "monitor;\n%u forms of all differ from the bare machine\n",
+            runs, r->o->config.policy, forms, hidden, differ);
+    return differ;
+}
+
 /* ---- two results ---- */
 
 void classify_print_diff(const struct class_report *before, const struct class_report *after)

@@ -456,6 +456,7 @@ struct trapline_classify_config {
     const char *mode;     /* "prot16", "prot32", "long64"; NULL: prot32 */
     const char *variants; /* control bits set in all states: "umip,tsd"; NULL: none */
     unsigned states;      /* of each form that shows something; 0: enough */
+    const char *policy;   /* also run every form under this monitor: "bt"; NULL: no */
 };
 
 #define TRAPLINE_CLASSIFY_CONFIG_INIT                                                              \
@@ -552,6 +553,24 @@ bool trapline_class_relation(const struct trapline_classification *c, unsigned i
 /* The witness of what form i is: of its violation if there is one. False: there is none. */
 bool trapline_class_witness(const struct trapline_classification *c, unsigned i,
                             char witness[TRAPLINE_WITNESS_SIZE]);
+
+/* How a form does under config.policy. */
+struct trapline_class_under {
+    size_t size;       /* sizeof(struct trapline_class_under) */
+    unsigned runs;     /* bare and under the monitor, from the same state at the same virtual CPL */
+    unsigned reached;  /* of them, entered the monitor */
+    unsigned differ;   /* of them, with another result for the guest */
+    const char *where; /* in what the first of these differed, or "" */
+};
+
+#define TRAPLINE_CLASS_UNDER_INIT                                                                  \
+    {                                                                                              \
+        .size = sizeof(struct trapline_class_under)                                                \
+    }
+
+/* False: past the last form, or there was no policy. */
+bool trapline_class_under(const struct trapline_classification *c, unsigned i,
+                          struct trapline_class_under *under);
 
 /* Run the two states of a witness again and print them, the instruction and what came of it.
  * -EINVAL: no such witness. */

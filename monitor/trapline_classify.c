@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* The classifier, as programs outside see it. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "monitor/classify/verdict.h"
 #include "monitor/classify/witness.h"
+#include "monitor/policy.h"
 #include "monitor/trapline_priv.h"
 
 enum { STATES_FEW = 24, STATES_MANY = 48 };
 
 struct trapline_classification {
     struct witness base;    /* mode, CPU and variants of all its witnesses */
+    struct under *under;    /* owned; one for each row, or NULL */
     struct evidence rows[]; /* one for each of insn.def */
 };
 
@@ -35,7 +38,34 @@ static int configure(const struct trapline_classify_config *config, struct witne
     return rc;
 }
 
-static int run_rows(struct trapline_classification *c, unsigned states, struct err *err)
+/* Only bt is there. Its slots are those of every vCPU (monitor/policy.c). */
+static int check_policy(const char *policy, struct err *err)
+{
+    if (!policy || strcmp(policy, policy_name(POLICY_BT)) == 0)
+        return 0;
+    err_set(err, EINVAL, "there is no policy '%.40s' to run under", policy);
+    err_hint(err, "bt");
+    return -EINVAL;
+}
+
+static int run_under(struct trapline_classification *c, const struct experiment *x, struct err *err)
+{
+    struct world *vmm = world_create(&c->base.model, c->base.mode);
+    c->under = calloc(insn_row_count(), sizeof(c->under[0]));
+    if (!vmm || !c->under) {
+        world_destroy(vmm);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    world_translate(vmm);
+    for (unsigned row = 0; row < insn_row_count(); row++)
+        if (!c->rows[row].is_absent)
+            experiment_under(x, vmm, row, &c->under[row]);
+    world_destroy(vmm);
+    return 0;
+}
+
+static int run_rows(struct trapline_classification *c, unsigned states, bool has_policy,
+                    struct err *err)
 {
     struct world *world = world_create(&c->base.model, c->base.mode);
     if (!world)
@@ -47,8 +77,9 @@ static int run_rows(struct trapline_classification *c, unsigned states, struct e
                                  .states_many = states ? states : STATES_MANY};
     for (unsigned row = 0; row < insn_row_count(); row++)
         experiment_run(&x, row, &c->rows[row]);
+    int rc = has_policy ? run_under(c, &x, err) : 0;
     world_destroy(world);
-    return 0;
+    return rc;
 }
 
 int trapline_classify(const struct trapline_classify_config *config,
@@ -59,11 +90,15 @@ int trapline_classify(const struct trapline_classify_config *config,
         calloc(1, sizeof(*c) + insn_row_count() * sizeof(c->rows[0]));
     if (!c)
         return trapline_fail(error, &err, err_set(&err, ENOMEM, "out of memory"));
+    bool knows_policy = config->size > offsetof(struct trapline_classify_config, policy);
+    const char *policy = knows_policy ? config->policy : NULL;
     int rc = configure(config, &c->base, &err);
     if (rc == 0)
-        rc = run_rows(c, config->states < 1000 ? config->states : 1000, &err);
+        rc = check_policy(policy, &err);
+    if (rc == 0)
+        rc = run_rows(c, config->states < 1000 ? config->states : 1000, policy != NULL, &err);
     if (rc < 0) {
-        free(c);
+        trapline_classification_destroy(c);
         return trapline_fail(error, &err, rc);
     }
     *out = c;
@@ -72,7 +107,25 @@ int trapline_classify(const struct trapline_classify_config *config,
 
 void trapline_classification_destroy(struct trapline_classification *c)
 {
+    if (!c)
+        return;
+    free(c->under);
     free(c);
+}
+
+bool trapline_class_under(const struct trapline_classification *c, unsigned i,
+                          struct trapline_class_under *under)
+{
+    if (!c->under || i >= insn_row_count())
+        return false;
+    const struct under *u = &c->under[i];
+    struct trapline_class_under out = {.size = under->size,
+                                       .runs = u->runs,
+                                       .reached = u->reached,
+                                       .differ = u->differ,
+                                       .where = u->where};
+    memcpy(under, &out, under->size < sizeof(out) ? under->size : sizeof(out));
+    return true;
 }
 
 /* ---- what was found ---- */

@@ -41,6 +41,25 @@ struct experiment {
 /* Run the experiment for a row. */
 void experiment_run(const struct experiment *x, unsigned row, struct evidence *out);
 
+/*
+ * The same instruction under a monitor. Bare is the machine itself at virtual CPL c, one
+ * instruction interpreted; under the monitor it stands in a block of a guest at the same virtual
+ * CPL c, deprivileged and translated. For bt: its slot is to be entered, and the results are to be
+ * the same.
+ */
+struct under {
+    unsigned runs;    /* of states that completed bare or trapped there: all */
+    unsigned reached; /* took an exit to the monitor */
+    unsigned differ;  /* did something else than bare */
+    unsigned state;   /* the first that differs */
+    unsigned level;   /* its level */
+    char where[112];  /* in what */
+};
+
+/* bare interprets, vmm translates; both of one CPU and mode. */
+void experiment_under(const struct experiment *x, struct world *vmm, unsigned row,
+                      struct under *out);
+
 /* ---- parts, for witnesses and tests ---- */
 
 /*

@@ -254,6 +254,7 @@ bool seed_state(struct world *w, unsigned row, unsigned number, uint64_t cr4_set
     make_vectors(&out->cpu, profile, &random);
     make_memory(w, profile, &out->cpu, &random);
     out->cpu.rip = WORLD_CODE + 0x100;
+    memset(bytes + out->in.len, 0xff, sizeof(bytes) - out->in.len); /* as behind it: #UD */
     world_write(w, WORLD_CODE + 0x100, bytes, sizeof(bytes));
     return true;
 }

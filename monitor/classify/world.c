@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "cpu/block.h"
+#include "cpu/jit/jit.h"
 #include "monitor/classify/world_priv.h"
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"
@@ -95,6 +96,7 @@ struct world *world_create(const struct cpu_model *model, enum class_mode mode)
         return NULL;
     }
     world_make_tables(w);
+    memset(w->image + WORLD_CODE, 0xff, PAGE_SIZE); /* FF /7: #UD at every byte */
     world_flush(w, 0, WORLD_SIZE);
     return w;
 }
@@ -106,6 +108,7 @@ void world_destroy(struct world *w)
     if (w->vcpu)
         mmu_fini(&w->vcpu->run.mmu);
     block_cache_destroy(w->blocks);
+    jit_destroy(w->jit);
     mmu_vm_destroy(w->mmu);
     physmem_destroy(w->pm);
     decoder_destroy(w->decoder);
@@ -270,20 +273,68 @@ static void collect_changes(struct world *w, paddr frames, struct outcome *out)
     }
 }
 
-void world_run(struct world *w, const struct cpu *before, struct outcome *out)
+static void set_state(struct world *w, const struct cpu *before, int64_t budget)
 {
     struct vcpu *v = w->vcpu;
     v->arch = *before;
     w->req = (struct requests){.cr8 = w->cr8};
     pmu_rebuild(v);
     cpu_update_mmu(v);
-    v->run.budget = 1;
+    v->run.budget = budget;
     v->run.attention = false;
-    out->has_fault = cpu_run(v) == CPU_EXIT_FAULT;
-    out->fault = v->run.fault;
-    out->cpu = v->arch;
+}
+
+static void read_state(struct world *w, const struct cpu *before, bool has_fault,
+                       struct outcome *out)
+{
+    out->has_fault = has_fault;
+    out->fault = w->vcpu->run.fault;
+    out->cpu = w->vcpu->arch;
     out->req = w->req;
     out->count = 0;
     out->rest = 0;
     collect_changes(w, before->cr3 == PAGE_TABLES_A ? FRAMES_A : FRAMES_B, out);
+}
+
+void world_run(struct world *w, const struct cpu *before, struct outcome *out)
+{
+    set_state(w, before, 1);
+    read_state(w, before, cpu_run(w->vcpu) == CPU_EXIT_FAULT, out);
+}
+
+/* ---- as part of a block ---- */
+
+static void count_site(void *opaque, const struct site *site, uint32_t mode)
+{
+    struct world *w = opaque;
+    (void)mode;
+    if (site->insn.row == w->exits_row)
+        w->exits += site->count;
+}
+
+bool world_translate(struct world *w)
+{
+    static const struct jit_config at_once = {.threshold = 1, .cache = 4 * MiB};
+    block_cache_set_fold(w->blocks, count_site, w);
+    w->jit = jit_is_available() ? jit_create(&at_once) : NULL;
+    w->vcpu->run.jit = w->jit;
+    if (w->jit)
+        block_cache_set_jit(w->blocks, w->jit);
+    return w->jit;
+}
+
+bool world_run_block(struct world *w, const struct cpu *before, unsigned row, struct outcome *out,
+                     uint64_t *exits)
+{
+    const int64_t enough = 64; /* ticks for a block and what is behind it */
+    w->exits_row = row;
+    block_cache_fold_all(w->blocks);
+    w->exits = 0;
+    set_state(w, before, enough);
+    enum cpu_exit why = cpu_run(w->vcpu);
+    uint64_t retired = w->vcpu->arch.retired - before->retired;
+    block_cache_fold_all(w->blocks);
+    *exits = w->exits;
+    read_state(w, before, why == CPU_EXIT_FAULT && retired == 0, out);
+    return retired == 1 || (retired == 0 && out->has_fault);
 }

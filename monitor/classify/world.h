@@ -100,6 +100,9 @@ struct world {
     uint64_t port_value;             /* what ports answer */
     uint64_t cr8;                    /* TPR */
     struct requests req;             /* of this run */
+    struct jit *jit;                 /* owned; NULL: runs are interpreted */
+    unsigned exits_row;              /* row of insn.def whose exits are counted */
+    uint64_t exits;                  /* taken by it */
 };
 
 /* NULL when there is no memory, or the CPU has no such mode. */
@@ -127,6 +130,17 @@ bool world_vary(struct world *w, struct cpu *cpu, unsigned element);
 
 /* One instruction from the state: memory is as before afterwards. */
 void world_run(struct world *w, const struct cpu *before, struct outcome *out);
+
+/* Translate from now on, where the host can: true. */
+bool world_translate(struct world *w);
+
+/*
+ * One instruction, through the block it stands in: translated, if the world translates. The code
+ * behind it raises #UD. exits: those that `row` took to the monitor. False: more than the one
+ * instruction ran, *out is nothing.
+ */
+bool world_run_block(struct world *w, const struct cpu *before, unsigned row, struct outcome *out,
+                     uint64_t *exits);
 
 /* The vary functions of elements.def: world_vary.c. */
 #define VARY_CALL(function) void vary_##function(struct world *w, struct cpu *cpu);

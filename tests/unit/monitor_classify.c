@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/jit/jit.h"
 #include "monitor/classify/verdict.h"
 #include "monitor/classify/witness.h"
 #include "monitor/trapline.h"
@@ -62,7 +63,7 @@ TEST(elements, bring_themselves_back)
 /* ---- results ---- */
 
 static struct trapline_classification *classify(const char *cpu, const char *mode,
-                                                const char *variants)
+                                                const char *variants, const char *policy)
 {
     struct trapline_classify_config config = TRAPLINE_CLASSIFY_CONFIG_INIT;
     struct trapline_classification *c = NULL;
@@ -70,6 +71,7 @@ static struct trapline_classification *classify(const char *cpu, const char *mod
     config.cpu = cpu;
     config.mode = mode;
     config.variants = variants;
+    config.policy = policy;
     if (trapline_classify(&config, &c, &error) < 0)
         printf("%s\n", error.text);
     EXPECT(c != NULL);
@@ -113,10 +115,28 @@ static void expect_witnesses_replay(const struct trapline_classification *c)
     }
 }
 
+/* Under bt every sensitive instruction reaches the monitor, and no guest sees a difference. */
+static void expect_equivalent(const struct trapline_classification *c)
+{
+    struct trapline_class_form f = TRAPLINE_CLASS_FORM_INIT;
+    struct trapline_class_under u = TRAPLINE_CLASS_UNDER_INIT;
+    unsigned runs = 0;
+    for (unsigned i = 0; trapline_class_form(c, i, &f) && trapline_class_under(c, i, &u); i++) {
+        bool must_reach = f.measured != 0 || (f.classes & TRAPLINE_CLASS_PRIVILEGED);
+        bool ok = u.differ == 0 && (!must_reach || (u.runs > 0 && u.reached == u.runs));
+        runs += u.runs;
+        if (!ok)
+            printf("%s %s: %u runs, %u reached, %u differ: %s\n", f.mnemonic, f.encoding, u.runs,
+                   u.reached, u.differ, u.where);
+        EXPECT(ok);
+    }
+    EXPECT(runs > 10000);
+}
+
 TEST(pentium, breaks_theorem_1_as_robin_and_irvine_found)
 {
     char text[512];
-    struct trapline_classification *c = classify("pentium", "prot32", NULL);
+    struct trapline_classification *c = classify("pentium", "prot32", NULL, "bt");
     names_of(c, TRAPLINE_CLASS_BREAKS_1, true, text, sizeof(text));
     assert_string_equal(" MOV PUSH POP PUSHF POPF CALL JMP RET INT SLDT STR VERR VERW SGDT SIDT "
                         "SMSW LAR LSL ",
@@ -128,6 +148,7 @@ TEST(pentium, breaks_theorem_1_as_robin_and_irvine_found)
                         "MOV_CR MOV_DR WRMSR RDMSR HLT ",
                         text);
     expect_witnesses_replay(c);
+    expect_equivalent(c);
     trapline_classification_destroy(c);
 }
 
@@ -250,7 +271,7 @@ static bool privilege_agrees(const struct trapline_classification *c, unsigned i
 static void add_measured(unsigned *measured, bool *completed, const char *mode)
 {
     struct trapline_class_form f = TRAPLINE_CLASS_FORM_INIT;
-    struct trapline_classification *c = classify("max,+sse4a", mode, "fsgsbase,pce,pke");
+    struct trapline_classification *c = classify("max,+sse4a", mode, "fsgsbase,pce,pke", NULL);
     expect_conditions(c);
     for (unsigned i = 0; trapline_class_form(c, i, &f); i++) {
         measured[i] |= f.measured;
@@ -280,6 +301,33 @@ TEST(table, declares_the_sensitivity_and_privilege_that_are_measured)
                    completed[i] ? "" : " (never completed)");
         EXPECT(ok);
     }
+}
+
+/* ---- under a monitor ---- */
+
+/* A block that was translated wrongly is told from the bare machine. */
+TEST(under, sees_what_a_wrong_translation_does)
+{
+    struct cpu_model model;
+    struct err err;
+    struct under u;
+    unsigned row = 0;
+    EXPECT_EQ(0, cpu_model_parse("max", &model, &err));
+    struct world *bare = world_create(&model, CLASS_LONG64),
+                 *vmm = world_create(&model, CLASS_LONG64);
+    const struct experiment x = {.world = bare, .states_few = 8, .states_many = 8};
+    while (insn_row(row)->op != OP_SUB)
+        row++;
+    if (world_translate(vmm)) {
+        experiment_under(&x, vmm, row, &u);
+        EXPECT_EQ(0, u.differ);
+        EXPECT(jit_stats(vmm->jit).translated >= u.runs / 2);
+        jit_sabotage(vmm->jit, 3);
+        experiment_under(&x, vmm, row, &u);
+        EXPECT(u.differ > 0 && u.where[0] != 0);
+    }
+    world_destroy(vmm);
+    world_destroy(bare);
 }
 
 /* ---- witnesses ---- */
@@ -322,4 +370,5 @@ TEST_MAIN(RUN(elements, every_bit_of_the_state_belongs_to_one_of_them)
               RUN(elements, bring_themselves_back)
                   RUN(pentium, breaks_theorem_1_as_robin_and_irvine_found)
                       RUN(table, declares_the_sensitivity_and_privilege_that_are_measured)
-                          RUN(witness, is_parsed_as_it_is_written))
+                          RUN(under, sees_what_a_wrong_translation_does)
+                              RUN(witness, is_parsed_as_it_is_written))
