@@ -410,9 +410,10 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
     }
     if (!x->is_inner && !x->frame)
         return exec_goto_slow(vcpu, rec, target);
-    if (x->is_inner || mode_code(vcpu->run.mode) != DECODE_64)
-        return exec_goto(vcpu, rec,
-                         target); /* handlers of 32-bit code trust what a record links to */
+    /* The end record of a block over two pages keeps a handler, no link; handlers of 32-bit code
+     * trust what a record links to. */
+    if (x->is_inner || x->block->crosses || mode_code(vcpu->run.mode) != DECODE_64)
+        return exec_goto(vcpu, rec, target);
     return exec_goto_far(vcpu, rec, target);
 }
 
