@@ -6,6 +6,7 @@
 
 #include "frontends/classify.h"
 #include "frontends/debug_items.h"
+#include "frontends/lab.h"
 #include "frontends/run.h"
 #include "frontends/terminal.h"
 #include "roms/embedded_guest.h"
@@ -35,6 +36,7 @@ static void print_help(void)
            "  trapline classify [OPTION]...\n"
            "                             find privileged and sensitive instructions by experiment "
            "(--help)\n"
+           "  trapline lab [NAME]        experiments that set counts beside theory\n"
            "  trapline                   run the embedded guest, which explains a few traps\n",
            trapline_version());
     print_options();
@@ -168,6 +170,7 @@ static const struct {
 } verbs[] = {
     {"run", verb_run},
     {"classify", verb_classify},
+    {"lab", verb_lab},
     {"monitor", verb_monitor},
 };
 

@@ -15,11 +15,11 @@
 
 /* One command while it is carried out. */
 struct call {
-    struct monitor *mon;         /* borrowed */
-    struct trapline_machine *m;  /* borrowed */
-    const char *argument;        /* the rest of the line; "" */
-    enum monitor_answer answer;  /* when it returns true */
-    uint64_t until;              /* of MONITOR_GO */
+    struct monitor *mon;        /* borrowed */
+    struct trapline_machine *m; /* borrowed */
+    const char *argument;       /* the rest of the line; "" */
+    enum monitor_answer answer; /* when it returns true */
+    uint64_t until;             /* of MONITOR_GO */
 };
 
 static bool complain(const char *text, const char *hint)
@@ -60,7 +60,8 @@ static bool do_until(struct call *c)
 {
     uint64_t tick;
     if (!parse_number(c->argument, &tick) || tick <= trapline_ticks(c->m))
-        return complain("until takes a position that is still to come", "info status says where the machine is");
+        return complain("until takes a position that is still to come",
+                        "info status says where the machine is");
     return go_to(c, tick);
 }
 
@@ -82,20 +83,24 @@ static uint64_t reg(const struct call *c, const char *name)
 
 static void info_status(const struct call *c)
 {
-    printf("VM status: paused at tick %" PRIu64 ", virtual time %" PRIu64 ".%09" PRIu64 " s\n", trapline_ticks(c->m),
-           trapline_vtime_ns(c->m) / 1000000000, trapline_vtime_ns(c->m) % 1000000000);
+    printf("VM status: paused at tick %" PRIu64 ", virtual time %" PRIu64 ".%09" PRIu64 " s\n",
+           trapline_ticks(c->m), trapline_vtime_ns(c->m) / 1000000000,
+           trapline_vtime_ns(c->m) % 1000000000);
 }
 
 static void info_registers(const struct call *c)
 {
-    static const char *const names[] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",  "r9",  "r10", "r11",
-                                        "r12", "r13", "r14", "r15", "rip", "rflags", "cr0", "cr2", "cr3", "cr4", "efer"};
+    static const char *const names[] = {"rax", "rbx",    "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
+                                        "r8",  "r9",     "r10", "r11", "r12", "r13", "r14", "r15",
+                                        "rip", "rflags", "cr0", "cr2", "cr3", "cr4", "efer"};
     static const char *const segments[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
     printf("CPU#%u\n", c->mon->vcpu);
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-        printf("%-6s %016" PRIx64 "%s", names[i], reg(c, names[i]), i % 4 == 3 || i + 1 == ARRAY_SIZE(names) ? "\n" : "  ");
+        printf("%-6s %016" PRIx64 "%s", names[i], reg(c, names[i]),
+               i % 4 == 3 || i + 1 == ARRAY_SIZE(names) ? "\n" : "  ");
     for (unsigned i = 0; i < ARRAY_SIZE(segments); i++)
-        printf("%-4s %04" PRIx64 "%s", segments[i], reg(c, segments[i]), i + 1 == ARRAY_SIZE(segments) ? "\n" : "  ");
+        printf("%-4s %04" PRIx64 "%s", segments[i], reg(c, segments[i]),
+               i + 1 == ARRAY_SIZE(segments) ? "\n" : "  ");
 }
 
 static void info_tables(const struct call *c)
@@ -126,8 +131,9 @@ static void info_jit(const struct call *c)
 static const struct {
     const char *name;
     void (*print)(const struct call *c);
-} topics[] = {{"registers", info_registers}, {"status", info_status}, {"shadow", info_tables}, {"nested", info_tables},
-              {"paging", info_paging},       {"exits", info_exits},   {"rows", info_rows},     {"jit", info_jit}};
+} topics[] = {{"registers", info_registers}, {"status", info_status}, {"shadow", info_tables},
+              {"nested", info_tables},       {"paging", info_paging}, {"exits", info_exits},
+              {"rows", info_rows},           {"jit", info_jit}};
 
 static bool do_info(struct call *c)
 {
@@ -137,7 +143,8 @@ static bool do_info(struct call *c)
             return false;
         }
     }
-    return complain("info takes one of: registers, status, shadow, nested, paging, exits, rows, jit", "");
+    return complain(
+        "info takes one of: registers, status, shadow, nested, paging, exits, rows, jit", "");
 }
 
 /* "ADDRESS [N]" */
@@ -150,7 +157,8 @@ static bool parse_range(const char *text, uint64_t *address, uint64_t *count)
     first[n] = 0;
     *count = 1;
     return parse_number(first, address) &&
-           (!space || (parse_number(space + 1 + strspn(space + 1, " "), count) && *count <= QUADWORDS_MAX));
+           (!space ||
+            (parse_number(space + 1 + strspn(space + 1, " "), count) && *count <= QUADWORDS_MAX));
 }
 
 static bool dump(struct call *c, bool is_physical)
@@ -158,7 +166,8 @@ static bool dump(struct call *c, bool is_physical)
     struct trapline_error e;
     uint64_t address, count;
     if (!parse_range(c->argument, &address, &count))
-        return complain("x takes an address and how many quadwords, at most 512", "x 0xffffffff81000000 8");
+        return complain("x takes an address and how many quadwords, at most 512",
+                        "x 0xffffffff81000000 8");
     for (uint64_t i = 0; i < count; i++, address += 8) {
         uint8_t b[8];
         int rc = is_physical ? trapline_read(c->m, address, b, 8, &e)
@@ -245,7 +254,8 @@ static bool do_help(struct call *c)
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
         char left[64];
         snprintf(left, sizeof(left), "%s%s%s %s", commands[i].name, commands[i].other ? "|" : "",
-                 commands[i].other ? commands[i].other : "", commands[i].argument ? commands[i].argument : "");
+                 commands[i].other ? commands[i].other : "",
+                 commands[i].argument ? commands[i].argument : "");
         printf("%-20s %s\n", left, commands[i].help);
     }
     return false;
@@ -260,8 +270,8 @@ static bool is_called(unsigned i, const char *word, size_t n)
     return false;
 }
 
-bool monitor_command(struct monitor *mon, struct trapline_machine *m, const char *line, enum monitor_answer *answer,
-                     uint64_t *until)
+bool monitor_command(struct monitor *mon, struct trapline_machine *m, const char *line,
+                     enum monitor_answer *answer, uint64_t *until)
 {
     line += strspn(line, " \t");
     size_t n = strcspn(line, " \t");
@@ -281,7 +291,8 @@ bool monitor_command(struct monitor *mon, struct trapline_machine *m, const char
 
 /* ---- the prompt ---- */
 
-/* A line without its end, of which nothing more is taken from standard input: what follows may be the guest's. False: no more. */
+/* A line without its end, of which nothing more is taken from standard input: what follows may be
+ * the guest's. False: no more. */
 static bool read_line(char line[LINE])
 {
     size_t n = 0;

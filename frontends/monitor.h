@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The monitor prompt (`trapline monitor`, Ctrl-A c): commands, with QEMU's names where it has them, to look at a stopped machine and
- * to run it on. Called by run.c between two runs; the guest does not notice. Reads standard input, a line at a time; writes to
- * standard output.
+ * The monitor prompt (`trapline monitor`, Ctrl-A c): commands, with QEMU's names where it has them,
+ * to look at a stopped machine and to run it on. Called by run.c between two runs; the guest does
+ * not notice. Reads standard input, a line at a time; writes to standard output.
  */
 #pragma once
 
@@ -19,8 +19,10 @@ enum monitor_answer {
 };
 
 /* Commands until one that says how to go on. *until: ticks, UINT64_MAX: no end. */
-enum monitor_answer monitor_prompt(struct monitor *mon, struct trapline_machine *m, uint64_t *until);
+enum monitor_answer monitor_prompt(struct monitor *mon, struct trapline_machine *m,
+                                   uint64_t *until);
 
-/* One command; true: it says how to go on, *answer and *until. Text that is none is reported on standard output. */
-bool monitor_command(struct monitor *mon, struct trapline_machine *m, const char *line, enum monitor_answer *answer,
-                     uint64_t *until);
+/* One command; true: it says how to go on, *answer and *until. Text that is none is reported on
+ * standard output. */
+bool monitor_command(struct monitor *mon, struct trapline_machine *m, const char *line,
+                     enum monitor_answer *answer, uint64_t *until);

@@ -400,6 +400,32 @@ void trapline_print_jit(struct trapline_machine *m, FILE *out);
 /* How addresses were translated: the counters of the virtual TLB, of walks, shadow faults, nested violations. */
 void trapline_print_paging(struct trapline_machine *m, FILE *out);
 
+/* The same as numbers, of all vCPUs, since the machine was made. */
+struct trapline_paging_counters {
+    size_t size;              /* sizeof(struct trapline_paging_counters) */
+    uint64_t misses;          /* of the virtual TLB, filled */
+    uint64_t guest_walks;     /* walks of the guest's tables */
+    uint64_t guest_refs;      /* entries of theirs read */
+    uint64_t shadow_walks;    /* shadow: walks of the shadow tables */
+    uint64_t shadow_refs;     /* entries of theirs read */
+    uint64_t nested_walks;    /* nested: walks of the nested tables */
+    uint64_t nested_refs;     /* entries of theirs read, PDPTEs in memory too */
+    uint64_t true_faults;     /* shadow page faults that were the guest's own */
+    uint64_t hidden_faults;   /* ... that only the shadow knew */
+    uint64_t protect_faults;  /* ... writes to what the monitor protects */
+    uint64_t traced_writes;   /* writes to guest tables that are traced: with shadow, trace faults */
+    uint64_t violations;      /* nested: entries that were missing */
+    uint64_t space_switches;  /* CR3 was loaded with another address space */
+    uint64_t space_evictions; /* for one, another was forgotten */
+};
+
+#define TRAPLINE_PAGING_COUNTERS_INIT                                                              \
+    {                                                                                              \
+        .size = sizeof(struct trapline_paging_counters)                                            \
+    }
+
+void trapline_paging_counters(const struct trapline_machine *m, struct trapline_paging_counters *out);
+
 /* The shadow tables of a vCPU's current address space, or the nested tables, in outline. */
 void trapline_print_tables(struct trapline_machine *m, unsigned vcpu, FILE *out);
 

@@ -43,8 +43,35 @@ void trapline_print_paging(struct trapline_machine *t, FILE *out)
 #define COUNTER(name, what) print_row(what, of_vm->name, out);
     MMU_VM_COUNTERS(COUNTER)
 #undef COUNTER
-    print_mean("references per guest walk, nested ones included", sum.walk_refs + sum.nested_refs + sum.pdpte_refs, sum.walks, out);
+    print_mean("references per guest walk, nested ones included",
+               sum.walk_refs + sum.nested_refs + sum.pdpte_refs, sum.walks, out);
     print_mean("references per shadow walk", sum.shadow_refs, sum.shadow_walks, out);
+}
+
+void trapline_paging_counters(const struct trapline_machine *t,
+                              struct trapline_paging_counters *out)
+{
+    const struct vm *vm = t->m->vm;
+    const struct mmu_counters c = sum_of(vm);
+    const struct mmu_vm_counters *of_vm = mmu_vm_counters(vm->mmu);
+    struct trapline_paging_counters all = {
+        .size = out->size,
+        .misses = c.fills_read + c.fills_write + c.fills_fetch,
+        .guest_walks = c.walks,
+        .guest_refs = c.walk_refs,
+        .shadow_walks = c.shadow_walks,
+        .shadow_refs = c.shadow_refs,
+        .nested_walks = c.nested_walks,
+        .nested_refs = c.nested_refs + c.pdpte_refs,
+        .true_faults = c.true_faults,
+        .hidden_faults = c.hidden_faults,
+        .protect_faults = c.protect_faults,
+        .traced_writes = of_vm->traced_writes,
+        .violations = of_vm->violations,
+        .space_switches = c.space_switches,
+        .space_evictions = c.space_evictions,
+    };
+    memcpy(out, &all, out->size < sizeof(all) ? out->size : sizeof(all));
 }
 
 /* ---- tables ---- */
@@ -67,7 +94,13 @@ static void print_bits(uint64_t e, FILE *out)
     static const struct {
         uint64_t bit;
         const char *name;
-    } bits[] = {{1, "P"}, {2, "RW"}, {4, "US"}, {0x20, "A"}, {0x40, "D"}, {0x80, "PS"}, {UINT64_C(1) << 63, "XD"}};
+    } bits[] = {{1, "P"},
+                {2, "RW"},
+                {4, "US"},
+                {0x20, "A"},
+                {0x40, "D"},
+                {0x80, "PS"},
+                {UINT64_C(1) << 63, "XD"}};
     for (unsigned i = 0; i < ARRAY_SIZE(bits); i++)
         fprintf(out, " %-*s", (int)strlen(bits[i].name), e & bits[i].bit ? bits[i].name : "-");
 }
@@ -79,7 +112,8 @@ static bool print_entry(void *opaque, const struct mmu_table_entry *e)
         p->root = e->level;
         fprintf(p->out, "root at HPA %#" PRIx64 "\n", e->table);
     }
-    fprintf(p->out, "%*s%-5s %016" PRIx64 " %016" PRIx64, 2 * (int)(p->root - e->level), "", level_name(e->level), e->base, e->value);
+    fprintf(p->out, "%*s%-5s %016" PRIx64 " %016" PRIx64, 2 * (int)(p->root - e->level), "",
+            level_name(e->level), e->base, e->value);
     print_bits(e->value, p->out);
     if (e->is_leaf && e->is_present)
         fprintf(p->out, "  GPA %#" PRIx64, e->gpa);
@@ -97,5 +131,6 @@ void trapline_print_tables(struct trapline_machine *t, unsigned vcpu, FILE *out)
     if (vcpu >= vm->vcpu_count)
         return;
     mmu_visit_tables(&vm->vcpus[vcpu].vcpu->run.mmu, print_entry, &p);
-    fprintf(out, "%s: %" PRIu64 " entries in use\n", mmu_kind_name(mmu_vm_kind(vm->mmu)), p.entries);
+    fprintf(out, "%s: %" PRIu64 " entries in use\n", mmu_kind_name(mmu_vm_kind(vm->mmu)),
+            p.entries);
 }

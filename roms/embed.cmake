@@ -1,4 +1,4 @@
-# Write the bytes of INPUT as a C array to OUTPUT; without INPUT an empty guest.
+# Write the bytes of INPUT as the C array NAME to OUTPUT; without INPUT an empty guest.
 if(DEFINED INPUT)
   file(READ ${INPUT} hex HEX)
   file(SIZE ${INPUT} size)
@@ -8,11 +8,11 @@ else()
   set(hex "0,")
   set(size 0)
 endif()
-file(WRITE ${OUTPUT} "/* Made from roms/demo by roms/embed.cmake. */
+file(WRITE ${OUTPUT} "/* Made by roms/embed.cmake. */
 #include \"roms/embedded_guest.h\"
 
-const unsigned char embedded_guest[] = {
+const unsigned char ${NAME}[] = {
     ${hex}
 };
-const size_t embedded_guest_size = ${size};
+const size_t ${NAME}_size = ${size};
 ")

@@ -524,6 +524,33 @@ class Monitor(Case):
         self.assertNotIn("VM status", p.stdout.decode())
 
 
+class Labs(Case):
+    def test_the_list_and_what_is_not_in_it(self):
+        self.assertIn("walks", self.run_it("lab").stdout.decode())
+        self.fails(self.run_it("lab", "wlaks"), "wlaks", "lists all")
+        self.fails(self.run_it("lab", "walks", "-cost", "ref=x"), "ref=x", "-cost ref=N")
+        self.fails(self.run_it("lab", "walks", "-cost"), "-cost")
+
+    def test_walks_counts_what_theory_says(self):
+        p = self.run_it("lab", "walks", "-cost", "ref=1,exit=100")
+        if b"without the guests" in p.stderr:
+            self.skipTest("no gcc for x86")
+        self.ends(p, 0)
+        misses, changes, switches = re.split(r"^[ABC]\. ", p.stdout.decode(), flags=re.M)[1:]
+        row = re.compile(r"^   (4 levels|PAE|2 levels) +(\S.*?)  +([\d. ]+)$", re.M)
+        of = {(g, w): n.split() for g, w, n in row.findall(misses)}
+        self.assertEqual(len(of), 19)
+        self.assertEqual([of["4 levels", "nested, 4 levels"][1], of["2 levels", "nested, 2 levels"][1]], ["24.00", "8.00"])
+        self.assertEqual([of["PAE", "nested, PAE"][1], of["PAE", "nested, PAE, APM"][1]], ["11.00", "15.00"])
+        for n in of.values():
+            self.assertEqual((n[0], float(n[1])), ("16384", float(n[2])))
+        for part in (changes, switches):
+            rows = row.findall(part)
+            self.assertEqual(len(rows), 19)
+            for g, w, n in rows:
+                self.assertAlmostEqual(float(n.split()[0]), float(n.split()[1]), delta=0.02, msg=g + w)
+
+
 class Positions(Case):
     N = "100000"
 
