@@ -122,6 +122,7 @@ static uint64_t flags_value(uint64_t *random)
 static uint64_t value_of(enum profile profile, const struct cpu *cpu, uint64_t *random)
 {
     static const uint8_t tiny[] = {0, 0, 0, 0, 0, 1, 3, 7};
+    uint64_t noise = seed_random(random);
     if (profile == PROFILE_MIXED)
         profile = (enum profile)pick(random, PROFILE_MIXED);
     switch (profile) {
@@ -138,7 +139,7 @@ static uint64_t value_of(enum profile profile, const struct cpu *cpu, uint64_t *
     case PROFILE_FLAGS:
         return flags_value(random);
     default:
-        return seed_random(random) >> pick(random, 60);
+        return noise >> pick(random, 60);
     }
 }
 
