@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `trapline lab`: experiments on real guests that print what theory predicts beside what was
- * counted. One file per lab, lab_NAME.c; lab.c has the list. Counts are exact and the same on every
- * host; seconds are the host's.
+ * counted, as text or as a page to project. One file per lab, lab_NAME.c, which measures and hands
+ * parts to lab.c. Counts are exact and the same on every host.
  */
 #pragma once
 
@@ -21,10 +21,38 @@ struct lab_costs {
         .reference = 10, .exit = 1500                                                              \
     }
 
+/* One measurement. */
+struct lab_row {
+    const char *group; /* first column */
+    const char *label; /* second */
+    double measured;   /* in the part's unit */
+    double predicted;  /* by the part's theory */
+    double extra;      /* of the part's extra column */
+    double cycles;     /* by the cost model */
+};
+
+/* An experiment of a lab: a table, and what it shows. */
+struct lab_part {
+    const char *title;
+    const char *columns[2]; /* heads of group and label */
+    const char *unit;       /* of measured and predicted: "references" */
+    const char *extra;      /* head of the extra column */
+    const char *theory;     /* a paragraph */
+    const struct lab_row *rows;
+    unsigned count;
+};
+
+#define LAB_ROWS_MAX 64
+
+/* Where parts go, one after the other; lab.c's. */
+struct lab_report;
+void lab_add(struct lab_report *r, const struct lab_part *part);
+
 struct lab {
     const char *name;
-    const char *question;                      /* one line */
-    int (*run)(const struct lab_costs *costs); /* prints; the exit status */
+    const char *question; /* one line */
+    /* Measures and adds its parts. 0, or the exit status of an error that was reported. */
+    int (*run)(const struct lab_costs *costs, struct lab_report *r);
 };
 
 extern const struct lab lab_walks;

@@ -3,10 +3,6 @@
  * guest's paging mode. */
 #include "frontends/lab.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "base/compiler.h"
 #include "frontends/run.h"
 #include "monitor/trapline.h"
@@ -169,9 +165,16 @@ static double cycles(const struct way *w, const struct trapline_paging_counters 
     return references(c) * (double)costs->reference + (double)exits(w, c) * (double)costs->exit;
 }
 
-/* ---- the tables ---- */
+/* Exits of an operation. */
+static unsigned predicted_exits(const struct guest *g, const struct way *w, unsigned experiment)
+{
+    return experiment == 1 && w->paging.mmu == TRAPLINE_MMU_SHADOW ? g->stores + 1 : 0;
+}
 
-static bool has_memory_pdptes(const struct guest *g, const struct way *w)
+/* ---- the parts ---- */
+
+/* Memory PDPTEs are another way for PAE guests only. */
+static bool is_of_interest(const struct guest *g, const struct way *w)
 {
     return !w->paging.is_pdpte_in_memory || g->pdptes;
 }
@@ -180,79 +183,69 @@ struct results {
     struct session of[ARRAY_SIZE(guests)][ARRAY_SIZE(ways)];
 };
 
-static void print_misses(const struct results *r, const struct lab_costs *costs)
-{
-    printf("A. A TLB miss: one word of each of 256 pages, again and again, through a TLB of 64\n\n"
-           "   %-9s %-21s %10s %12s %10s %12s\n",
-           "guest", "translation", "misses", "references", "theory", "cycles");
-    for (unsigned g = 0; g < ARRAY_SIZE(guests); g++) {
-        for (unsigned w = 0; w < ARRAY_SIZE(ways); w++) {
-            const struct trapline_paging_counters *c = &r->of[g][w].counted[0];
-            if (has_memory_pdptes(&guests[g], &ways[w]))
-                printf("   %-9s %-21s %10" PRIu64 " %12.2f %10u %12.0f\n", guests[g].name,
-                       ways[w].name, c->misses, references(c) / (double)c->misses,
-                       predicted_refs(&guests[g], &ways[w]),
-                       cycles(&ways[w], c, costs) / (double)c->misses);
-        }
-    }
-    printf("\n   Theory: n guest levels and m nested ones cost (n + 1)(m + 1) - 1 references; a "
-           "shadow that knows costs its own four\n"
-           "   (below a guest without four levels: three), whatever the guest's. PAE counts n = 2 "
-           "because the SDM has its PDPTEs in\n"
-           "   registers; the APM's nested paging refers to them in memory, by one more nested "
-           "walk. Large nested pages save a\n"
-           "   level of each nested walk.\n\n");
-}
-
-/* Exits of an operation. */
-static unsigned predicted_exits(const struct guest *g, const struct way *w, unsigned experiment)
-{
-    return experiment == 1 && w->paging.mmu == TRAPLINE_MMU_SHADOW ? g->stores + 1 : 0;
-}
-
-/* Per operation: their number is the guest's. */
-static void print_operations(const struct results *r, unsigned experiment,
+/* Per miss in the first experiment, per operation in the others. */
+static struct lab_row row_of(const struct results *r, unsigned g, unsigned w, unsigned experiment,
                              const struct lab_costs *costs)
 {
-    const double operations = OPERATIONS;
-    printf("   %-9s %-21s %10s %10s %12s %12s\n", "guest", "translation", "exits", "theory",
-           "references", "cycles");
-    for (unsigned g = 0; g < ARRAY_SIZE(guests); g++) {
-        for (unsigned w = 0; w < ARRAY_SIZE(ways); w++) {
-            const struct trapline_paging_counters *c = &r->of[g][w].counted[experiment];
-            if (has_memory_pdptes(&guests[g], &ways[w]))
-                printf("   %-9s %-21s %10.2f %10u %12.2f %12.0f\n", guests[g].name, ways[w].name,
-                       (double)exits(&ways[w], c) / operations,
-                       predicted_exits(&guests[g], &ways[w], experiment),
-                       references(c) / operations, cycles(&ways[w], c, costs) / operations);
-        }
-    }
+    const struct trapline_paging_counters *c = &r->of[g][w].counted[experiment];
+    double n = experiment == 0 ? (double)c->misses : OPERATIONS;
+    double refs = references(c) / n, out = (double)exits(&ways[w], c) / n;
+    return (struct lab_row){
+        .group = guests[g].name,
+        .label = ways[w].name,
+        .measured = experiment == 0 ? refs : out,
+        .predicted = experiment == 0 ? predicted_refs(&guests[g], &ways[w])
+                                     : predicted_exits(&guests[g], &ways[w], experiment),
+        .extra = experiment == 0 ? n : refs,
+        .cycles = cycles(&ways[w], c, costs) / n,
+    };
 }
 
-static void print_all(const struct results *r, const struct lab_costs *costs)
+static const struct {
+    const char *title, *unit, *extra, *theory;
+} experiments[EXPERIMENTS] = {
+    {"A. A TLB miss: one word of each of 256 pages, again and again, through a TLB of 64; per miss",
+     "references", "misses",
+     "Theory: n guest levels and m nested ones cost (n + 1)(m + 1) - 1 references; a shadow that "
+     "knows costs its own four (below a guest "
+     "without four levels: three), whatever the guest's. PAE counts n = 2 because the SDM has its "
+     "PDPTEs in registers; the APM's nested "
+     "paging refers to them in memory, by one more nested walk. Large nested pages save a level of "
+     "each nested walk."},
+    {"B. Page-table churn: a page gets another frame, INVLPG, and is read; per change", "exits",
+     "references",
+     "Theory: the shadow takes a trace fault at the store and a hidden fault at the read (INVLPG "
+     "has nothing left to do here; without "
+     "tracing it would be the exit). An entry of PAE takes two stores in 32-bit code, so three. "
+     "Nested paging takes none, and pays by the "
+     "references of the miss: shadow paging wins where misses are many and tables stay, nested "
+     "paging where tables change."},
+    {"C. Context switches: CR3 is loaded with the other of two address spaces, 8 pages are read; "
+     "per switch",
+     "exits", "references",
+     "Theory: translations are tagged by address space, so a switch back finds what it left: no "
+     "exits and nearly no references, in each "
+     "way. Without tags each of the 8 pages would be missed again, at the price of A."},
+};
+
+static void add_part(const struct results *r, unsigned experiment, const struct lab_costs *costs,
+                     struct lab_report *report)
 {
-    print_misses(r, costs);
-    printf("B. Page-table churn: a page gets another frame, INVLPG, and is read; per change\n\n");
-    print_operations(r, 1, costs);
-    printf("\n   Theory: the shadow takes a trace fault at the store and a hidden fault at the "
-           "read (INVLPG has nothing left to do here;\n"
-           "   without tracing it would be the exit). An entry of PAE takes two stores in 32-bit "
-           "code, so three. Nested paging\n"
-           "   takes none, and pays by the references of the miss.\n\n"
-           "C. Context switches: CR3 is loaded with the other of two address spaces, 8 pages are "
-           "read; per switch\n\n");
-    print_operations(r, 2, costs);
-    printf("\n   Theory: translations are tagged by address space, so a switch back finds what it "
-           "left: no exits and nearly no\n"
-           "   references, in each way. Without tags each of the 8 pages would be missed again, at "
-           "the price of A.\n\n"
-           "Cycles: %" PRIu64 " for a reference, %" PRIu64
-           " for an exit (-cost ref=N,exit=N). Shadow paging wins where misses are many and\n"
-           "tables stay, nested paging where tables change.\n",
-           costs->reference, costs->exit);
+    struct lab_row rows[ARRAY_SIZE(guests) * ARRAY_SIZE(ways)];
+    struct lab_part part = {.title = experiments[experiment].title,
+                            .columns = {"guest", "translation"},
+                            .unit = experiments[experiment].unit,
+                            .extra = experiments[experiment].extra,
+                            .theory = experiments[experiment].theory,
+                            .rows = rows};
+    for (unsigned g = 0; g < ARRAY_SIZE(guests); g++)
+        for (unsigned w = 0; w < ARRAY_SIZE(ways); w++)
+            if (is_of_interest(&guests[g], &ways[w]))
+                rows[part.count++] = row_of(r, g, w, experiment, costs);
+    lab_add(report, &part);
 }
 
-static int run_walks(const struct lab_costs *costs)
+static int run_walks(const struct lab_costs *costs, struct lab_report *report)
 {
     static struct results r;
     if (lab_walks64_size == 0)
@@ -265,7 +258,8 @@ static int run_walks(const struct lab_costs *costs)
                 return status;
         }
     }
-    print_all(&r, costs);
+    for (unsigned i = 0; i < EXPERIMENTS; i++)
+        add_part(&r, i, costs, report);
     return 0;
 }
 
