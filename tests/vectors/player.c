@@ -199,6 +199,26 @@ static void leave_long_mode(struct cpu *cpu)
     cpu->pdpte[0] = PD | PF_P;
 }
 
+/* What 64-bit code may have left in the upper halves, where 32-bit code neither sees it nor, but by
+ * writing a register, changes it. */
+#define UPPER_HALF (UINT64_C(0x89abcdef) << 32)
+
+static void dirty_upper_halves(const struct player *p, const struct vector *v, struct cpu *cpu)
+{
+    if (!p->jit || v->mode != DECODE_32 || !(v->before.gpr[REG_RCX] & 1))
+        return;
+    for (unsigned i = 0; i < 8; i++)
+        if (i != REG_RSP || (v->before.gpr[REG_RDX] & 3) == 0)
+            cpu->gpr[i] |= UPPER_HALF;
+}
+
+static void clean_upper_halves(const struct vector *v, struct vector_state *t)
+{
+    for (unsigned i = 0; i < 8 && v->mode == DECODE_32; i++)
+        if ((t->gpr[i] & ~(uint64_t)UINT32_MAX) == UPPER_HALF)
+            t->gpr[i] &= UINT32_MAX;
+}
+
 /* A user process of a 64-bit operating system. */
 static void set_mode(struct cpu *cpu, const struct vector *v)
 {
@@ -301,6 +321,7 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
     if (is_legacy(p, v, in))
         leave_long_mode(cpu);
     load_state(cpu, &v->before, is_64);
+    dirty_upper_halves(p, v, cpu);
     cpu_update_mmu(h->vcpu);
     if (is_translated(p, v))
         exit = run_translated(h, v, p->flags_die);
@@ -309,6 +330,7 @@ void player_run(struct player *p, const struct vector *v, const struct insn *in,
             exit = harness_run(h, 1);
         while (exit != CPU_EXIT_FAULT && cpu->rip == v->before.rip && vector_repeats(in));
     save_state(cpu, got, is_64);
+    clean_upper_halves(v, got);
     EXPECT(physmem_read(h->pm, VECTOR_MEM, got->mem, VECTOR_MEM_SIZE));
     got->fault = VECTOR_NO_FAULT;
     got->fault_code = got->fault_address = 0;
