@@ -52,7 +52,9 @@ struct run {
     struct block *block;          /* being run */
     uint64_t jit_page;            /* translated code: RIP of the first byte of the page that runs */
     uint64_t jit_target;          /* translated code: a target or value, within one instruction */
-    uint16_t flag_image;          /* translated code: the status flags between blocks (cpu/jit/jit_priv.h) */
+    uint64_t flag_a, flag_b;      /* translated code: what flag_how makes the status flags of */
+    uint32_t flag_how;            /* translated code: how (cpu/jit/x86_64/jit_priv.h); 0: they are in flag_image */
+    uint16_t flag_image;          /* translated code: the status flags as LAHF and SETO have them, if so */
     uint8_t jit_fp;               /* translated code: the host's MXCSR is the guest's */
     uint8_t jit_x87;              /* translated code: the host's x87 unit is the guest's (cpu/jit/fp.h), or 0 */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */

@@ -50,7 +50,7 @@ static void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *th
     emit_jump_to(&u->e, EMIT_ALWAYS, thunk);
 }
 
-/* Flags are in the image, the page has been looked at. The charge is 0 and the jump leads to the
+/* Flags are in memory, the page has been looked at. The charge is 0 and the jump leads to the
  * stub until somebody links it. misses: what leads to the stub too, or NULL. */
 static void emit_charge_and_jump(struct unit *u, struct jit_exit *x, const emit_label *misses)
 {
@@ -88,7 +88,7 @@ void exit_code(struct unit *u, struct jit_exit *x)
 void emit_exit(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = exit_make(u, target, refund);
-    flags_to_image(u);
+    flags_to_memory(u);
     fp_settle(u);
     exit_code(u, x);
 }
@@ -117,7 +117,7 @@ void emit_call_exit(struct unit *u, int64_t target)
     fp_settle(u);
     if (!is_far(x)) {
         push_return_address(u);
-        flags_to_image(u);
+        flags_to_memory(u);
         exit_code(u, x);
         return;
     }
@@ -126,7 +126,7 @@ void emit_call_exit(struct unit *u, int64_t target)
     struct flag_state flags = u->flags;
     struct stack_proof stack = u->stack;
     push_return_address(u);
-    flags_to_image(u);
+    flags_to_memory(u);
     emit_charge_and_jump(u, x, NULL);
     u->flags = flags;
     u->stack = stack;
@@ -136,7 +136,7 @@ void emit_call_exit(struct unit *u, int64_t target)
     emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)target});
     check_canonical(u);
     push_return_address(u);
-    flags_to_image(u);
+    flags_to_memory(u);
     to_thunk(u, x, u->jit->link);
 }
 

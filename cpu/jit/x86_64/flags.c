@@ -7,6 +7,12 @@
 #include "cpu/build.h"
 #include "cpu/jit/x86_64/jit_priv.h"
 
+static void store_how(struct unit *u, uint32_t how)
+{
+    emit_rm(&u->e, 0xc7, 4, 0, RUN(flag_how));
+    emit_number(&u->e, how, 4);
+}
+
 /* The host's flags to the image. LAHF and SETO need RAX; moves leave flags alone. */
 static void save_host(struct unit *u)
 {
@@ -22,7 +28,9 @@ static void save_host(struct unit *u)
     }
     emit_store(e, 2, H_RAX, RUN(flag_image));
     emit_mov_rr(e, 8, H_RAX, T0);
-    u->flags.image = true;
+    if (!u->flags.plain)
+        store_how(u, HOW_IMAGE);
+    u->flags.memory = u->flags.plain = true;
 }
 
 /* Do the operation of the recipe again, for its flags. Destroys T0. */
@@ -58,32 +66,107 @@ static void cook(struct unit *u)
     u->flags.is_logic = r->op == RECIPE_LOGIC;
 }
 
+/* ---- in memory ---- */
+
+static bool fits_how(int32_t imm)
+{
+    return imm >= -(1 << 23) && imm < 1 << 23;
+}
+
+void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, unsigned b,
+                 int32_t imm)
+{
+    struct emit *e = &u->e;
+    uint32_t how = (uint32_t)kind;
+    how |= (size == 8 ? 3u : size >> 1) << HOW_SIZE_SHIFT;
+    if (a != IN_MEMORY)
+        emit_store(e, 8, a, RUN(flag_a));
+    if (b == IN_MEMORY) {
+    } else if (b != H_NONE) {
+        emit_store(e, 8, b, RUN(flag_b));
+    } else if (fits_how(imm)) {
+        how |= HOW_IMM | (uint32_t)imm << HOW_IMM_SHIFT;
+    } else {
+        emit_rm(e, 0xc7, 8, 0, RUN(flag_b));
+        emit_number(e, (uint32_t)imm, 4);
+    }
+    store_how(u, how);
+    u->flags.memory = true;
+    u->flags.plain = false;
+}
+
+static void store_recipe(struct unit *u)
+{
+    static const uint8_t kinds[] = {[RECIPE_ADD] = HOW_ADD,
+                                    [RECIPE_SUB] = HOW_SUB,
+                                    [RECIPE_CMP] = HOW_CMP,
+                                    [RECIPE_LOGIC] = HOW_LOGIC};
+    const struct recipe *r = &u->flags.recipe;
+    flags_store(u, (enum flag_how)kinds[r->op], r->size, r->a, r->b,
+                r->op == RECIPE_LOGIC ? 0 : r->imm);
+}
+
+void flags_to_memory(struct unit *u)
+{
+    if (u->flags.memory)
+        return;
+    if (u->flags.recipe.op != RECIPE_NONE)
+        store_recipe(u);
+    else
+        save_host(u);
+}
+
 void flags_to_image(struct unit *u)
 {
-    if (u->flags.image)
-        return;
-    if (!u->flags.host)
-        cook(u);
-    save_host(u);
+    bool has = u->flags.host && !u->flags.is_shift;
+    if (!u->flags.memory || (has && !u->flags.plain)) {
+        if (!has)
+            cook(u);
+        save_host(u);
+    } else if (!u->flags.plain) {
+        emit_alu_mi(&u->e, ALU_CMP, 4, RUN(flag_how), 0);
+        late_plain(u, emit_jump(&u->e, 5));
+        u->flags.plain = true;
+        u->flags.host = false;
+    }
+}
+
+void flags_stored(struct unit *u)
+{
+    u->flags = (struct flag_state){.memory = true};
+}
+
+void flags_in_image(struct unit *u)
+{
+    if (!u->flags.plain)
+        store_how(u, HOW_IMAGE);
+    u->flags = (struct flag_state){.memory = true, .plain = true};
+}
+
+void flags_unseen(struct unit *u)
+{
+    u->flags = (struct flag_state){.memory = true, .plain = u->flags.plain};
 }
 
 /* AH := SF ZF AF PF CF, AL := OF, SAHF after an addition that makes OF. */
 static void load_image(struct unit *u)
 {
     struct emit *e = &u->e;
+    flags_to_image(u);
     emit_mov_rr(e, 8, T0, H_RAX);
     emit_rm(e, X_0F | 0xb7, 4, H_RAX, RUN(flag_image)); /* MOVZX EAX, word */
     emit_alu_ri(e, ALU_ADD, 1, H_RAX, 0x7f);
     emit_8(e, 0x9e); /* SAHF */
     emit_mov_rr(e, 8, H_RAX, T0);
     u->flags.host = true;
-    u->flags.is_logic = false;
+    u->flags.is_logic = u->flags.is_shift = false;
 }
 
 void flags_to_host(struct unit *u)
 {
-    if (u->flags.host)
+    if (u->flags.host && !u->flags.is_shift)
         return;
+    u->flags.host = false;
     if (u->flags.recipe.op != RECIPE_NONE)
         cook(u);
     else
@@ -98,13 +181,14 @@ void flags_to_carry(struct unit *u)
         cook(u);
         return;
     }
+    flags_to_image(u);
     emit_rm(&u->e, X_0F | 0xba, 4, 4, RUN(flag_image)); /* BT m32, 8 */
     emit_8(&u->e, 8);
 }
 
 void flags_clobber(struct unit *u)
 {
-    if (!u->flags.image && u->flags.recipe.op == RECIPE_NONE)
+    if (!u->flags.memory && u->flags.recipe.op == RECIPE_NONE)
         save_host(u);
     u->flags.host = false;
 }
@@ -114,15 +198,20 @@ void flags_before_write(struct unit *u, unsigned host)
     struct recipe *r = &u->flags.recipe;
     if (r->op == RECIPE_NONE || host == H_NONE || (r->a != host && r->b != host))
         return;
-    if (!u->flags.image && !u->flags.host)
+    if (!u->flags.memory && flags_store_is_best(u, !u->flags.host))
+        store_recipe(u);
+    else if (!u->flags.memory && !u->flags.host)
         flags_to_image(u);
     r->op = RECIPE_NONE;
 }
 
 void flags_produced(struct unit *u, struct recipe r, bool is_logic)
 {
-    u->flags = (struct flag_state){
-        .host = true, .is_logic = is_logic, .recipe = r, .image = !u->flags_needed};
+    u->flags = (struct flag_state){.host = true,
+                                   .is_logic = is_logic,
+                                   .recipe = r,
+                                   .memory = !u->flags_needed,
+                                   .plain = u->flags.plain};
 }
 
 /* Conditions that are one bit, or any of several, of the image's upper byte: the mask, or 0. */
@@ -135,10 +224,13 @@ static unsigned image_mask(unsigned cc)
 unsigned flags_condition(struct unit *u, unsigned cc)
 {
     unsigned mask = image_mask(cc);
-    if (u->flags.host || u->flags.recipe.op != RECIPE_NONE || !mask) {
+    if (u->flags.host && mask)
+        return cc;
+    if (u->flags.recipe.op != RECIPE_NONE || !mask) {
         flags_to_host(u);
         return cc;
     }
+    flags_to_image(u);
     struct host_mem high = RUN(flag_image);
     high.disp++;
     emit_rm(&u->e, 0xf6, 1, 0, high); /* TEST m8, mask */
@@ -221,6 +313,43 @@ static uint32_t flags_read(const struct insn *in, uint32_t live)
     default:
         return insn_flags_tested(in) & F_OSZAPC;
     }
+}
+
+/* Does its lowering leave the host's flags as they are? */
+static bool keeps_host(const struct insn *in)
+{
+    if (in->has_mem && in->op != OP_LEA)
+        return false;
+    switch (in->op) {
+    case OP_MOV:
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+        return in->operands[0].kind == OPND_GPR && in->operands[1].kind != OPND_GPR_HIGH;
+    case OP_LEA:
+    case OP_CMOVCC:
+    case OP_SETCC:
+    case OP_NOP:
+    case OP_BSWAP:
+    case OP_JCC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool flags_store_is_best(const struct unit *u, bool reads)
+{
+    bool clobbered = reads;
+    for (unsigned i = u->i + 1; i < u->block->count; i++) {
+        const struct insn *in = &u->insn[i];
+        if (insn_flags_tested(in) & F_OSZAPC && clobbered)
+            return false;
+        if (insn_flags_overwritten(in) == F_OSZAPC)
+            return true;
+        clobbered |= !keeps_host(in);
+    }
+    return true;
 }
 
 void find_needed_flags(struct unit *u)

@@ -44,21 +44,6 @@ struct jit *jit_create(const struct jit_config *config)
     return jit;
 }
 
-/* ---- flags between the two representations ---- */
-
-void jit_flags_from_image(struct vcpu *vcpu)
-{
-    unsigned image = vcpu->run.flag_image;
-    flags_set_status(vcpu,
-                     (image >> 8 & (F_SF | F_ZF | F_AF | F_PF | F_CF)) | (image & 1 ? F_OF : 0));
-}
-
-void jit_flags_to_image(struct vcpu *vcpu)
-{
-    uint32_t f = flags_status(vcpu);
-    vcpu->run.flag_image = (uint16_t)((f & 0xff) << 8 | (f & F_OF ? 1 : 0));
-}
-
 /* ---- the first record's handler ---- */
 
 /* A block over two pages has no room for it but in its end record, whose handler does not link. */
@@ -114,7 +99,7 @@ static int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
     if (unlikely(!is_suited(vcpu, b)))
         return interpret(vcpu, rec);
     forget_flushed_jumps(vcpu);
-    jit_flags_to_image(vcpu);
+    jit_flags_to_memory(vcpu);
     vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
     return vcpu->run.jit->enter(vcpu, b->jit->entry);
 }

@@ -9,7 +9,7 @@
  *   RSP          the host's stack, a multiple of 16
  *
  * The guest's R12-R15 stay in arch.gpr. Between blocks all pinned registers hold guest values and
- * the status flags stand in run.flag_image; the lazy flags of flags.h and arch.gpr of the pinned
+ * the status flags stand in run.flag_image, or as run.flag_how says; the lazy flags of flags.h and arch.gpr of the pinned
  * ones are stale until translated code is left. RIP exists as run.jit_page, the RIP of the first
  * byte of the page that is executed, and constants.
  */
@@ -26,8 +26,24 @@
 
 enum { T0 = H_R13, T1 = H_R14, VCPU = H_R15 };
 
-/* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. */
-#define IMAGE_CF (1u << 8)
+/* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. That takes six
+ * instructions, so mostly it is not made: run.flag_how says of what it would be. */
+enum flag_how {
+    HOW_IMAGE,   /* it is there: the whole of flag_how is 0 */
+    HOW_ADD,     /* of flag_a = DEST + flag_b */
+    HOW_SUB,     /* of flag_a = DEST - flag_b */
+    HOW_CMP,     /* of flag_a - flag_b */
+    HOW_LOGIC,   /* of the result flag_a */
+    HOW_SHL,     /* of flag_a << flag_b, which is not 0 */
+    HOW_SHR,     /* the same */
+    HOW_SAR,     /* the same */
+    HOW_PRODUCT, /* of a product with the low half flag_a; bit 0 of flag_b is CF and OF */
+};
+
+/* In flag_how above enum flag_how: log2 of the size in bytes; flag_b is in bits 31:8 instead. */
+#define HOW_SIZE_SHIFT 4
+#define HOW_IMM 0x40u
+#define HOW_IMM_SHIFT 8
 
 /* Where translated code calls C, or jumps to it: one per record that needs it. Read by the thunks,
  * so plain 64-bit fields. */
@@ -93,9 +109,11 @@ struct recipe {
 
 /* Where the guest's flags are; at least one holds. */
 struct flag_state {
-    bool image;           /* in run.flag_image, or nobody will look */
+    bool memory;          /* in run.flag_image or as flag_how says, or nobody will look */
+    bool plain;           /* run.flag_how is 0 */
     bool host;            /* in the host's flags, now */
     bool is_logic;        /* if host: AF is to be 0 and is not */
+    bool is_shift;        /* if host: OF may be another one; memory is true */
     struct recipe recipe; /* or can be made again */
 };
 
@@ -160,6 +178,7 @@ struct late {
     uint16_t xmm;             /* unit.xmm where it goes on */
     bool touches_flags;       /* the handler needs them */
     bool tails;               /* the handler goes on by itself */
+    bool plain;               /* the flags to run.flag_image */
 };
 
 #define LATE_MAX 256
@@ -230,6 +249,7 @@ struct jit {
     const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
     const uint8_t *bring_x87;   /* called: the guest's x87 unit, as T0 says; ZF: it is there */
     const uint8_t *give_fp;     /* called: both back to C */
+    const uint8_t *plain_flags; /* called: the flags to run.flag_image; all registers are kept */
     uint8_t drops[FP_DROPS];    /* by fp_drops: how often a block was dropped */
     struct unit unit;           /* being translated */
 };
@@ -239,6 +259,7 @@ struct jit {
 
 void jit_make_thunks(struct jit *jit, struct emit *e);
 void jit_make_fp_thunks(struct jit *jit, struct emit *e);
+void jit_make_plain_flags(struct jit *jit, struct emit *e);
 
 /* host.c: the features of the host's processor that its system lets programs use. */
 void host_features(bool has[FEATURE_COUNT]);
@@ -246,7 +267,8 @@ void host_features(bool has[FEATURE_COUNT]);
 /* ---- flags.c ---- */
 
 /* Bring them where they are wanted. T0 is used. */
-void flags_to_image(struct unit *u);
+void flags_to_memory(struct unit *u); /* as is cheapest: for C, or another block */
+void flags_to_image(struct unit *u);  /* to run.flag_image, where our code changes them */
 void flags_to_host(struct unit *u);  /* all of them in the host's flags */
 void flags_to_carry(struct unit *u); /* CF, at least */
 
@@ -261,6 +283,20 @@ void flags_produced(struct unit *u, struct recipe r, bool is_logic);
 
 /* For a condition 0..15: the host condition that holds now. */
 unsigned flags_condition(struct unit *u, unsigned cc);
+
+/* The instruction's flags to memory as flag_how says them, of registers or IN_MEMORY: the operand is
+ * there already. imm if b is H_NONE. The host's flags do not change. */
+enum { IN_MEMORY = 0xfe };
+void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, unsigned b,
+                 int32_t imm);
+void flags_stored(struct unit *u); /* that was all of them: the host's are no use */
+
+/* They are to be stored like that: somebody may look, but no instruction of the block that has not
+ * got them from the host (reads: none at all). */
+bool flags_store_is_best(const struct unit *u, bool reads);
+
+void flags_in_image(struct unit *u); /* code of ours has written run.flag_image */
+void flags_unseen(struct unit *u);   /* nobody will look */
 
 void find_needed_flags(struct unit *u);
 
@@ -334,6 +370,7 @@ void late_window(struct unit *u, emit_label from, const struct mem_access *x);
 void late_proof(struct unit *u, emit_label from, int32_t low);
 void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
+void late_plain(struct unit *u, emit_label from); /* flags to run.flag_image, to go on here */
 
 /* Here the late code of this instruction goes on. */
 void late_back(struct unit *u);
@@ -396,7 +433,7 @@ void emit_entry_over(struct unit *u);
 void entry_kill(const struct jit *jit, const struct jit_block *t);
 
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
-void exit_code(struct unit *u, struct jit_exit *x); /* flags are in the image, units settled */
+void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
 void emit_exit(struct unit *u, int64_t target, int64_t refund);
 void emit_call_exit(struct unit *u, int64_t target);
 
@@ -409,7 +446,7 @@ struct host_mem jump_tag(unsigned index);
 struct host_mem jump_to(unsigned index);
 
 /*
- * A computed target is in T0, flags are in the image, units settled. T1 := its index among the
+ * A computed target is in T0, flags are in memory, units settled. T1 := its index among the
  * jumps; the label is for its absence. Then, on either way: jump to it; T0 as it was, and leave by
  * the thunk, if it is canonical.
  */
@@ -429,8 +466,8 @@ static inline struct jit_place *jit_place_of(const struct jit *jit, paddr pa)
 }
 
 /* Called by thunks, in C. */
-void jit_flags_from_image(struct vcpu *vcpu);
-void jit_flags_to_image(struct vcpu *vcpu);
+void jit_flags_from_memory(struct vcpu *vcpu);
+void jit_flags_to_memory(struct vcpu *vcpu);
 int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);

@@ -48,7 +48,7 @@ static struct recipe recipe_for(enum host_alu op, unsigned size, unsigned a, uns
                                 int32_t imm)
 {
     struct recipe r = {.size = (uint8_t)size, .a = (uint8_t)a, .b = (uint8_t)b, .imm = imm};
-    if (a == H_NONE || a == T0 || b == T0)
+    if (a == H_NONE || a == T0 || b == T0 || a == T1 || (b == T1 && !is_logic(op)))
         return r;
     if (op == ALU_CMP)
         r.op = RECIPE_CMP;
@@ -81,13 +81,28 @@ static void dest_store(struct unit *u, unsigned g, unsigned size, unsigned reg)
         emit_store(&u->e, size == 4 ? 8 : size, reg, mem_gpr(g));
 }
 
-/* SRC as register or in memory. */
-static void alu_reg_gpr(struct unit *u, enum host_alu op, unsigned size, unsigned dst, unsigned src)
+/* The flags of op in the host's, of a and b or imm; a is the result but for CMP. To memory at once,
+ * if there is no recipe for them and they are to be seen. */
+static void alu_done(struct unit *u, enum host_alu op, unsigned size, unsigned a, unsigned b,
+                     int32_t imm)
 {
-    if (pinned[src] != H_NONE)
-        emit_alu_rr(&u->e, op, size, dst, pinned[src]);
-    else
-        emit_alu_rm(&u->e, op, size, dst, mem_gpr(src));
+    static const uint8_t kinds[8] = {
+        [ALU_ADD] = HOW_ADD, [ALU_OR] = HOW_LOGIC,  [ALU_AND] = HOW_LOGIC,
+        [ALU_SUB] = HOW_SUB, [ALU_XOR] = HOW_LOGIC, [ALU_CMP] = HOW_CMP};
+    struct recipe r = recipe_for(op, size, a, b, imm);
+    flags_produced(u, r, is_logic(op));
+    if (r.op != RECIPE_NONE || u->flags.memory || kinds[op] == HOW_IMAGE ||
+        (a == b && op != ALU_CMP))
+        return;
+    if (flags_store_is_best(u, false))
+        flags_store(u, (enum flag_how)kinds[op], size, a, is_logic(op) ? H_NONE : b, imm);
+}
+
+/* Is SRC in memory to be loaded first, so that alu_done has it? */
+static bool wants_source(const struct unit *u, enum host_alu op)
+{
+    return u->flags_needed && !is_logic(op) && op != ALU_ADC && op != ALU_SBB &&
+           flags_store_is_best(u, false);
 }
 
 static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
@@ -101,34 +116,60 @@ static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
         m = probe_operand(u, size, false);
     use_carry(u, op);
     unsigned dst = dest_load(u, o[0].reg);
-    bool repeatable = true;
-    if (is_mem(&o[1])) {
-        emit_alu_rm(e, op, size, dst, m);
-        repeatable = is_logic(op);
+    bool loads = wants_source(u, op), known = true;
+    if (is_mem(&o[1]) || (is_gpr(&o[1]) && pinned[o[1].reg] == H_NONE)) {
+        if (!is_mem(&o[1]))
+            m = mem_gpr(o[1].reg);
+        if (loads)
+            emit_load(e, size, T1, m);
+        if (loads)
+            emit_alu_rr(e, op, size, dst, T1);
+        else
+            emit_alu_rm(e, op, size, dst, m);
+        src = T1;
+        known = loads || is_logic(op);
     } else if (is_gpr(&o[1])) {
-        alu_reg_gpr(u, op, size, dst, o[1].reg);
         src = pinned[o[1].reg];
-        repeatable = src != H_NONE || is_logic(op);
+        emit_alu_rr(e, op, size, dst, src);
     } else {
         imm = (int32_t)u->in->imm;
         emit_alu_ri(e, op, size, dst, imm);
     }
     if (op != ALU_CMP)
         dest_store(u, o[0].reg, size, dst);
-    struct recipe none = {0};
-    flags_produced(u, repeatable ? recipe_for(op, size, dst, src, imm) : none, is_logic(op));
+    if (known)
+        alu_done(u, op, size, dst, src, imm);
+    else
+        flags_produced(u, (struct recipe){0}, false);
 }
 
 static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
 {
     const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
     struct host_mem m = probe_operand(u, size, op != ALU_CMP);
     use_carry(u, op);
-    if (is_gpr(&o[1]))
-        emit_alu_mr(&u->e, op, size, m, gpr_in(u, o[1].reg, T0));
+    unsigned src = is_gpr(&o[1]) ? gpr_in(u, o[1].reg, T0) : (unsigned)H_NONE;
+    int32_t imm = src == H_NONE ? (int32_t)u->in->imm : 0;
+    bool keeps = u->flags_needed && op != ALU_ADC && op != ALU_SBB && flags_store_is_best(u, false);
+    if (keeps && op == ALU_CMP) {
+        emit_load(e, size, T1, m);
+        if (src == H_NONE)
+            emit_alu_ri(e, op, size, T1, imm);
+        else
+            emit_alu_rr(e, op, size, T1, src);
+    } else {
+        if (src == H_NONE)
+            emit_alu_mi(e, op, size, m, imm);
+        else
+            emit_alu_mr(e, op, size, m, src);
+        if (keeps)
+            emit_load(e, size, T1, m);
+    }
+    if (keeps)
+        alu_done(u, op, size, T1, src, imm);
     else
-        emit_alu_mi(&u->e, op, size, m, (int32_t)u->in->imm);
-    flags_produced(u, (struct recipe){0}, is_logic(op));
+        flags_produced(u, (struct recipe){0}, is_logic(op));
 }
 
 static bool fits_imm(const struct unit *u)
@@ -159,26 +200,39 @@ static bool lower_test(struct unit *u)
     bool is_imm = o[1].kind == OPND_IMM;
     if (!(is_gpr(&o[1]) || (is_imm && fits_imm(u))) || !(is_gpr(&o[0]) || is_mem(&o[0])))
         return false;
-    struct recipe r = {0};
-    if (is_mem(&o[0])) {
-        struct host_mem m = probe_operand(u, size, false);
+    bool keeps = u->flags_needed && flags_store_is_best(u, false);
+    bool itself = is_gpr(&o[0]) && is_gpr(&o[1]) && o[0].reg == o[1].reg;
+    unsigned a = T0, b = H_NONE;
+    struct host_mem m = {0};
+    if (is_mem(&o[0]))
+        m = probe_operand(u, size, false);
+    else
+        a = gpr_in(u, o[0].reg, T0);
+    if (is_mem(&o[0]) && keeps)
+        emit_load(e, size, a = T1, m);
+    if (!is_imm)
+        b = itself ? a : gpr_in(u, o[1].reg, is_mem(&o[0]) ? T0 : T1);
+    if (keeps && !itself) {
+        if (a != T0 && a != T1)
+            emit_mov_rr(e, 8, T0, a);
+        a = a == T1 ? T1 : T0;
         if (is_imm)
-            emit_rm(e, 0xf6 | wide, size, 0, m);
+            emit_alu_ri(e, ALU_AND, size, a, (int32_t)u->in->imm);
         else
-            emit_rm(e, 0x84 | wide, size, gpr_in(u, o[1].reg, T0), m);
-    } else {
-        unsigned a = gpr_in(u, o[0].reg, T0);
-        if (is_imm)
-            emit_rr(e, 0xf6 | wide, size, 0, a);
-        else
-            emit_rr(e, 0x84 | wide, size, o[0].reg == o[1].reg ? a : gpr_in(u, o[1].reg, T1), a);
-        if (!is_imm && o[0].reg == o[1].reg && a != T0)
-            r = (struct recipe){
-                .op = RECIPE_LOGIC, .size = (uint8_t)size, .a = (uint8_t)a, .b = H_NONE};
+            emit_alu_rr(e, ALU_AND, size, a, b);
+        alu_done(u, ALU_AND, size, a, H_NONE, 0);
+        return true;
     }
+    if (is_mem(&o[0]))
+        emit_rm(e, is_imm ? 0xf6 | wide : 0x84 | wide, size, is_imm ? 0 : b, m);
+    else
+        emit_rr(e, is_imm ? 0xf6 | wide : 0x84 | wide, size, is_imm ? 0 : b, a);
     if (is_imm)
         emit_number(e, u->in->imm, size == 1 ? 1 : size == 2 ? 2 : 4);
-    flags_produced(u, r, true);
+    if (itself)
+        alu_done(u, ALU_AND, size, a, H_NONE, 0);
+    else
+        flags_produced(u, (struct recipe){0}, true);
     return true;
 }
 
@@ -322,7 +376,12 @@ static void shifted_to_image(struct unit *u, unsigned digit, unsigned size, unsi
     emit_8(e, 0xef);
     emit_store(e, 2, H_RAX, RUN(flag_image));
     emit_mov_rr(e, 8, H_RAX, T0);
-    u->flags = (struct flag_state){.image = true};
+    flags_in_image(u);
+}
+
+static enum flag_how shift_how(unsigned digit)
+{
+    return digit == 4 ? HOW_SHL : digit == 5 ? HOW_SHR : HOW_SAR;
 }
 
 static bool shift_digit(unsigned op, unsigned *digit)
@@ -354,14 +413,23 @@ static bool shift_by_cl(struct unit *u, unsigned digit)
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
     unsigned size = o[0].size;
-    flags_to_image(u);
+    bool stores = flags_store_is_best(u, true);
+    if (stores)
+        flags_to_memory(u);
+    else
+        flags_to_image(u);
     unsigned reg = dest_load(u, o[0].reg);
     emit_rr(e, 0xf6, 1, 0, H_RCX); /* TEST CL, mask */
     emit_8(e, size == 8 ? 63 : 31);
     emit_label keeps = emit_jump(e, 4);
+    if (stores)
+        flags_store(u, shift_how(digit), size, reg, H_RCX, 0);
     emit_rr(e, 0xd3, size, digit, reg);
     dest_store(u, o[0].reg, size, reg);
-    shifted_to_image(u, digit, size, reg);
+    if (stores)
+        flags_stored(u);
+    else
+        shifted_to_image(u, digit, size, reg);
     if (size == 4) {
         emit_label done = emit_jump(e, EMIT_ALWAYS);
         emit_bind(e, keeps);
@@ -431,7 +499,10 @@ bool lower_shift(struct unit *u)
         return lower_rotate(u, digit, count);
     if (rotates)
         flags_before_write(u, pinned[o[0].reg]);
+    bool stores = u->flags_needed && !rotates && flags_store_is_best(u, false);
     unsigned reg = dest_load(u, o[0].reg);
+    if (stores)
+        flags_store(u, shift_how(digit), size, reg, H_NONE, (int32_t)count);
     if (by_cl)
         emit_rr(&u->e, size == 1 ? 0xd2 : 0xd3, size, digit, reg);
     else
@@ -439,7 +510,10 @@ bool lower_shift(struct unit *u)
     dest_store(u, o[0].reg, size, reg);
     if (rotates)
         return true;
-    if (u->flags_needed && count > 1)
+    if (stores)
+        u->flags = (struct flag_state){
+            .memory = true, .host = true, .is_logic = true, .is_shift = count > 1};
+    else if (u->flags_needed && count > 1)
         shifted_to_image(u, digit, size, reg);
     else
         flags_produced(u, (struct recipe){0}, true);

@@ -29,11 +29,6 @@ static void emit_setcc(struct unit *u, unsigned cc, unsigned reg)
     emit_rr(&u->e, X_0F | 0x90 | cc, 1, 0, reg);
 }
 
-static void only_in_image(struct unit *u)
-{
-    u->flags = (struct flag_state){.image = true};
-}
-
 /* ---- flags by hand ---- */
 
 /* CF of the image := T1's low byte, 0 or 1. The rest of the flags is there already. */
@@ -43,7 +38,7 @@ static void carry_to_image(struct unit *u)
     high.disp++;
     emit_alu_mi(&u->e, ALU_AND, 1, high, ~AH_CF);
     emit_alu_mr(&u->e, ALU_OR, 1, high, T1);
-    only_in_image(u);
+    flags_in_image(u);
 }
 
 /* What LAHF gives, less all but `keep`, to the image; AL, that is OF, is 0 or T1's low byte, which
@@ -66,11 +61,17 @@ static void ahf_to_image(struct unit *u, unsigned keep, bool overflow)
     }
     emit_store(e, 2, H_RAX, RUN(flag_image));
     emit_mov_rr(e, 8, H_RAX, T0);
-    only_in_image(u);
+    flags_in_image(u);
 }
 
 void product_flags(struct unit *u, unsigned size, unsigned low)
 {
+    if (flags_store_is_best(u, true)) {
+        emit_rm(&u->e, X_0F | 0x90, 1, 0, RUN(flag_b)); /* SETO */
+        flags_store(u, HOW_PRODUCT, size, low, IN_MEMORY, 0);
+        flags_stored(u);
+        return;
+    }
     emit_setcc(u, 0, T1); /* SETO */
     emit_rr(&u->e, size == 1 ? 0x84 : 0x85, size, low, low);
     ahf_to_image(u, AH_NOT_AF, true);
@@ -135,7 +136,7 @@ static bool lower_bit_test(struct unit *u)
     if (u->flags_needed)
         carry_to_image(u);
     else
-        only_in_image(u);
+        flags_unseen(u);
     return true;
 }
 
@@ -229,7 +230,7 @@ static bool lower_div(struct unit *u)
     bool is_signed = u->in->op == OP_IDIV;
     if (size < 4 || !(is_gpr(&o[0]) || is_mem(&o[0])))
         return false;
-    flags_to_image(u);
+    flags_to_memory(u);
     flags_before_write(u, H_RAX);
     flags_before_write(u, H_RDX);
     flags_clobber(u);

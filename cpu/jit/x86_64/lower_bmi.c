@@ -88,6 +88,7 @@ static void flags_by_result(struct unit *u, unsigned size, unsigned reg, unsigne
     emit_8(e, 0);
     emit_store(e, 2, H_RAX, RUN(flag_image));
     emit_mov_rr(e, 8, H_RAX, T0);
+    flags_in_image(u);
 }
 
 static void bmi_flags(struct unit *u, unsigned size, unsigned reg)
@@ -95,7 +96,8 @@ static void bmi_flags(struct unit *u, unsigned size, unsigned reg)
     bool extracts = u->in->op == OP_BEXTR, carry = u->in->op != OP_ANDN && !extracts;
     if (u->flags_needed)
         flags_by_result(u, size, reg, extracts ? AH_SF : AH_AF, extracts ? AH_AF : 0, carry);
-    u->flags = (struct flag_state){.image = true};
+    else
+        flags_unseen(u);
 }
 
 /* ---- VEX forms ---- */
@@ -172,7 +174,7 @@ static bool lower_add(struct unit *u)
     emit_source(u, (in->op == OP_ADCX ? X_66 : X_F3) | X_0F38 | 0xf6, o[0].size, dst, &s);
     dest_done(u, o[0].reg, dst);
     u->flags.recipe.op = RECIPE_NONE;
-    u->flags.image = u->flags.image && !u->flags_needed;
+    u->flags.memory = u->flags.memory && !u->flags_needed;
     return true;
 }
 

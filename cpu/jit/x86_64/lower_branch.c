@@ -50,7 +50,7 @@ static bool lower_indirect(struct unit *u)
     emit_store(e, 8, T0, RUN(jit_target));
     if (u->in->op == OP_CALL_NEAR_IND)
         push_return_address(u);
-    flags_to_image(u);
+    flags_to_memory(u);
     emit_load(e, 8, T0, RUN(jit_target));
     emit_label miss = emit_lookup(u);
     emit_jump_found(u);
@@ -71,7 +71,7 @@ static bool lower_ret(struct unit *u)
     struct emit *e = &u->e;
     fp_settle(u);
     struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
-    flags_to_image(u);
+    flags_to_memory(u);
     emit_load(e, u->word, T0, m);
     emit_label miss = emit_lookup(u);
     pop_return_address(u);

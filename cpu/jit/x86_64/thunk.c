@@ -127,7 +127,7 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     if (flags)
-        call_c(e, (uintptr_t)jit_flags_from_image);
+        call_c(e, (uintptr_t)jit_flags_from_memory);
     emit_mov_rr(e, 8, H_RDI, VCPU);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_rm(e, 0xff, 4, 2, mem_at(T0, offsetof(struct jit_site, fn)));
@@ -136,7 +136,7 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
     emit_alu_mi(e, ALU_CMP, 8, RUN(patched), 0);
     emit_label breaks = emit_jump(e, 5);
     if (flags)
-        call_c(e, (uintptr_t)jit_flags_to_image);
+        call_c(e, (uintptr_t)jit_flags_to_memory);
     reload(e);
     emit_alu_ri(e, ALU_ADD, 8, H_RSP, 8);
     ret(e);
@@ -147,7 +147,7 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
     emit_bind(e, leaves);
     if (!flags) {
         emit_mov_rr(e, 4, H_RBX, H_RAX);
-        call_c(e, (uintptr_t)jit_flags_from_image);
+        call_c(e, (uintptr_t)jit_flags_from_memory);
         emit_mov_rr(e, 4, H_RAX, H_RBX);
     }
     emit_alu_ri(e, ALU_ADD, 8, H_RSP, 16); /* and the return address */
@@ -162,7 +162,7 @@ static void make_tail(struct jit *jit, struct emit *e)
     emit_alu_mi(e, ALU_ADD, 8, mem_at(T0, offsetof(struct jit_site, calls)), 1);
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
-    call_c(e, (uintptr_t)jit_flags_from_image);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
     emit_mov_rr(e, 8, H_RDI, VCPU);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_load(e, 8, H_RDX, mem_at(T0, offsetof(struct jit_site, fn)));
@@ -177,7 +177,7 @@ static void make_drop(struct jit *jit, struct emit *e)
     jit->drop = emit_here(e);
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
-    call_c(e, (uintptr_t)jit_flags_from_image);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
     emit_mov_rr(e, 8, H_RDI, VCPU);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_mov_rr(e, 8, H_RDX, T1);
@@ -192,7 +192,7 @@ static void make_link(struct jit *jit, struct emit *e)
     jit->link = emit_here(e);
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_exit, block), offsetof(struct jit_exit, offset));
-    call_c(e, (uintptr_t)jit_flags_from_image);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
     emit_mov_rr(e, 8, H_RDI, VCPU);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_exit, rec)));
     emit_mov_rr(e, 8, H_RDX, T0);
@@ -212,7 +212,7 @@ static void make_over(struct jit *jit, struct emit *e)
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
     emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(la_mask));
     emit_store(e, 8, H_RAX, ARCH(rip));
-    call_c(e, (uintptr_t)jit_flags_from_image);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
     leave_frame(e);
     emit_mov_ri(e, H_RAX, EXEC_LOOKUP);
     ret(e);
@@ -284,7 +284,7 @@ static void make_indirect(struct jit *jit, struct emit *e)
     pop(e, H_RAX);
     spill(jit, e);
     set_place(e, T1, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
-    call_c(e, (uintptr_t)jit_flags_from_image);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
     emit_mov_rr(e, 8, H_RDI, VCPU);
     emit_load(e, 8, H_RSI, mem_at(T1, offsetof(struct jit_site, rec)));
     emit_mov_rr(e, 8, H_RDX, T0);
@@ -301,7 +301,7 @@ static void make_gone(struct jit *jit, struct emit *e)
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     spill(jit, e);
     emit_store(e, 8, T0, ARCH(rip));
-    call_c(e, (uintptr_t)jit_flags_from_image);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
     leave_frame(e);
     emit_mov_ri(e, H_RAX, EXEC_LOOKUP);
     ret(e);
@@ -320,4 +320,5 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_indirect(jit, e);
     make_open_window(jit, e);
     make_gone(jit, e);
+    jit_make_plain_flags(jit, e);
 }

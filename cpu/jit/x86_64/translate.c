@@ -61,12 +61,12 @@ static void call_site(struct unit *u, struct jit_site *site, bool flags)
 static void call_handler(struct unit *u)
 {
     bool flags = handler_needs_flags(u->in);
-    flags_to_image(u);
+    flags_to_memory(u);
     fp_settle(u);
     struct jit_site *site = site_of(u);
     site->is_lowered = false;
     call_site(u, site, flags);
-    u->flags = (struct flag_state){.image = true};
+    u->flags = (struct flag_state){.memory = true, .plain = flags || u->flags.plain};
     stack_forget(u);
     u->xmm = 0;
     fp_after_handler(u);
@@ -74,7 +74,7 @@ static void call_handler(struct unit *u)
 
 void emit_tail(struct unit *u)
 {
-    flags_to_image(u);
+    flags_to_memory(u);
     fp_settle(u);
     emit_mov_ri(&u->e, T0, (uintptr_t)site_of(u));
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
@@ -88,7 +88,7 @@ static void emit_bring(struct unit *u, const struct late *l)
     emit_mov_ri(&u->e, T0, l->bring);
     emit_call_to(&u->e, l->bring == FP_WANT_MXCSR ? u->jit->bring_mxcsr : u->jit->bring_x87);
     emit_jump_to(&u->e, 4, l->back);
-    flags_to_image(u);
+    flags_to_memory(u);
     fp_settle(u);
     emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
     emit_mov_ri(&u->e, T1, 0);
@@ -136,8 +136,13 @@ static void emit_late(struct unit *u, struct late *l)
         emit_bring(u, l);
         return;
     }
+    if (l->plain) {
+        emit_call_to(&u->e, u->jit->plain_flags);
+        emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
+        return;
+    }
     emit_try(u, l);
-    flags_to_image(u);
+    flags_to_memory(u);
     fp_settle(u);
     if (l->exit) {
         exit_code(u, l->exit);
@@ -149,11 +154,14 @@ static void emit_late(struct unit *u, struct late *l)
         return;
     }
     call_site(u, l->site, l->touches_flags);
-    u->flags = (struct flag_state){.image = true};
+    u->flags = (struct flag_state){.memory = true, .plain = l->touches_flags || u->flags.plain};
     if (l->next)
         emit_late_next(u, l);
     if (!goes_back)
         return;
+    if ((l->after.plain || l->after.host) && !u->flags.plain)
+        emit_call_to(&u->e, u->jit->plain_flags);
+    u->flags.plain = true;
     fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
     sse_reload(u, l->xmm);
     if (l->after.host)
@@ -245,6 +253,13 @@ void late_bring(struct unit *u, emit_label from, uint32_t want)
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
 {
     late_add(u, from)->exit = exit_make(u, target, refund);
+}
+
+void late_plain(struct unit *u, emit_label from)
+{
+    struct late *l = late_add(u, from);
+    l->plain = true;
+    l->back = emit_here(&u->e);
 }
 
 /* ---- the block ---- */
@@ -354,7 +369,7 @@ static void translate_block(struct unit *u)
 {
     struct block *b = u->block;
     bool ended = false;
-    u->flags = (struct flag_state){.image = true};
+    u->flags = (struct flag_state){.memory = true};
     find_needed_flags(u);
     fp_start(u);
     emit_entry(u);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Translated code does what its instructions do one by one. Random 64-bit code, in a loop, runs
+ * twice from the same state: translated at once, and instruction by instruction, which takes exact
+ * blocks, that are never translated. Several accesses share a base; addresses are in one page,
+ * across two, in the code, on a device, and not canonical. Flags are set and asked for, and seen by
+ * whoever looks where a fault or the end of the budget stops.
+ */
+#include "cpu/jit/jit.h"
+#include "tests/unit/cpu_harness.h"
+
+#define DEVICE 0x200000u /* beyond the memory */
+#define TRIALS 1500
+
+struct code {
+    uint8_t bytes[400]; /* instructions */
+    size_t len;         /* of them */
+    uint32_t seed;      /* state of the generator */
+};
+
+static uint32_t random_below(struct code *c, uint32_t n)
+{
+    c->seed ^= c->seed << 13;
+    c->seed ^= c->seed >> 17;
+    c->seed ^= c->seed << 5;
+    return (c->seed >> 3) % n;
+}
+
+static void put(struct code *c, unsigned byte)
+{
+    c->bytes[c->len++] = (uint8_t)byte;
+}
+
+static unsigned one_of(struct code *c, const uint8_t *from, unsigned n)
+{
+    return from[random_below(c, n)];
+}
+
+/* Values, some of them in registers that the translator keeps in memory. */
+static unsigned value_reg(struct code *c)
+{
+    static const uint8_t regs[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, 8, 9, 12, 13};
+    return one_of(c, regs, sizeof(regs));
+}
+
+static unsigned address_reg(struct code *c)
+{
+    static const uint8_t regs[] = {REG_RSI, REG_RDI, REG_RBP, REG_RSP, 14};
+    return one_of(c, regs, sizeof(regs));
+}
+
+/* Prefixes and an opcode, of one byte or behind 0F. */
+static void put_opcode(struct code *c, unsigned op, unsigned reg, unsigned index, unsigned base)
+{
+    unsigned size = random_below(c, 8);
+    if (size == 0)
+        put(c, 0x66);
+    put(c, 0x40 | (size > 3 ? 8 : 0) | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3);
+    if (op >> 8)
+        put(c, 0x0f);
+    put(c, op & 0xff);
+}
+
+static void put_registers(struct code *c, unsigned op, unsigned reg)
+{
+    unsigned rm = value_reg(c);
+    put_opcode(c, op, reg, 0, rm);
+    put(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* [base + disp8], or [base + RAX + disp8]. */
+static void put_memory(struct code *c, unsigned op, unsigned reg)
+{
+    unsigned base = address_reg(c);
+    bool has_index = random_below(c, 4) == 0, sib = has_index || (base & 7) == REG_RSP;
+    put_opcode(c, op, reg, 0, base);
+    put(c, 0x40 | (reg & 7) << 3 | (sib ? 4 : base & 7));
+    if (sib)
+        put(c, (has_index ? 0u : 4u << 3) | (base & 7));
+    put(c, random_below(c, 4) ? random_below(c, 16) * 8 : random_below(c, 256));
+}
+
+static void put_either(struct code *c, unsigned op, unsigned reg)
+{
+    if (random_below(c, 2))
+        put_registers(c, op, reg);
+    else
+        put_memory(c, op, reg);
+}
+
+/* The eight of opcodes 00-3F, with registers, memory, or an immediate byte. */
+static void put_alu(struct code *c)
+{
+    unsigned digit = random_below(c, 8), wide = random_below(c, 4) != 0;
+    if (random_below(c, 3) == 0) {
+        put_either(c, wide ? 0x83 : 0x80, digit);
+        put(c, random_below(c, 3) ? 1 : random_below(c, 256));
+    } else {
+        put_either(c, digit << 3 | wide | random_below(c, 2) << 1, value_reg(c));
+    }
+}
+
+/* Moves, extensions, TEST, SETcc, CMOVcc, IMUL, XCHG, BT. */
+static void put_other(struct code *c)
+{
+    static const uint16_t opcodes[] = {0x88, 0x89, 0x8a, 0x8b, 0x8b,  0x8b,  0x89,  0x84,  0x85,
+                                       0x87, 0x8b, 0x89, 0x63, 0x1b6, 0x1be, 0x1b7, 0x1af, 0x1a3};
+    unsigned op = opcodes[random_below(c, ARRAY_SIZE(opcodes))];
+    if (random_below(c, 5) == 0)
+        op = (random_below(c, 2) ? 0x140u : 0x190u) | random_below(c, 16);
+    if (op == 0x1a3)
+        put_registers(c, op, value_reg(c));
+    else
+        put_either(c, op, value_reg(c));
+}
+
+/* Shifts and rotates by a constant and by CL; INC, DEC, NOT, NEG. */
+static void put_one(struct code *c)
+{
+    static const uint8_t digits[] = {0, 1, 4, 5, 7};
+    switch (random_below(c, 4)) {
+    case 0:
+        put_registers(c, 0xc1, one_of(c, digits, sizeof(digits)));
+        put(c, random_below(c, 40));
+        break;
+    case 1:
+        put_registers(c, random_below(c, 2) ? 0xd3 : 0xd1, one_of(c, digits, sizeof(digits)));
+        break;
+    case 2:
+        put_either(c, 0xff, random_below(c, 2));
+        break;
+    default:
+        put_either(c, 0xf7, 2 + random_below(c, 2));
+        break;
+    }
+}
+
+/* Addresses change, by what is known and by what is not; pushes, pops and calls. */
+static void put_address(struct code *c)
+{
+    unsigned base = address_reg(c), value = value_reg(c);
+    switch (random_below(c, 5)) {
+    case 4: /* CALL what comes next */
+        put(c, 0xe8);
+        le32_store(c->bytes + c->len, 0);
+        c->len += 4;
+        break;
+    case 0: /* ADD base, imm8 */
+        put(c, 0x48 | base >> 3);
+        put(c, 0x83);
+        put(c, 0xc0 | (base & 7));
+        put(c, random_below(c, 2) ? 8 : 0xf8);
+        break;
+    case 1: /* LEA base, [base + disp8] */
+        put(c, 0x48 | (base >> 3) * 5);
+        put(c, 0x8d);
+        put(c, 0x40 | (base & 7) << 3 | (base & 7));
+        if ((base & 7) == REG_RSP)
+            put(c, 0x24);
+        put(c, random_below(c, 2) ? 16 : 0xf0);
+        break;
+    default:
+        put(c, 0x40 | value >> 3);
+        put(c, (random_below(c, 2) ? 0x50u : 0x58u) | (value & 7));
+        break;
+    }
+}
+
+static void make_code(struct code *c)
+{
+    c->len = 0;
+    while (c->len < sizeof(c->bytes) - 60) {
+        unsigned kind = random_below(c, 16);
+        if (kind < 5)
+            put_alu(c);
+        else if (kind < 10)
+            put_other(c);
+        else if (kind < 12)
+            put_one(c);
+        else if (kind < 13)
+            put_address(c);
+        else if (kind < 15) { /* Jcc over INC EBX */
+            put(c, 0x70 | random_below(c, 16));
+            put(c, 2);
+            put(c, 0xff);
+            put(c, 0xc3);
+        }
+    }
+    put(c, 0xe9); /* JMP to the start */
+    le32_store(c->bytes + c->len, (uint32_t) - (int32_t)(c->len + 4));
+    c->len += 4;
+}
+
+/* An address that is ordinary mostly. */
+static uint64_t some_address(struct code *c)
+{
+    switch (random_below(c, 40)) {
+    case 0:
+        return DATA + 0xf80 + random_below(c, 128);
+    case 1:
+        return DATA + 0x1f80 + random_below(c, 16) * 8;
+    case 2:
+        return DEVICE;
+    case 3:
+        return UINT64_C(0x7fffffffff80) + random_below(c, 128);
+    case 4:
+        return CODE + random_below(c, 64);
+    case 5:
+        return HARNESS_RAM - random_below(c, 128);
+    default:
+        return DATA + 0x1800 + random_below(c, 64) * 8;
+    }
+}
+
+struct outcome {
+    struct cpu arch;          /* all of it */
+    enum cpu_exit why;        /* the last exit */
+    struct fault fault;       /* if it is one */
+    uint64_t reads, writes;   /* of the device */
+    uint8_t ram[HARNESS_RAM]; /* all memory */
+};
+
+/* All memory as in ram, written where it is not. */
+static void set_memory(struct harness *h, const uint8_t *ram)
+{
+    for (size_t at = 0; at < HARNESS_RAM; at += PAGE_SIZE)
+        if (memcmp(h->ram + at, ram + at, PAGE_SIZE) != 0)
+            EXPECT(physmem_write(h->pm, at, ram + at, PAGE_SIZE));
+}
+
+/* The state before: from the seed alone. */
+static void prepare(struct harness *h, const struct cpu *fresh, struct code *c)
+{
+    static uint8_t ram[HARNESS_RAM];
+    h->vcpu->arch = *fresh;
+    for (size_t i = 0; i < DATA; i++)
+        ram[i] = i & 1 ? 0x0b : 0x0f; /* UD2, for whoever strays */
+    memcpy(ram + CODE, c->bytes, c->len);
+    for (size_t i = DATA; i < STACK; i++)
+        ram[i] = (uint8_t)(random_below(c, 3) ? 0 : random_below(c, 256));
+    set_memory(h, ram);
+    for (unsigned r = 0; r < 16; r++)
+        h->vcpu->arch.gpr[r] = random_below(c, 2) ? random_below(c, 4) : 0u - random_below(c, 4);
+    h->vcpu->arch.gpr[REG_RAX] = random_below(c, 16) * 8;
+    static const uint8_t bases[] = {REG_RSI, REG_RDI, REG_RBP, REG_RSP, 14};
+    for (size_t i = 0; i < sizeof(bases); i++)
+        h->vcpu->arch.gpr[bases[i]] = some_address(c);
+    h->vcpu->arch.rip = CODE;
+    h->bus_reads = h->bus_writes = 0;
+    h->bus_breaks = random_below(c, 2);
+    cpu_update_mmu(h->vcpu);
+}
+
+/* `ticks` of it, at most `at_once` together. */
+static void run(struct harness *h, int64_t ticks, int64_t at_once, struct outcome *o)
+{
+    int64_t left = ticks;
+    o->why = CPU_EXIT_BUDGET;
+    while (left > 0 && o->why != CPU_EXIT_FAULT) {
+        int64_t part = left < at_once ? left : at_once;
+        uint64_t before = h->vcpu->arch.ticks;
+        o->why = harness_run(h, part);
+        h->vcpu->run.attention = false;
+        left -= (int64_t)(h->vcpu->arch.ticks - before);
+    }
+    o->arch = h->vcpu->arch;
+    o->fault = o->why == CPU_EXIT_FAULT ? h->vcpu->run.fault : (struct fault){0};
+    o->reads = h->bus_reads;
+    o->writes = h->bus_writes;
+    memcpy(o->ram, h->ram, sizeof(o->ram));
+}
+
+/* Fetches from a device are reads too, by whoever has left his code. */
+static void expect_same(const struct outcome *a, const struct outcome *b, uint32_t seed)
+{
+    bool same = a->arch.rip == b->arch.rip && a->arch.rflags == b->arch.rflags &&
+                a->arch.ticks == b->arch.ticks && a->arch.retired == b->arch.retired &&
+                (a->reads == b->reads || a->arch.rip - CODE >= sizeof(((struct code *)0)->bytes)) &&
+                a->writes == b->writes && a->fault.vector == b->fault.vector &&
+                !memcmp(a->arch.gpr, b->arch.gpr, sizeof(a->arch.gpr)) &&
+                !memcmp(a->ram, b->ram, sizeof(a->ram));
+    if (!same) {
+        printf("seed %u: RIP %llx and %llx, flags %llx and %llx, ticks %llu and %llu\n", seed,
+               (unsigned long long)a->arch.rip, (unsigned long long)b->arch.rip,
+               (unsigned long long)a->arch.rflags, (unsigned long long)b->arch.rflags,
+               (unsigned long long)a->arch.ticks, (unsigned long long)b->arch.ticks);
+        for (unsigned r = 0; r < 16; r++)
+            if (a->arch.gpr[r] != b->arch.gpr[r])
+                printf("  register %u: %llx and %llx\n", r, (unsigned long long)a->arch.gpr[r],
+                       (unsigned long long)b->arch.gpr[r]);
+    }
+    EXPECT(same);
+}
+
+TEST(jit, does_the_same_as_one_by_one)
+{
+    static struct outcome freely, exactly;
+    if (!jit_is_available())
+        return;
+    struct harness *h = harness_create(DECODE_64);
+    struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
+    assert_non_null(jit);
+    h->vcpu->run.jit = jit;
+    block_cache_set_jit(h->blocks, jit);
+    struct cpu fresh = h->vcpu->arch;
+    unsigned faults = 0, reads = 0, whole = 0;
+    for (uint32_t trial = 1; trial <= TRIALS; trial++) {
+        struct code c = {.seed = trial * 2654435761u};
+        make_code(&c);
+        struct code again = c;
+        int64_t ticks = 1 + random_below(&c, 400);
+        again.seed = c.seed;
+        prepare(h, &fresh, &c);
+        run(h, ticks, ticks, &freely);
+        prepare(h, &fresh, &again);
+        run(h, ticks, 1, &exactly);
+        expect_same(&exactly, &freely, trial);
+        faults += freely.why == CPU_EXIT_FAULT;
+        whole += freely.why == CPU_EXIT_BUDGET;
+        reads += freely.reads > 0;
+    }
+    EXPECT(faults > 50 && reads > 50 && whole > 100); /* or it is not a test of them */
+    EXPECT(jit_stats(jit).lowered > 10 * TRIALS);
+    jit_destroy(jit);
+    h->vcpu->run.jit = NULL;
+    block_cache_set_jit(h->blocks, NULL);
+    harness_destroy(h);
+}
+
+TEST_MAIN(RUN(jit, does_the_same_as_one_by_one))
