@@ -399,7 +399,7 @@ static void attach_side(const struct draft *d, struct block *b)
         const struct insn *in = &d->insn[i];
         if (d->sites >> i & 1) {
             struct site *site = &b->sites[b->site_count++];
-            *site = (struct site){.ops = &d->vcpu->run.sens[in->op], .insn = *in};
+            *site = (struct site){.ops = &d->vcpu->run.sens[in->op], .rip = d->rip + b->rec[i].off, .insn = *in};
             b->rec[i].link = (uintptr_t)site;
         } else {
             struct insn *copy = &side[b->insn_count++];

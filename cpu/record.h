@@ -54,6 +54,7 @@ struct site {
     const struct sens_ops *ops; /* borrowed: the slot it calls */
     uint64_t count;             /* exits taken here; folded into totals when the block dies */
     uint64_t faults;            /* of them, those that raised an exception */
+    uint64_t rip;               /* where the instruction was when the block was made (the same code may run elsewhere too) */
     struct insn insn;           /* decoded */
 };
 

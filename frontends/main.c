@@ -36,6 +36,7 @@ static void print_help(void)
            "  trapline classify [OPTION]...\n"
            "                             find privileged and sensitive instructions by experiment "
            "(--help)\n"
+           "  trapline stat [OPTION]...  the same; at the end, which exits there were, and where\n"
            "  trapline lab [NAME]        experiments that set counts beside theory\n"
            "  trapline                   run the embedded guest, which explains a few traps\n",
            trapline_version());
@@ -121,14 +122,17 @@ static int act(const struct options *o)
     return 0;
 }
 
-static int run_words(int count, char *const words[], bool has_monitor)
+enum { WITH_MONITOR = 1, WITH_STATISTICS = 2 };
+
+static int run_words(int count, char *const words[], int with)
 {
     struct err err = {{0}, {0}};
     struct options *o = malloc(sizeof(*o));
     if (!o)
         return report_error("out of memory", "");
     options_init(o);
-    o->has_monitor = has_monitor;
+    o->has_monitor = with & WITH_MONITOR;
+    o->shows_exits = o->shows_places = with & WITH_STATISTICS;
     int rc = options_parse(o, count, words, &err);
     int status = rc < 0 ? report_error(err.text, err.hint) : act(o);
     free(o);
@@ -137,12 +141,17 @@ static int run_words(int count, char *const words[], bool has_monitor)
 
 static int verb_run(int count, char *const words[])
 {
-    return run_words(count, words, false);
+    return run_words(count, words, 0);
 }
 
 static int verb_monitor(int count, char *const words[])
 {
-    return run_words(count, words, true);
+    return run_words(count, words, WITH_MONITOR);
+}
+
+static int verb_stat(int count, char *const words[])
+{
+    return run_words(count, words, WITH_STATISTICS);
 }
 
 /* The guest built into the program. */
@@ -172,6 +181,7 @@ static const struct {
     {"classify", verb_classify},
     {"lab", verb_lab},
     {"monitor", verb_monitor},
+    {"stat", verb_stat},
 };
 
 static int unknown_verb(const char *word)

@@ -198,6 +198,22 @@ int option_icount(struct options *o, const char *argument, struct err *err)
     return 0;
 }
 
+int option_symbols(struct options *o, const char *argument, struct err *err)
+{
+    (void)err;
+    o->symbols_path = argument;
+    return 0;
+}
+
+int option_top(struct options *o, const char *argument, struct err *err)
+{
+    uint64_t n;
+    int rc = number(argument, 1, &n, err);
+    if (rc == 0)
+        o->top = n < UINT32_MAX ? (unsigned)n : UINT32_MAX;
+    return rc;
+}
+
 #define MMU_HINT                                                                                                        \
     "direct, shadow or nested; then tlb=N (a power of two, 16 to 65536), memory=SIZE (256K to 1G), caches=on|off; shadow: " \
     "unsync=N; nested: format=long|pae|legacy, page=4K|2M|1G, pdpte=registers|memory"
@@ -498,6 +514,8 @@ static int debug_item(struct options *o, const char *name, struct err *err)
         o->shows_jit = true;
     if (strcmp(item->name, "paging") == 0)
         o->shows_paging = true;
+    if (strcmp(item->name, "places") == 0)
+        o->shows_places = true;
     else if (strcmp(item->name, "rows") == 0)
         o->shows_rows = true;
     else if (!item->patterns[0])

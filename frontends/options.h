@@ -54,6 +54,9 @@ struct options {
     bool shows_rows;                         /* -d rows */
     bool shows_jit;                          /* -d jit */
     bool shows_paging;                       /* -d paging */
+    bool shows_places;                       /* -d places */
+    const char *symbols_path;                /* -symbols */
+    unsigned top;                            /* -top */
     const char *traces[MAX_TRACES];          /* patterns to switch on */
     unsigned trace_count;                    /* of traces[] */
     const char *log_path;                    /* -D */

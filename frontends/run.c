@@ -11,6 +11,7 @@
 #include "frontends/monitor.h"
 #include "frontends/perf_map.h"
 #include "frontends/serial.h"
+#include "frontends/stat.h"
 #include "frontends/terminal.h"
 
 /* One run, while it lasts. */
@@ -21,6 +22,7 @@ struct session {
     struct trapline_machine *m; /* owned */
     FILE *log;                  /* -D, or standard error */
     FILE *perf_map;             /* owned; NULL: none is wanted */
+    struct symbols *symbols;    /* owned; NULL: none were given */
     struct monitor monitor;     /* its prompt */
     uint64_t monitor_at;        /* position at which it comes again; UINT64_MAX: none */
     bool has_progress;          /* a line of progress stands on the terminal */
@@ -133,6 +135,8 @@ static int make_machine(struct session *s, struct err *err)
     end_progress(s);
     if (rc == 0 && s->o->load_path)
         rc = trapline_load(s->m, s->o->load_path, &e);
+    if (rc == 0 && s->o->shows_places)
+        rc = trapline_count_places(s->m, &e);
     s->channels.machine = s->m;
     return from_library(err, &e, rc);
 }
@@ -141,6 +145,8 @@ static int prepare(struct session *s, struct err *err)
 {
     const struct options *o = s->o;
     int rc = open_log(s, err);
+    if (rc == 0 && o->symbols_path)
+        rc = symbols_load(o->symbols_path, &s->symbols, err);
     if (rc == 0)
         rc = channels_open(&s->channels, o, err);
     if (rc == 0)
@@ -306,6 +312,9 @@ static void print_tables(struct session *s)
     fflush(stdout);
     if (s->o->shows_exits)
         trapline_print_exits(s->m, s->log);
+    struct trapline_error e;
+    if (s->o->shows_places && stat_print(s->m, s->symbols, s->o->top ? s->o->top : 30, s->log, &e) < 0)
+        report_error(e.text, e.hint);
     if (s->o->shows_rows)
         trapline_print_rows(s->m, s->log);
     if (s->o->shows_jit)
@@ -369,6 +378,7 @@ int run(const struct options *o)
     else if (!number)
         report_err(&err);
     trapline_destroy(s->m);
+    symbols_free(s->symbols);
     if (s->perf_map)
         fclose(s->perf_map);
     free(s);

@@ -107,14 +107,14 @@ static void end_delivery(struct monitor_vcpu *mv, bool ok)
 static void deliver_fault(struct monitor_vcpu *mv)
 {
     const struct fault *f = &mv->vcpu->run.fault;
-    mv->vm->exits.exceptions[f->vector & 31]++;
+    exits_exception(&mv->vm->exits, f->vector & 31, mv->vcpu->arch.rip, mv->vcpu->arch.cpl == 3);
     note_delivery(mv, f->vector, f->has_error_code ? f->error_code : 0);
     end_delivery(mv, reflect_fault(mv->vcpu));
 }
 
 static void deliver_debug_trap(struct monitor_vcpu *mv)
 {
-    mv->vm->exits.exceptions[EXC_DB]++;
+    exits_exception(&mv->vm->exits, EXC_DB, mv->vcpu->arch.rip, mv->vcpu->arch.cpl == 3);
     note_delivery(mv, EXC_DB, 0);
     end_delivery(mv, reflect_debug_trap(mv->vcpu));
 }

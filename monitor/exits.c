@@ -4,12 +4,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "cpu/mode.h"
 #include "monitor/policy.h"
 
 void exits_fold(void *opaque, const struct site *site, uint32_t mode)
 {
     struct exit_totals *t = opaque;
-    (void)mode;
+    if (t->places)
+        exit_places_add(t->places, &(struct exit_place){.rip = site->rip,
+                                                        .is_user = mode & MODE_USER,
+                                                        .what = site->insn.row,
+                                                        .count = site->count});
     t->by_row[site->insn.row] += site->count;
     t->faults[site->insn.row] += site->faults;
 }
@@ -27,7 +32,7 @@ static int by_count(const void *a, const void *b)
     return 0;
 }
 
-static const char *exception_name(unsigned vector)
+const char *exits_exception_name(unsigned vector)
 {
     static const char *const names[32] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "CSO",
                                           "#TS", "#NP", "#SS", "#GP", "#PF", "15",  "#MF", "#AC", "#MC", "#XM"};
@@ -80,7 +85,7 @@ static void print_details(const struct exit_totals *t, uint64_t total, FILE *out
     for (unsigned row = 0; row < INSN_ROWS; row++)
         rows[insn_row(row)->op].count += t->by_row[row];
     for (unsigned v = 0; v < 32; v++)
-        rows[OP_COUNT + v] = (struct row){exception_name(v), t->exceptions[v]};
+        rows[OP_COUNT + v] = (struct row){exits_exception_name(v), t->exceptions[v]};
     print_rows("INSTRUCTION", rows, ARRAY_SIZE(rows), total, out);
 }
 

@@ -18,7 +18,40 @@ struct exit_totals {
     uint64_t mmio_reads;      /* device accesses by memory */
     uint64_t mmio_writes;     /* device accesses by memory */
     uint64_t halts;           /* times every vCPU was halted */
+    struct exit_places *places; /* owned; NULL: nobody asked where exits happen */
 };
+
+/* What happened at one address. */
+struct exit_place {
+    uint64_t rip;
+    bool is_user;      /* at CPL 3 */
+    bool is_exception; /* what is a vector; else a row of insn.def */
+    uint16_t what;
+    uint64_t count;    /* 0: unused */
+};
+
+#define EXIT_PLACES 16384 /* a power of two; half of them are used, a guest with more has the rest `elsewhere` */
+
+struct exit_places {
+    struct exit_place at[EXIT_PLACES]; /* a hash table */
+    unsigned used;
+    uint64_t elsewhere;
+};
+
+void exit_places_add(struct exit_places *places, const struct exit_place *p);
+
+/* Count also where, from now on. -ENOMEM. */
+int exits_count_places(struct exit_totals *t);
+void exits_fini(struct exit_totals *t);
+
+/* An exception was delivered, raised at rip. */
+void exits_exception(struct exit_totals *t, uint8_t vector, uint64_t rip, bool is_user);
+
+/* A copy of the places, most frequent first; *count of them; the caller frees it. NULL: no memory, or nobody asked. */
+struct exit_place *exit_places_sorted(const struct exit_totals *t, unsigned *count);
+
+/* "#PF": the name of a vector. */
+const char *exits_exception_name(unsigned vector);
 
 /* The fold hook of the block cache; opaque is the struct exit_totals. */
 void exits_fold(void *opaque, const struct site *site, uint32_t mode);

@@ -122,6 +122,7 @@ static void vm_destroy(struct vm *vm)
         free(vm->vcpus[i].vcpu);
     }
     block_cache_destroy(vm->blocks);
+    exits_fini(&vm->exits);
     mmu_vm_destroy(vm->mmu);
     physmem_destroy(vm->pm);
     free(vm);

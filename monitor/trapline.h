@@ -429,6 +429,26 @@ void trapline_paging_counters(const struct trapline_machine *m, struct trapline_
 /* The shadow tables of a vCPU's current address space, or the nested tables, in outline. */
 void trapline_print_tables(struct trapline_machine *m, unsigned vcpu, FILE *out);
 
+/* Count from now on also where exits happen: by address. -ENOMEM. */
+int trapline_count_places(struct trapline_machine *m, struct trapline_error *error);
+
+/* What happened at one address so far. */
+struct trapline_exit_place {
+    size_t size;        /* sizeof(struct trapline_exit_place) */
+    uint64_t rip;       /* of the instruction */
+    bool is_user;       /* at CPL 3 */
+    const char *name;   /* of the instruction, or "#PF" */
+    const char *reason; /* under which its exit is counted */
+    const char *what;   /* after Popek and Goldberg: "privileged", "conditionally privileged", "sensitive, unprivileged"; "exception" */
+    uint64_t count;     /* exits */
+};
+
+/* Visit the places, most frequent first, until visit says false; exits at places that did not fit come last, with name NULL.
+ * -ENOMEM. */
+int trapline_exit_places(struct trapline_machine *m,
+                         bool (*visit)(void *opaque, const struct trapline_exit_place *place), void *opaque,
+                         struct trapline_error *error);
+
 /* The rows of the instruction table that caused exits so far, a line each: row, exits that completed,
  * exits that raised an exception, name, encoding, operands. */
 void trapline_print_rows(struct trapline_machine *m, FILE *out);

@@ -2,8 +2,10 @@
 /* Positions (hash, save, load), exits, trace points and the instruction table. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "monitor/policy.h"
 #include "monitor/timeline/timeline.h"
 #include "monitor/trapline_priv.h"
 
@@ -53,6 +55,72 @@ void trapline_print_exits(struct trapline_machine *t, FILE *out)
     struct vm *vm = t->m->vm;
     block_cache_fold_all(vm->blocks);
     exits_print(&vm->exits, t->m->s.ticks, out);
+}
+
+int trapline_count_places(struct trapline_machine *t, struct trapline_error *error)
+{
+    struct err err = {{0}, {0}};
+    int rc = exits_count_places(&t->m->vm->exits);
+    if (rc < 0)
+        err_set(&err, -rc, "no memory to count where exits happen");
+    return trapline_fail(error, &err, rc);
+}
+
+/* In protected mode with IOPL 0, as kernels run their programs; whatever has an emulator is sensitive. */
+static const char *class_of(const struct insn_desc *d)
+{
+    switch (d->privilege) {
+    case PRIV_NONE:
+    case PRIV_PE:
+    case PRIV_GATE:
+        return "sensitive, unprivileged";
+    case PRIV_CPL0:
+    case PRIV_CPL0_PE:
+    case PRIV_IOPL:
+    case PRIV_IO:
+        return "privileged";
+    default: /* in virtual-8086 mode, by UMIP, TSD, PCE ... */
+        return "conditionally privileged";
+    }
+}
+
+static struct trapline_exit_place describe(const struct exit_place *p)
+{
+    struct trapline_exit_place out = {.size = sizeof(out), .rip = p->rip, .is_user = p->is_user, .count = p->count};
+    if (p->is_exception) {
+        out.name = exits_exception_name(p->what);
+        out.reason = exit_reason_name(REASON_EXCEPTION_NMI);
+        out.what = "exception";
+        return out;
+    }
+    const struct insn_desc *d = insn_row(p->what);
+    out.name = d->name;
+    out.reason = exit_reason_name(policy_exit_reason(d->op, NULL));
+    out.what = class_of(d);
+    return out;
+}
+
+int trapline_exit_places(struct trapline_machine *t,
+                         bool (*visit)(void *opaque, const struct trapline_exit_place *place), void *opaque,
+                         struct trapline_error *error)
+{
+    struct err err = {{0}, {0}};
+    struct vm *vm = t->m->vm;
+    const struct exit_places *places = vm->exits.places;
+    unsigned count;
+    bool goes_on = true;
+    block_cache_fold_all(vm->blocks);
+    struct exit_place *all = exit_places_sorted(&vm->exits, &count);
+    if (!all && places)
+        return trapline_fail(error, &err, err_set(&err, ENOMEM, "no memory to sort places"));
+    for (unsigned i = 0; i < count && goes_on; i++) {
+        struct trapline_exit_place out = describe(&all[i]);
+        goes_on = visit(opaque, &out);
+    }
+    free(all);
+    if (goes_on && places && places->elsewhere)
+        visit(opaque, &(struct trapline_exit_place){.size = sizeof(struct trapline_exit_place), .count = places->elsewhere});
+    return 0;
 }
 
 void trapline_print_rows(struct trapline_machine *t, FILE *out)

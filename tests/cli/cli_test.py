@@ -525,6 +525,42 @@ class Monitor(Case):
         self.assertNotIn("VM status", p.stdout.decode())
 
 
+class Statistics(Case):
+    SYMBOLS = b"0000000000100000 T start\n0000000000300000 t after\tmodule\n"
+
+    def test_places_and_classes(self):
+        p = self.run_it("stat", "-m", "16", "-nographic", "-kernel", self.guest(g.say("up") + g.debug_exit(1)), *Ends.EXIT, "-D",
+                        self.path("log"), "-symbols", self.file("map", self.SYMBOLS))
+        self.ends(p, 3, "up")
+        log = self.text("log")
+        self.assertRegex(log, r"EXIT +Samples")
+        self.assertRegex(log, r"privileged \(kernel\) +[1-9]")
+        self.assertRegex(log, r"\nstart\+0x[0-9a-f]+ +\d+ +[\d.]+%  kernel OUT +privileged\n")
+
+    def test_the_most_frequent_comes_first(self):
+        p = self.run_it("stat", "-m", "16", "-nographic", "-kernel", self.guest(g.say("0123456789") + g.debug_exit(1)), *Ends.EXIT,
+                        "-D", self.path("log"), "-top", "2")
+        self.assertEqual(p.returncode, 3)
+        rows = self.text("log").split("PLACE")[1].splitlines()[1:]
+        self.assertEqual(len(rows), 2)
+        counts = [int(r.split()[1]) for r in rows]
+        self.assertEqual(counts, sorted(counts, reverse=True))
+        self.assertGreaterEqual(counts[0], 10)
+
+    def test_both_engines_count_the_same(self):
+        logs = []
+        for engine in ("interp", "auto"):
+            self.run_it("stat", "-engine", engine, "-m", "16", "-nographic", "-kernel", self.guest(g.say("up" * 50) + g.debug_exit(1)),
+                        *Ends.EXIT, "-D", self.path("log"))
+            logs.append(self.text("log"))
+        self.assertEqual(*logs)
+
+    def test_bad_symbols_are_named(self):
+        for content, where in ((b"0 T a\nnonsense\n", ":2"), (b"11112222333344445 T long\n", ":1"), (b"10 T\n", ":1")):
+            self.fails(self.boot(g.HALT, "-symbols", self.file("map", content)), self.path("map") + where, "System.map")
+        self.fails(self.boot(g.HALT, "-symbols", "/nonexistent"), "/nonexistent")
+
+
 class Labs(Case):
     def test_the_list_and_what_is_not_in_it(self):
         self.assertIn("walks", self.run_it("lab").stdout.decode())

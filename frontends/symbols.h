@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names of the guest's addresses, from a file in the form of System.map, /proc/kallsyms and nm: "ADDRESS TYPE NAME" a line. Used by the
+ * tables that say where something happened.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct symbols; /* sorted by address */
+
+/* *out: owned by the caller. -errno and err, which names the file and the line. */
+int symbols_load(const char *path, struct symbols **out, struct err *err);
+
+/* The same from memory; `name` stands in messages. */
+int symbols_parse(const char *text, size_t size, const char *name, struct symbols **out, struct err *err);
+void symbols_free(struct symbols *s); /* NULL is fine */
+
+/* The last symbol at or below the address, and how far above it that is; NULL: none within 1 MiB. */
+const char *symbols_find(const struct symbols *s, uint64_t address, uint64_t *offset);
