@@ -31,13 +31,15 @@ static bool mov_to_gpr(struct unit *u)
         emit_load(e, size, dst, m);
     } else if (o[1].kind == OPND_GPR) {
         flags_before_write(u, pinned[g]);
-        if (pinned[g] == H_NONE)
-            dst = gpr_in(u, o[1].reg, T0);
+        if (pinned[g] == H_NONE && pinned[o[1].reg] == H_NONE)
+            emit_load(e, size == 4 ? 4 : 8, dst, mem_gpr(o[1].reg));
+        else if (pinned[g] == H_NONE)
+            dst = pinned[o[1].reg];
         else if (pinned[o[1].reg] != H_NONE)
             emit_mov_rr(e, size, dst, pinned[o[1].reg]);
         else
             emit_load(e, size, dst, mem_gpr(o[1].reg));
-        if (pinned[g] == H_NONE && size == 4) {
+        if (pinned[g] == H_NONE && size == 4 && dst != T0) {
             emit_mov_rr(e, 4, T0, dst);
             dst = T0;
         }
