@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The classifier's result for other programs and for pages: CSV, JSON, Markdown, HTML. One row for
  * each form that is privileged, sensitive or behaves by time. */
+#include <stdio.h>
 #include <string.h>
 
 #include "frontends/classify.h"
+#include "frontends/html.h"
 
 enum { TEXT = 1024, CELLS = 11 };
 
@@ -144,17 +146,7 @@ void classify_print_markdown(const struct class_report *r)
 
 /* ---- HTML: one page, no network ---- */
 
-static void html_text(FILE *out, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '<' || *s == '&')
-            fputs(*s == '<' ? "&lt;" : "&amp;", out);
-        else
-            fputc(*s, out);
-    }
-}
-
-static void html_row(FILE *out, const char *const cells[CELLS], unsigned number)
+static void class_row(FILE *out, const char *const cells[CELLS], unsigned number)
 {
     (void)number;
     fprintf(out, "<tr%s>", cells[4][0] ? " class=\"violation\"" : "");
@@ -170,22 +162,18 @@ void classify_print_html(const struct class_report *r)
 {
     const struct trapline_classify_config *c = &r->o->config;
     const char *cpu = c->cpu ? c->cpu : "pentium", *mode = c->mode ? c->mode : "prot32";
-    fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Sensitive "
-          "instructions</title>\n<style>body{font:16px/1.4 "
-          "sans-serif;margin:2em}table{border-collapse:collapse;font-size:14px}"
-          "td,th{border:1px solid "
-          "#bbb;padding:.2em .5em;text-align:left;vertical-align:top}th{background:#eee;position:"
-          "sticky;top:0}.violation td:first-child{background:#f6c6c0}</style></head>\n<body><h1>",
-          r->out);
-    html_text(r->out, cpu);
-    fputs(" in ", r->out);
-    html_text(r->out, mode);
-    fputs("</h1>\n<p>Found by experiment. A coloured name is sensitive and does not trap at CPL 3: "
-          "it is in the way of Theorem 1.</p>\n<table><thead><tr>",
-          r->out);
+    char title[128];
+    snprintf(title, sizeof(title), "Sensitive instructions: %s in %s", cpu, mode);
+    html_begin(r->out, title);
+    html_element(
+        r->out, "p",
+        "Found by experiment. A coloured name is sensitive and does not trap at CPL 3: it is in "
+        "the way of Theorem 1.");
+    fputs("<table class=\"text\"><thead><tr>", r->out);
     for (unsigned i = 0; i < CELLS; i++)
         fprintf(r->out, "<th>%s</th>", heads[i]);
     fputs("</tr></thead><tbody>\n", r->out);
-    print_rows(r, html_row);
-    fputs("</tbody></table></body></html>\n", r->out);
+    print_rows(r, class_row);
+    fputs("</tbody></table>\n", r->out);
+    html_end(r->out);
 }

@@ -6,12 +6,14 @@
 enum { BAR_HEIGHT = 20, GROUP_HEIGHT = 30, LABEL_WIDTH = 220, BARS_WIDTH = 560, FONT = 13 };
 
 static const char style[] =
-    "body{font:17px/1.5 'DejaVu Sans',Verdana,sans-serif;color:#222;max-width:60em;margin:2em "
+    "body{font:17px/1.5 'DejaVu Sans',Verdana,sans-serif;color:#222;max-width:64em;margin:2em "
     "auto;padding:0 1em}"
     "h1{font-size:1.7em}h2{font-size:1.25em;margin-top:2em}"
     "table{border-collapse:collapse;font-size:.85em}td,th{padding:.15em .8em;border-bottom:1px "
     "solid #ddd;text-align:right}"
     "td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}th{border-bottom:2px solid #555}"
+    "body:has(table.text){max-width:none;margin:2em}table.text td,table.text "
+    "th{text-align:left;vertical-align:top}.violation td:first-child{background:#f6c6c0}"
     "svg text{font:13px 'DejaVu "
     "Sans',Verdana,sans-serif;fill:#222}.bar{fill:#3b6ea5}.mark{stroke:#d1495b;stroke-width:3}"
     ".group{font-weight:bold}p.theory{border-left:4px solid #d1495b;padding-left:.8em}";

@@ -375,6 +375,12 @@ class Terminal(Case):
         self.fail("it does not end")
         return None
 
+    def wait_raw(self):
+        for _ in range(SECONDS * 20):
+            if self.is_raw():
+                break
+            time.sleep(0.05)
+
     def is_raw(self):
         return not termios.tcgetattr(self.fd)[3] & termios.ICANON
 
@@ -420,10 +426,7 @@ class Terminal(Case):
         os.write(self.fd, b"info status\n")
         self.wait_for(b"VM status: paused")
         os.write(self.fd, b"c\n")
-        for _ in range(SECONDS * 20):
-            if self.is_raw():
-                break
-            time.sleep(0.05)
+        self.wait_raw()
         os.write(self.fd, b"again")
         self.wait_for(b"again")
         os.write(self.fd, b"\x01c")
@@ -453,10 +456,7 @@ class Terminal(Case):
         os.waitpid(self.pid, os.WUNTRACED)
         self.assertFalse(self.is_raw())
         os.kill(self.pid, signal.SIGCONT)
-        for _ in range(SECONDS * 20):
-            if self.is_raw():
-                break
-            time.sleep(0.05)
+        self.wait_raw()
         os.write(self.fd, b"again")
         self.wait_for(b"again")
         self.assertTrue(self.is_raw())
