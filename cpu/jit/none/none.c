@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The translator of a host that has none: blocks are never hot. */
 #include "cpu/jit/jit.h"
+#include "cpu/jit/lowering.h"
 
 bool jit_is_available(void)
 {
@@ -54,4 +55,37 @@ struct jit_stats jit_stats(const struct jit *jit)
 void jit_count_calls(const struct jit *jit, struct jit_calls calls[])
 {
     (void)jit, (void)calls;
+}
+
+/* ---- what `lower` slots ask of a translator: none is ever called here ---- */
+
+bool lowering_is_last(const struct lowering *l)
+{
+    (void)l;
+    return false;
+}
+
+void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask)
+{
+    (void)l, (void)offset, (void)size, (void)mask;
+}
+
+void lowering_clear(struct lowering *l, size_t offset, uint32_t bits)
+{
+    (void)l, (void)offset, (void)bits;
+}
+
+void lowering_set(struct lowering *l, size_t offset, uint32_t bits)
+{
+    (void)l, (void)offset, (void)bits;
+}
+
+void lowering_swap(struct lowering *l, size_t a, size_t b)
+{
+    (void)l, (void)a, (void)b;
+}
+
+void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus)
+{
+    (void)l, (void)from, (void)to, (void)plus;
 }
