@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "frontends/html.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { BAR_HEIGHT = 20, GROUP_HEIGHT = 30, LABEL_WIDTH = 220, BARS_WIDTH = 560, FONT = 13 };
@@ -70,7 +71,7 @@ void html_row(FILE *out, const char *tag, const char *const *cells, unsigned cou
 
 /* ---- bars ---- */
 
-static int is_new_group(const struct html_bar *bars, unsigned i)
+static bool is_new_group(const struct html_bar *bars, unsigned i)
 {
     return i == 0 || strcmp(bars[i].group, bars[i - 1].group) != 0;
 }
@@ -107,7 +108,7 @@ void html_bars(FILE *out, const char *unit, const struct html_bar *bars, unsigne
     double scale = BARS_WIDTH / largest(bars, count);
     unsigned y = 0, groups = 0;
     for (unsigned i = 0; i < count; i++)
-        groups += (unsigned)is_new_group(bars, i);
+        groups += is_new_group(bars, i);
     fprintf(out, "<svg role=\"img\" viewBox=\"0 0 %d %u\" width=\"100%%\">\n<title>",
             LABEL_WIDTH + BARS_WIDTH + 60, count * BAR_HEIGHT + groups * GROUP_HEIGHT);
     html_text(out, unit);

@@ -73,21 +73,15 @@ struct session {
     struct trapline_paging_counters counted[EXPERIMENTS]; /* in each */
 };
 
-static struct trapline_paging_counters difference(struct trapline_paging_counters a,
-                                                  const struct trapline_paging_counters *b)
+/* What was counted since; the struct is its size and then counters. */
+static struct trapline_paging_counters difference(struct trapline_paging_counters now,
+                                                  const struct trapline_paging_counters *before)
 {
-    a.misses -= b->misses;
-    a.guest_walks -= b->guest_walks;
-    a.guest_refs -= b->guest_refs;
-    a.shadow_walks -= b->shadow_walks;
-    a.shadow_refs -= b->shadow_refs;
-    a.nested_refs -= b->nested_refs;
-    a.true_faults -= b->true_faults;
-    a.hidden_faults -= b->hidden_faults;
-    a.protect_faults -= b->protect_faults;
-    a.traced_writes -= b->traced_writes;
-    a.violations -= b->violations;
-    return a;
+    const uint64_t *old = &before->misses;
+    uint64_t *counter = &now.misses;
+    for (size_t i = 0; i < (sizeof(now) - offsetof(struct trapline_paging_counters, misses)) / sizeof(*counter); i++)
+        counter[i] -= old[i];
+    return now;
 }
 
 static void on_mark(void *opaque, uint8_t byte)

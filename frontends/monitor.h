@@ -9,7 +9,6 @@
 #include "frontends/options.h"
 
 struct monitor {
-    FILE *log;     /* of the trace points; borrowed */
     unsigned vcpu; /* that is looked at */
 };
 

@@ -154,7 +154,7 @@ int options_parse(struct options *o, int count, char *const words[], struct err 
 void options_init(struct options *o)
 {
     const struct trapline_config defaults = TRAPLINE_CONFIG_INIT;
-    *o = (struct options){.config = defaults, .save_at = UINT64_MAX};
+    *o = (struct options){.config = defaults, .save_at = UINT64_MAX, .top = 30};
     o->config.memory = UINT64_C(128) << 20;
 }
 

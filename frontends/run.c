@@ -182,7 +182,6 @@ static uint64_t next_position(const struct session *s)
 /* The prompt has the terminal until a command runs the machine. False: it ended the run. */
 static bool ask_monitor(struct session *s)
 {
-    s->monitor.log = s->log;
     bool goes_on = monitor_prompt(&s->monitor, s->m, &s->monitor_at) == MONITOR_GO;
     if (goes_on)
         take_terminal(s);
@@ -313,7 +312,7 @@ static void print_tables(struct session *s)
     if (s->o->shows_exits)
         trapline_print_exits(s->m, s->log);
     struct trapline_error e;
-    if (s->o->shows_places && stat_print(s->m, s->symbols, s->o->top ? s->o->top : 30, s->log, &e) < 0)
+    if (s->o->shows_places && stat_print(s->m, s->symbols, s->o->top, s->log, &e) < 0)
         report_error(e.text, e.hint);
     if (s->o->shows_rows)
         trapline_print_rows(s->m, s->log);

@@ -13,7 +13,7 @@ struct sum {
     uint64_t count;
 };
 
-struct stat {
+struct tally {
     FILE *out;
     const struct symbols *symbols;
     unsigned left;      /* places still to be printed */
@@ -29,7 +29,7 @@ static const char *level(bool is_user)
 
 static bool add(void *opaque, const struct trapline_exit_place *p)
 {
-    struct stat *s = opaque;
+    struct tally *s = opaque;
     const char *what = p->name ? p->what : "at other places";
     unsigned i = 0;
     while (i < s->used && (s->sums[i].is_user != p->is_user || strcmp(s->sums[i].what, what) != 0))
@@ -48,7 +48,7 @@ static double percent(uint64_t n, uint64_t total)
     return total ? 100.0 * (double)n / (double)total : 0;
 }
 
-static void print_sums(const struct stat *s)
+static void print_sums(const struct tally *s)
 {
     fprintf(s->out, "%-48s %14s %9s\n", "CLASS", "Samples", "Samples%");
     for (unsigned i = 0; i < s->used; i++) {
@@ -62,7 +62,7 @@ static void print_sums(const struct stat *s)
 
 static bool print_place(void *opaque, const struct trapline_exit_place *p)
 {
-    struct stat *s = opaque;
+    struct tally *s = opaque;
     uint64_t offset;
     char where[128];
     if (!s->left || !p->name)
@@ -81,7 +81,7 @@ static bool print_place(void *opaque, const struct trapline_exit_place *p)
 int stat_print(struct trapline_machine *m, const struct symbols *symbols, unsigned top, FILE *out,
                struct trapline_error *error)
 {
-    struct stat s = {.out = out, .symbols = symbols, .left = top};
+    struct tally s = {.out = out, .symbols = symbols, .left = top};
     int rc = trapline_exit_places(m, add, &s, error);
     if (rc < 0)
         return rc;

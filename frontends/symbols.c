@@ -2,6 +2,7 @@
 #include "frontends/symbols.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +29,15 @@ static int by_address(const void *a, const void *b)
 }
 
 /* A line, already ended by a zero. False: it is no symbol. */
-static int parse_line(char *line, struct symbol *s)
+static bool parse_line(char *line, struct symbol *s)
 {
     char *end, *name;
     if (!strchr("0123456789abcdefABCDEF", line[0]) || !line[0])
-        return 0;
+        return false;
     errno = 0;
     s->address = strtoull(line, &end, 16);
     if (errno || end - line > 16 || end[0] != ' ' || !end[1] || end[2] != ' ' || !end[3])
-        return 0;
+        return false;
     name = end + 3;
     name[strcspn(name, " \t\r")] = 0; /* kallsyms names a module behind a tab */
     s->name = name;

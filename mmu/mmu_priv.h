@@ -30,6 +30,7 @@ enum { CLASS_S, CLASS_S_AC, CLASS_U, CLASSES };
 #define PTE_D UINT64_C(0x40)
 #define PTE_PS UINT64_C(0x80)
 #define PTE_XD BIT(63)
+#define PTE_FRAME UINT64_C(0x000ffffffffff000)
 
 /* What the levels walked so far allow. */
 enum { RIGHT_USER = 1, RIGHT_WRITE = 2, RIGHT_EXEC = 4, RIGHTS_ALL = 7 };

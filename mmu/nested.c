@@ -17,7 +17,6 @@
 #include "base/endian.h"
 #include "mmu/mmu_priv.h"
 
-#define FRAME_MASK UINT64_C(0x000ffffffffff000)
 #define TLB_ENTRIES 64 /* of the nested TLB */
 
 struct nested_tlb {
@@ -100,14 +99,14 @@ static bool descend(const struct nested *n, paddr gpa, struct nested_at *at, uin
             return false;
         if (is_leaf(at->level, at->entry))
             return true;
-        at->table = at->entry & FRAME_MASK;
+        at->table = at->entry & PTE_FRAME;
     }
 }
 
 static haddr leaf_hpa(const struct nested *n, const struct nested_at *at, paddr gpa)
 {
     uint64_t offset = low_mask(level_shift(n, at->level));
-    return (at->entry & FRAME_MASK & ~offset) | (gpa & offset & PAGE_MASK);
+    return (at->entry & PTE_FRAME & ~offset) | (gpa & offset & PAGE_MASK);
 }
 
 /* Beyond what the format can address there is no RAM (the monitor sees to that). */
@@ -355,7 +354,7 @@ static bool visit_table(const struct nested *n, haddr table, unsigned level, pad
         if (!(e & PTE_P))
             continue;
         if (!visit(opaque, &out) ||
-            (!out.is_leaf && !visit_table(n, e & FRAME_MASK, level - 1, gpa, visit, opaque)))
+            (!out.is_leaf && !visit_table(n, e & PTE_FRAME, level - 1, gpa, visit, opaque)))
             return false;
     }
     return true;

@@ -330,8 +330,8 @@ void physmem_set_state(struct physmem *pm, paddr pa, uint8_t bits)
         return;
     uint8_t *state = &ref.r->state[ref.i];
     bits &= (uint8_t) ~(PAGE_CLEAN | *state);
-    /* Revocation looks for the frame by its host address, so it comes before the frame is
-     * forgotten. */
+    /* A frame that goes is looked for by its host address, so before it is forgotten; whoever
+     * revokes writes may ask why, so after. */
     if (bits & PAGE_ABSENT) {
         pm->events.revoke_all(pm->mmu_opaque, ref_page(ref));
         physmem_mark_dirty(pm, ref); /* a ballooned page reads as zero from now on */

@@ -27,7 +27,6 @@
 #define SHADOW_ENTRIES 512
 #define SHADOW_MMIO BIT(9) /* in a leaf with P = 0: nothing but the bus answers at its gpa */
 #define SHADOW_HASH 1024
-#define PTE_FRAME UINT64_C(0x000ffffffffff000)
 #define PTE_KEY (UINT64_C(15) << 59)
 #define SHADOW_RIGHTS (PTE_RW | PTE_US | PTE_XD | PTE_KEY)
 

@@ -203,7 +203,7 @@ static bool first_step(const struct space *s, laddr la, struct walk_step *step)
     *step = (struct walk_step){.rights = RIGHTS_ALL};
     if (ctx->guest.format == MMU_PAE) {
         uint64_t pdpte = ctx->guest.pdpte[la >> 30 & 3];
-        step->table = mmu_gate(s->owner, pdpte & bits(51, 12));
+        step->table = mmu_gate(s->owner, pdpte & PTE_FRAME);
         step->level = 2;
         return pdpte & PTE_P;
     }
@@ -231,7 +231,7 @@ static enum outcome descend(const struct space *s, laddr la, struct walk_step st
         step.rights = walk_narrow(step.rights, step.entry);
         if (is_leaf(ctx, step.level, step.entry))
             break;
-        step.table = mmu_gate(s->owner, step.entry & bits(51, 12));
+        step.table = mmu_gate(s->owner, step.entry & PTE_FRAME);
         step.level--;
     }
     *rights = step.rights;

@@ -198,6 +198,8 @@ static int read_config(struct trapline_config *full, const struct trapline_confi
 #define DEFAULT_MMU_MEMORY (16 * MiB)
 #define DEFAULT_UNSYNC 32
 
+_Static_assert(TRAPLINE_MMU_MEMORY_MIN == MMU_FRAMES_MIN * PAGE_SIZE, "the public limit is the inside's");
+
 static unsigned log2_of(uint64_t v)
 {
     unsigned n = 0;

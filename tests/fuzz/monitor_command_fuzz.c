@@ -32,7 +32,7 @@ static bool is_harmless(const char *line)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct monitor mon = {.log = stdout};
+    struct monitor mon = {.vcpu = 0};
     struct trapline_machine *m = machine();
     char *text = malloc(size + 1);
     if (!text)

@@ -195,15 +195,7 @@ static void prepare(struct harness *h, const struct cpu *fresh, struct code *c, 
 /* `ticks` of it, at most `at_once` together. */
 static void run(struct harness *h, int64_t ticks, int64_t at_once, struct outcome *o)
 {
-    int64_t left = ticks;
-    o->why = CPU_EXIT_BUDGET;
-    while (left > 0 && o->why != CPU_EXIT_FAULT) {
-        int64_t part = left < at_once ? left : at_once;
-        uint64_t before = h->vcpu->arch.ticks;
-        o->why = harness_run(h, part);
-        h->vcpu->run.attention = false;
-        left -= (int64_t)(h->vcpu->arch.ticks - before);
-    }
+    o->why = harness_run_in_parts(h, ticks, at_once);
     o->arch = h->vcpu->arch;
     o->fault = o->why == CPU_EXIT_FAULT ? h->vcpu->run.fault : (struct fault){0};
     o->reads = h->bus_reads;

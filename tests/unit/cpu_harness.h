@@ -135,3 +135,16 @@ UNUSED static enum cpu_exit harness_run(struct harness *h, int64_t ticks)
     h->vcpu->run.budget = ticks;
     return cpu_run(h->vcpu);
 }
+
+/* The same, at most `at_once` together, until a fault: whatever breaks come in between. */
+UNUSED static enum cpu_exit harness_run_in_parts(struct harness *h, int64_t ticks, int64_t at_once)
+{
+    enum cpu_exit why = CPU_EXIT_BUDGET;
+    while (ticks > 0 && why != CPU_EXIT_FAULT) {
+        uint64_t before = h->vcpu->arch.ticks;
+        why = harness_run(h, ticks < at_once ? ticks : at_once);
+        h->vcpu->run.attention = false;
+        ticks -= (int64_t)(h->vcpu->arch.ticks - before);
+    }
+    return why;
+}
