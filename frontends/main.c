@@ -32,11 +32,12 @@ static void print_help(void)
 {
     printf("trapline %s: a virtual machine monitor for x86, in software\n\n"
            "  trapline run [OPTION]...   run a guest; the options have QEMU's spellings\n"
-           "  trapline monitor [OPTION]... the same, stopped at a prompt before the first instruction\n"
+           "  trapline stat [OPTION]...  the same; at the end, which exits there were, and where\n"
+           "  trapline monitor [OPTION]...\n"
+           "                             the same, stopped at a prompt before the first instruction\n"
            "  trapline classify [OPTION]...\n"
            "                             find privileged and sensitive instructions by experiment "
            "(--help)\n"
-           "  trapline stat [OPTION]...  the same; at the end, which exits there were, and where\n"
            "  trapline lab [NAME]        experiments that set counts beside theory\n"
            "  trapline                   run the embedded guest, which explains a few traps\n",
            trapline_version());

@@ -130,6 +130,10 @@ void trapline_print_tables(struct trapline_machine *t, unsigned vcpu, FILE *out)
     struct printer p = {.out = out};
     if (vcpu >= vm->vcpu_count)
         return;
+    if (mmu_vm_kind(vm->mmu) == MMU_DIRECT) {
+        fprintf(out, "direct: the guest's own tables are the only ones (-mmu shadow, -mmu nested)\n");
+        return;
+    }
     mmu_visit_tables(&vm->vcpus[vcpu].vcpu->run.mmu, print_entry, &p);
     fprintf(out, "%s: %" PRIu64 " entries in use\n", mmu_kind_name(mmu_vm_kind(vm->mmu)),
             p.entries);
