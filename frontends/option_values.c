@@ -286,6 +286,27 @@ int option_mmu(struct options *o, const char *argument, struct err *err)
     return 0;
 }
 
+/* POLICY[,KEY=VALUE]...: no policy of these has a key. */
+int option_virt(struct options *o, const char *argument, struct err *err)
+{
+    static const char *const policies[] = {[TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv"};
+    const char *rest = argument;
+    struct piece p;
+    bool is_known = false;
+    while (next_piece(&rest, &p)) {
+        is_known = false;
+        for (unsigned i = 0; i < ARRAY_SIZE(policies) && !p.has_value; i++) {
+            if (strcmp(p.key, policies[i]) == 0) {
+                o->config.virt.policy = (enum trapline_policy)i;
+                is_known = true;
+            }
+        }
+        if (!is_known)
+            break;
+    }
+    return is_known ? 0 : bad_value(err, argument, "bt or pv: -virt pv");
+}
+
 static int engine_part(struct options *o, const struct piece *p, const char *argument, struct err *err)
 {
     uint64_t v = 0;

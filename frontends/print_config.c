@@ -48,12 +48,14 @@ static void print_guest(const struct trapline_config *c, FILE *out)
 void print_config(const struct options *o, FILE *out)
 {
     static const char *const mmu_names[] = {"direct", "shadow", "nested"};
+    static const char *const virt_names[] = {[TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv"};
     const struct trapline_config *c = &o->config;
     print_text("name", o->name, out);
     print_text("machine", c->board, out);
     print_text("cpu", c->cpu ? c->cpu : TRAPLINE_DEFAULT_CPU, out);
     print_number("smp", c->vcpus, out);
     fprintf(out, "memory %" PRIu64 "M\n", c->memory >> 20);
+    print_text("virt", virt_names[c->virt.policy], out);
     print_text("mmu", mmu_names[c->paging.mmu], out);
     print_number("rtc", c->rtc_base, out);
     print_number("seed", c->seed, out);

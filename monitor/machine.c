@@ -104,6 +104,8 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->s.tsc_hz = config->tsc_hz ? config->tsc_hz : NS_PER_SECOND;
     m->quantum = DEFAULT_QUANTUM;
     m->mmu = config->mmu;
+    m->policy = config->policy;
+    m->s.policy = (uint8_t)config->policy.policy;
     m->tlb_entries = config->tlb_entries ? config->tlb_entries : DEFAULT_TLB_ENTRIES;
     m->stop_at = m->max_ticks = UINT64_MAX;
     seed_entropy(m, config->seed);
@@ -201,7 +203,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
     }
     mmu_set_jumps(&vcpu->run.mmu, &vcpu->jumps);
     vcpu->run.blocks = vm->blocks;
-    vcpu->run.sens = policy_slots(POLICY_BT);
+    vcpu->run.sens = policy_slots(vm->machine->policy.policy);
     vcpu->run.decoder = vm->machine->decoder;
     vcpu->run.jit = vm->machine->jit;
     vcpu->run.pm = vm->pm;

@@ -17,6 +17,7 @@
 #include "monitor/emulate/emulate.h"
 #include "monitor/exits.h"
 #include "monitor/host_input.h"
+#include "monitor/policy.h"
 
 #define MAX_VCPUS 64
 #define MAX_DEVICES 96
@@ -37,7 +38,8 @@ struct lapic;
     ONE(S, uint64_t, turn_left,    "ticks left of its turn")                                     \
     ARR(S, uint64_t, prng, 4,      "state of the seeded entropy source (xoshiro256**)")          \
     ONE(S, uint32_t, ns_per_tick,  "virtual ns a tick takes")                                    \
-    ONE(S, uint64_t, tsc_hz,       "frequency of the guest's TSC")
+    ONE(S, uint64_t, tsc_hz,       "frequency of the guest's TSC")                               \
+    ONE(S, uint8_t,  policy,       "-virt: 0 bt, 1 classic, 2 hvm, 3 pv")
 #define MONITOR_VCPU_STATE(ONE, ARR, S)                                                          \
     ONE(S, bool,     sipi_pending, "a start-up IPI is latched")                                  \
     ONE(S, uint8_t,  sipi_vector,  "its page")
@@ -110,6 +112,7 @@ struct machine {
     uint64_t running_since;     /* its arch.ticks when it entered */
     uint64_t quantum;           /* ticks of a turn */
     unsigned tlb_entries;       /* of each array of a vCPU's virtual TLB */
+    struct policy_config policy; /* how guests are virtualized; s.policy says which for saved states */
     struct mmu_vm_config mmu;   /* of the VM's; its frames are the allocator's */
     unsigned turns;             /* that ended since machine_run began */
     uint64_t stop_at;           /* ticks at which to stop with STOP_POSITION; UINT64_MAX: none */
@@ -129,13 +132,14 @@ struct machine_config {
     uint64_t tsc_hz;       /* 0: one TSC tick per ns */
     const struct jit_config *jit; /* how to translate; NULL: interpret only */
     unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: DEFAULT_TLB_ENTRIES. No guest can tell */
+    struct policy_config policy; /* all zero: bt */
     struct mmu_vm_config mmu; /* how misses are translated; frames.count says how many frames its tables may have */
 };
 
 int machine_create(const struct machine_config *config, struct machine **out, struct err *err);
 void machine_destroy(struct machine *m);
 
-/* Create the machine's VM with `vcpus` vCPUs of the given CPU model and no memory. The policy is `bt`. */
+/* Create the machine's VM with `vcpus` vCPUs of the given CPU model and no memory. */
 int vm_create(struct machine *m, unsigned vcpus, const struct cpu_model *model, struct err *err);
 
 /* Register a device of the board, in the order that snapshots and hashes use. */

@@ -22,7 +22,10 @@ static const char *const reason_names[EXIT_REASON_COUNT] = {
 #undef X
 };
 
-static const struct policy_table bt_table = {.name = "bt"}; /* OWNER_MONITOR throughout */
+/* OWNER_MONITOR throughout; NULL: not built yet. */
+static const struct policy_table bt_table = {.name = "bt"}, pv_table = {.name = "pv"};
+static const struct policy_table *const tables[POLICY_COUNT] = {[POLICY_BT] = &bt_table, [POLICY_PV] = &pv_table};
+static const struct sens_ops *const slots[POLICY_COUNT] = {[POLICY_BT] = bt_slots, [POLICY_PV] = bt_slots};
 
 const char *exit_reason_name(unsigned reason)
 {
@@ -37,7 +40,7 @@ enum exit_reason policy_exit_reason(unsigned op, const struct insn *in)
 
 const struct sens_ops *policy_slots(enum policy policy)
 {
-    return policy == POLICY_BT ? bt_slots : NULL;
+    return policy < POLICY_COUNT ? slots[policy] : NULL;
 }
 
 const char *policy_name(enum policy policy)
@@ -48,8 +51,8 @@ const char *policy_name(enum policy policy)
 
 void policy_stack_init(struct policy_stack *stack, enum policy policy)
 {
-    assert(policy == POLICY_BT);
-    *stack = (struct policy_stack){.table = {&bt_table}, .depth = 1};
+    assert(policy < POLICY_COUNT && tables[policy]);
+    *stack = (struct policy_stack){.table = {tables[policy]}, .depth = 1};
 }
 
 enum exit_owner policy_owner(const struct policy_stack *stack, enum exit_reason reason)

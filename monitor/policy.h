@@ -9,13 +9,18 @@
 
 #include "cpu/vcpu.h"
 
-/* --virt */
+/* -virt */
 enum policy {
     POLICY_BT,      /* every sensitive instruction goes through its slot */
     POLICY_CLASSIC, /* only privileged ones trap */
     POLICY_HVM,     /* by a control block */
     POLICY_PV,      /* as bt, with hypercalls */
     POLICY_COUNT
+};
+
+/* A policy with its sub-options, as machines are created with. */
+struct policy_config {
+    enum policy policy;
 };
 
 /*
@@ -95,7 +100,7 @@ const char *exit_reason_name(unsigned reason);
 enum exit_reason policy_exit_reason(unsigned op, const struct insn *in);
 
 /* Slots by op, OP_COUNT of them; exec is NULL where the op runs by itself. NULL: a policy that is
- * not built yet. */
+ * not built yet. pv has those of bt: what VMCALL means is the CPU model's to say. */
 const struct sens_ops *policy_slots(enum policy policy);
 const char *policy_name(enum policy policy);
 

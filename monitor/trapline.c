@@ -242,6 +242,24 @@ static int check_reach(const struct trapline_machine *t, struct err *err)
     return -EINVAL;
 }
 
+/* ---- policy ---- */
+
+static struct policy_config policy_config(const struct trapline_virt *v)
+{
+    static const enum policy policy[] = {POLICY_BT, POLICY_PV};
+    return (struct policy_config){.policy = policy[v->policy]};
+}
+
+/* A guest finds hypercalls by CPUID; where it can't it must not be promised them. */
+static int check_policy(const struct trapline_machine *t, struct err *err)
+{
+    if (t->config.virt.policy != TRAPLINE_POLICY_PV || cpu_model_has(&t->model, CPUID_1_ECX, 31))
+        return 0;
+    err_set(err, EINVAL, "-virt pv is no use to a guest on -cpu %s, whose CPUID does not tell of a hypervisor", t->model.name);
+    err_hint(err, "-cpu %s,+hypervisor, or -virt bt", t->model.name);
+    return -EINVAL;
+}
+
 static int create(struct trapline_machine *t, struct err *err)
 {
     const struct trapline_config *config = &t->config;
@@ -263,9 +281,12 @@ static int create(struct trapline_machine *t, struct err *err)
         .seed = config->seed,
         .ns_per_tick = config->ns_per_tick,
         .tlb_entries = config->tlb_entries,
+        .policy = policy_config(&config->virt),
         .mmu = mmu,
     };
     int rc = cpu_model_parse(config->cpu ? config->cpu : TRAPLINE_DEFAULT_CPU, &t->model, err);
+    if (rc == 0)
+        rc = check_policy(t, err);
     if (rc == 0)
         rc = machine_create(&mc, &t->m, err);
     if (rc < 0)

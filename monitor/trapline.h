@@ -108,6 +108,17 @@ struct trapline_paging {
     bool is_pdpte_in_memory;    /* nested: PDPTEs of PAE guests are referred to by every walk (APM), not registers (SDM) */
 };
 
+/* Who does what of the guest's sensitive instructions. */
+enum trapline_policy {
+    TRAPLINE_POLICY_BT, /* every one goes through the monitor, privileged or not */
+    TRAPLINE_POLICY_PV, /* as bt, and the guest is offered hypercalls */
+};
+
+/* All zero: bt. The guest can tell. */
+struct trapline_virt {
+    enum trapline_policy policy;
+};
+
 struct trapline_config {
     size_t size; /* sizeof(struct trapline_config) */
     /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds. */
@@ -129,6 +140,7 @@ struct trapline_config {
     uint64_t jit_cache;        /* bytes of translated code; 0: the default */
     unsigned tlb_entries;      /* of each array of a virtual TLB, at most: a power of two, 16 to 65536; 0: the default */
     struct trapline_paging paging;
+    struct trapline_virt virt;
     bool no_reboot;            /* a reset stops the machine */
     bool is_interactive;       /* a person is waiting: idle time is slept on the wall clock */
     bool own_decompressor;     /* a bzImage unpacks itself in the guest */

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define MACHINE_VERSION 1
+#define MACHINE_VERSION 2
 #define CPU_VERSION 3
 
 unsigned part_count(const struct machine *m)

@@ -269,6 +269,20 @@ static int check_vcpu(struct loading *l, const struct cpu *cpu)
     return bad ? damaged(l, "a vCPU is in a state that no processor can be in") : 0;
 }
 
+static int check_policy(struct loading *l)
+{
+    const struct machine *m = l->m;
+    const char *saved = policy_name((enum policy)m->s.policy);
+    if (m->s.policy == m->policy.policy)
+        return 0;
+    if (!saved)
+        return damaged(l, "there is no such policy");
+    err_set(l->err, EINVAL, "the saved state %s is of a machine with -virt %s, and this one has -virt %s", l->path, saved,
+            policy_name(m->policy.policy));
+    err_hint(l->err, "load it with -virt %s", saved);
+    return -EINVAL;
+}
+
 /* Virtual time, and half of it again to run on, must be representable. */
 static bool clock_is_possible(const struct machine_state *s)
 {
@@ -287,6 +301,8 @@ static int settle_parts(struct loading *l)
 {
     struct vm *vm = l->m->vm;
     int rc = check_machine(l);
+    if (rc == 0)
+        rc = check_policy(l);
     for (unsigned i = 0; rc == 0 && i < vm->vcpu_count; i++) {
         struct vcpu *vcpu = vm->vcpus[i].vcpu;
         rc = check_vcpu(l, &vcpu->arch);

@@ -98,7 +98,7 @@ class BadInput(Case):
                       ["-device", "isa-debug-exit,colour=red"], ["-rtc", "base=yesterday"], ["-rtc", "base=2024-02-30"],
                       ["-serial", "tty"], ["-serial", "unix:"], ["-serial", "file:"], ["-debugcon", "mon:stdio"],
                       ["-display", "sdl"], ["-d", "everything"], ["-seed", "x"], ["-max-ticks", "0"],
-                      ["-icount", "shift=99"], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"], ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
+                      ["-icount", "shift=99"], ["-virt", "hvm"], ["-virt", "pv=1"], ["-virt", ""], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"], ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
             with self.subTest(words=words):
                 self.fails(self.run_it("run", *words), words[0] + ": ")
 
@@ -639,6 +639,14 @@ class Positions(Case):
             with self.subTest(words=words):
                 self.fails(self.boot(g.count(), "-max-ticks", "2000000", *words, "-load", self.path("s")), "/s")
 
+    def test_state_of_another_policy(self):
+        self.chain("a", "-virt", "pv", "-save", self.path("s"))
+        self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-load", self.path("s")), "-virt pv", "-virt bt")
+        self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-virt", "pv", "-load", self.path("s")), "limit", status=68)
+
+    def test_policy_that_the_guest_cannot_find(self):
+        self.fails(self.boot(g.count(), "-virt", "pv", "-cpu", "max,-hypervisor"), "-virt pv", "+hypervisor")
+
     def test_truncated_state(self):
         self.chain("a", "-save", self.path("s"))
         with open(self.path("s"), "rb") as f:
@@ -649,11 +657,11 @@ class Positions(Case):
 
 class Inside(Case):
     def test_config_is_complete_and_repeats(self):
-        words = ["run", "-m", "1G", "-smp", "cpus=2", "-cpu", "max,kvm=off", "-append", "a b", "-kernel", "k",
+        words = ["run", "-m", "1G", "-virt", "pv", "-smp", "cpus=2", "-cpu", "max,kvm=off", "-append", "a b", "-kernel", "k",
                  "--print-config"]
         p = self.run_it(*words)
         self.ends(p, 0)
-        for line in ("machine pc", "memory 1024M", "smp 2", "cpu max,kvm=off", "append a b", "rtc 1704067200"):
+        for line in ("machine pc", "virt pv", "memory 1024M", "smp 2", "cpu max,kvm=off", "append a b", "rtc 1704067200"):
             self.assertIn(line + "\n", p.stdout.decode())
         self.assertEqual(p.stdout, self.run_it(*words).stdout)
 
