@@ -4,8 +4,7 @@
 #include "cpu/cpuid.h"
 #include "devices/lapic.h"
 #include "monitor/reflect.h"
-
-#define POLL_TURNS 16 /* turns between looks through the door */
+#include "monitor/scheduler.h"
 
 /* ---- what a vCPU has waiting ---- */
 
@@ -21,7 +20,7 @@ static bool pending_extint(const struct monitor_vcpu *mv)
            vm->board_ops->intr(mv->vm);
 }
 
-static bool has_interrupt(const struct monitor_vcpu *mv)
+bool dispatcher_has_interrupt(const struct monitor_vcpu *mv)
 {
     return pending_vector(mv) >= 0 || pending_extint(mv);
 }
@@ -30,30 +29,13 @@ static bool has_interrupt(const struct monitor_vcpu *mv)
 static bool has_attention(const struct monitor_vcpu *mv)
 {
     const struct cpu *cpu = &mv->vcpu->arch;
-    return cpu->nmi_pending || cpu->init_pending || mv->s.sipi_pending || cpu->pending_db || has_interrupt(mv);
+    return cpu->nmi_pending || cpu->init_pending || mv->s.sipi_pending || cpu->pending_db || dispatcher_has_interrupt(mv);
 }
 
 /* "... until an NMI, SMI, INIT or RESET" (SDM Vol. 3A, "Interrupt 8 - Double Fault Exception"). */
-static bool ends_shutdown(const struct monitor_vcpu *mv)
+bool dispatcher_ends_shutdown(const struct monitor_vcpu *mv)
 {
     return mv->vcpu->arch.nmi_pending && reflect_nmi_window_open(mv->vcpu);
-}
-
-/* May this vCPU execute, or would it wake? */
-static bool is_runnable(const struct monitor_vcpu *mv)
-{
-    const struct cpu *cpu = &mv->vcpu->arch;
-    switch (cpu->activity) {
-    case ACTIVITY_ACTIVE:
-        return true;
-    case ACTIVITY_HLT:
-        return (cpu->nmi_pending && !cpu->nmi_blocked) || cpu->init_pending || cpu->pending_db ||
-               ((cpu->rflags & F_IF) && has_interrupt(mv));
-    case ACTIVITY_WAIT_SIPI:
-        return mv->s.sipi_pending || cpu->init_pending;
-    default:
-        return cpu->init_pending || ends_shutdown(mv);
-    }
 }
 
 /* ---- performance counters ---- */
@@ -145,7 +127,7 @@ static void take_init(struct monitor_vcpu *mv)
     struct vcpu *vcpu = mv->vcpu;
     cpu_reset(vcpu, true, mv->vm->model.signature);
     lapic_init_reset(mv->lapic);
-    mv->s.sipi_pending = false;
+    mv->s.sipi_pending = mv->s.is_kicked = false;
     if (vcpu->run.index != 0)
         vcpu->arch.activity = ACTIVITY_WAIT_SIPI;
     trace_point(&mv->vm->machine->trace, TRACE_cpu_reset, NULL, vcpu->run.index, 0, 0, 0);
@@ -171,7 +153,7 @@ static bool deliver_one(struct monitor_vcpu *mv)
         deliver_debug_trap(mv);
     else if (mv->vcpu->arch.nmi_pending && reflect_nmi_window_open(mv->vcpu))
         deliver_nmi(mv);
-    else if (reflect_interrupt_window_open(mv->vcpu) && has_interrupt(mv))
+    else if (reflect_interrupt_window_open(mv->vcpu) && dispatcher_has_interrupt(mv))
         deliver_interrupt(mv);
     else
         return false;
@@ -191,7 +173,7 @@ static bool deliver_pending(struct monitor_vcpu *mv)
     }
     if (cpu->activity == ACTIVITY_WAIT_SIPI && mv->s.sipi_pending)
         take_sipi(mv);
-    if (cpu->activity == ACTIVITY_SHUTDOWN && ends_shutdown(mv))
+    if (cpu->activity == ACTIVITY_SHUTDOWN && dispatcher_ends_shutdown(mv))
         cpu->activity = ACTIVITY_ACTIVE;
     if (cpu->activity == ACTIVITY_WAIT_SIPI || cpu->activity == ACTIVITY_SHUTDOWN)
         return false;
@@ -217,29 +199,10 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Ticks until the end of the turn; of the last one before the door is looked through, if one vCPU takes them all. */
-static uint64_t turn_budget(const struct machine *m)
-{
-    if (m->vm->vcpu_count > 1)
-        return m->s.turn_left;
-    return m->s.turn_left + (uint64_t)(POLL_TURNS - 1 - m->turns % POLL_TURNS) * m->quantum;
-}
-
-/* Take executed ticks from the turn, and from those that began meanwhile; with is_begun the next instruction was begun. */
-static void spend_turn(struct machine *m, uint64_t ticks, bool is_begun)
-{
-    while (ticks + is_begun > m->s.turn_left && m->vm->vcpu_count == 1) {
-        ticks -= m->s.turn_left;
-        m->s.turn_left = m->quantum;
-        m->turns++;
-    }
-    m->s.turn_left -= smaller(ticks, m->s.turn_left);
-}
-
 /* Ticks that may be executed before anybody else must look. */
 static uint64_t next_budget(const struct machine *m)
 {
-    uint64_t budget = smaller(turn_budget(m), ticks_until(m, m->events.next));
+    uint64_t budget = smaller(scheduler_budget(m), ticks_until(m, m->events.next));
     budget = smaller(budget, m->stop_at - m->s.ticks);
     return smaller(budget, m->max_ticks - m->s.ticks);
 }
@@ -280,10 +243,9 @@ static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t
 
 enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget)
 {
-    struct machine *m = mv->vm->machine;
     uint64_t done;
     enum cpu_exit why = run_vcpu(mv, budget, &done);
-    m->s.turn_left -= smaller(done, m->s.turn_left);
+    scheduler_spend_alone(mv, done);
     return why;
 }
 
@@ -292,8 +254,10 @@ static void step_vcpu(struct monitor_vcpu *mv)
 {
     struct machine *m = mv->vm->machine;
     struct cpu *cpu = &mv->vcpu->arch;
-    if (cpu->activity == ACTIVITY_HLT && is_runnable(mv))
+    if (cpu->activity == ACTIVITY_HLT && scheduler_is_runnable(mv)) {
         cpu->activity = ACTIVITY_ACTIVE;
+        mv->s.is_kicked = false;
+    }
     if (unlikely(mv->vcpu->run.attention || cpu->activity != ACTIVITY_ACTIVE) && !deliver_pending(mv))
         return;
     uint64_t budget = next_budget(m);
@@ -303,31 +267,13 @@ static void step_vcpu(struct monitor_vcpu *mv)
         return;
     uint64_t done;
     enum cpu_exit why = run_vcpu(mv, budget, &done);
-    spend_turn(m, done, why == CPU_EXIT_FAULT);
+    scheduler_spend(m, done, why == CPU_EXIT_FAULT);
     if (why == CPU_EXIT_FAULT)
         deliver_fault(mv);
-    if (m->turn_ended) {
-        m->turn_ended = false;
-        m->s.turn_left = 0;
-    }
+    scheduler_end_turn(m);
 }
 
-/* ---- turns ---- */
-
-/* Give the turn to the next runnable vCPU; false if there is none. */
-static bool next_turn(struct machine *m)
-{
-    struct vm *vm = m->vm;
-    for (unsigned i = 1; i <= vm->vcpu_count; i++) {
-        unsigned next = (m->s.turn_vcpu + i) % vm->vcpu_count;
-        if (is_runnable(&vm->vcpus[next])) {
-            m->s.turn_vcpu = next;
-            m->s.turn_left = m->quantum;
-            return true;
-        }
-    }
-    return false;
-}
+/* ---- between turns ---- */
 
 /* Halted for good: with IF = 0 only an NMI, SMI or INIT ends a HLT (SDM Vol. 2A, "HLT"), and nobody is there to send one. */
 static bool is_dead(const struct vm *vm)
@@ -370,12 +316,13 @@ static void reset(struct machine *m)
         return;
     }
     m->vm->board_ops->reset(m->vm);
+    scheduler_refresh(m);
 }
 
 /* The boundary between turns: the one door, signals. */
 static void between_turns(struct machine *m)
 {
-    if (++m->turns % POLL_TURNS == 0)
+    if (++m->turns % SCHEDULER_POLL_TURNS == 0)
         door_poll(&m->door);
     if (m->door.interrupted && *m->door.interrupted)
         machine_stop(m, STOP_USER, 0);
@@ -401,6 +348,8 @@ enum stop_reason machine_run(struct machine *m)
 {
     m->turns = 0;
     m->stop = STOP_NONE;
+    if (unlikely(scheduler_is_waiting(scheduler_current(m))))
+        scheduler_resume(m); /* saved while it waited for a pcpu */
     for (;;) {
         /* First, so that a state saved at a limit never has a reset half asked for. */
         if (unlikely(m->reset_requested))
@@ -409,14 +358,14 @@ enum stop_reason machine_run(struct machine *m)
             break;
         if (m->events.next <= machine_now(m))
             event_queue_run(&m->events, machine_now(m));
-        struct monitor_vcpu *mv = &m->vm->vcpus[m->s.turn_vcpu];
-        if (m->s.turn_left == 0 || !is_runnable(mv)) {
+        struct monitor_vcpu *mv = scheduler_current(m);
+        if (m->s.turn_left == 0 || !scheduler_is_runnable(mv)) {
             between_turns(m);
-            if (!next_turn(m)) {
+            if (!scheduler_next_turn(m)) {
                 idle(m);
                 continue;
             }
-            mv = &m->vm->vcpus[m->s.turn_vcpu];
+            mv = scheduler_current(m);
         }
         step_vcpu(mv);
     }

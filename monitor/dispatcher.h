@@ -18,3 +18,9 @@ enum stop_reason machine_run(struct machine *m);
  * single steps.
  */
 enum cpu_exit dispatcher_run_vcpu(struct monitor_vcpu *mv, uint64_t budget);
+
+/* An interrupt is pending that IF = 1 would let in. */
+bool dispatcher_has_interrupt(const struct monitor_vcpu *mv);
+
+/* "... until an NMI, SMI, INIT or RESET" (SDM Vol. 3A, "Interrupt 8 - Double Fault Exception"). */
+bool dispatcher_ends_shutdown(const struct monitor_vcpu *mv);

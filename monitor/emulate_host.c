@@ -4,6 +4,7 @@
 #include "devices/chip_clock.h"
 #include "devices/lapic.h"
 #include "monitor/kvmclock.h"
+#include "monitor/scheduler.h"
 
 static struct monitor_vcpu *owner(const struct vcpu *vcpu)
 {
@@ -101,14 +102,9 @@ static uint64_t host_entropy(struct vcpu *vcpu)
     return machine_entropy(owner(vcpu)->vm->machine);
 }
 
-/* PAUSE gives the turn away when somebody else could use it. */
 static bool host_pause(struct vcpu *vcpu)
 {
-    struct vm *vm = owner(vcpu)->vm;
-    for (unsigned i = 0; i < vm->vcpu_count; i++)
-        if (i != vcpu->run.index && vm->vcpus[i].vcpu->arch.activity == ACTIVITY_ACTIVE)
-            return vm->machine->turn_ended = true;
-    return false;
+    return scheduler_pause(owner(vcpu));
 }
 
 /* Memory is always coherent: there is nothing to write back. */

@@ -11,6 +11,7 @@
 #include "monitor/emulate_host.h"
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"
+#include "monitor/scheduler.h"
 #include "monitor/timeline/timeline.h"
 
 /* ---- time ---- */
@@ -24,7 +25,7 @@ static uint64_t ticks_now(const struct machine *m)
 
 vtime machine_now(const struct machine *m)
 {
-    return ticks_now(m) * m->s.ns_per_tick + m->s.idle_ns;
+    return ticks_now(m) * m->s.ns_per_tick + m->s.idle_ns + m->s.waited_ns;
 }
 
 static vtime queue_now(void *opaque)
@@ -102,7 +103,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     }
     m->s.ns_per_tick = config->ns_per_tick;
     m->s.tsc_hz = config->tsc_hz ? config->tsc_hz : NS_PER_SECOND;
-    m->quantum = DEFAULT_QUANTUM;
+    m->s.quantum = SCHEDULER_QUANTUM;
     m->mmu = config->mmu;
     m->policy = config->policy;
     m->s.policy = (uint8_t)config->policy.policy;
@@ -306,6 +307,7 @@ void vm_add_device(struct vm *vm, const struct device_ops *ops, void *self, cons
 void monitor_vcpu_kick(struct monitor_vcpu *mv)
 {
     mv->vcpu->run.attention = true;
+    scheduler_woken(mv);
     if (mv->vm->machine->running == mv)
         cpu_request_break(mv->vcpu);
 }

@@ -22,7 +22,6 @@
 #define MAX_VCPUS 64
 #define MAX_DEVICES 96
 #define APIC_BUS_HZ NS_PER_SECOND /* the LAPIC timer's clock and the core crystal (CPUID 15H) */
-#define DEFAULT_QUANTUM 20000 /* ticks of a turn */
 #define DEFAULT_TLB_ENTRIES 4096 /* at most; arrays grow to it */
 
 struct machine;
@@ -36,13 +35,26 @@ struct lapic;
     ONE(S, uint64_t, idle_ns,      "virtual ns skipped while every vCPU was halted")             \
     ONE(S, uint32_t, turn_vcpu,    "vCPU whose turn it is")                                      \
     ONE(S, uint64_t, turn_left,    "ticks left of its turn")                                     \
+    ONE(S, uint32_t, yield_to,     "1 + the vCPU that a directed yield gives the next turn; 0: none") \
+    ONE(S, uint64_t, quantum,      "ticks of a turn")                                            \
+    ONE(S, uint8_t,  pause_exiting, "when PAUSE ends a turn: enum pause_exiting")                \
+    ONE(S, uint32_t, pause_gap,    "PAUSE-loop exiting: most ticks between two PAUSEs of a loop") \
+    ONE(S, uint32_t, pause_window, "PAUSE-loop exiting: ticks that a loop may last")             \
+    ONE(S, uint64_t, waited_ns,    "virtual ns for which the machine waited for a pcpu")         \
     ARR(S, uint64_t, prng, 4,      "state of the seeded entropy source (xoshiro256**)")          \
     ONE(S, uint32_t, ns_per_tick,  "virtual ns a tick takes")                                    \
     ONE(S, uint64_t, tsc_hz,       "frequency of the guest's TSC")                               \
     ONE(S, uint8_t,  policy,       "-virt: 0 bt, 1 classic, 2 hvm, 3 pv")
 #define MONITOR_VCPU_STATE(ONE, ARR, S)                                                          \
     ONE(S, bool,     sipi_pending, "a start-up IPI is latched")                                  \
-    ONE(S, uint8_t,  sipi_vector,  "its page")
+    ONE(S, uint8_t,  sipi_vector,  "its page")                                                   \
+    ONE(S, bool,     is_kicked,    "a kick is latched: HLT ends at once")                        \
+    ONE(S, bool,     is_waiting,   "runnable, without the pcpu")                                 \
+    ONE(S, vtime,    waiting_since, "virtual ns since when")                                     \
+    ONE(S, uint64_t, stolen_ns,    "virtual ns for which it waited before that")                 \
+    ONE(S, bool,     is_pausing,   "PAUSE-loop exiting: a PAUSE was executed in this turn")      \
+    ONE(S, uint64_t, pause_first,  "the first one of its loop, in ticks of the vCPU")            \
+    ONE(S, uint64_t, pause_last,   "the last one")
 /* clang-format on */
 STATE_STRUCT(machine_state, MACHINE_STATE);
 STATE_STRUCT(monitor_vcpu_state, MONITOR_VCPU_STATE);
@@ -98,6 +110,19 @@ struct board_ops {
     void (*ended)(struct vm *vm);               /* the run is over: hand out what chips still hold */
 };
 
+/* What ended turns: counters, not state. */
+struct scheduler_counters {
+    uint64_t turns;           /* that began */
+    uint64_t pauses;          /* PAUSEs executed */
+    uint64_t pause_yields;    /* turns ended by PAUSE */
+    uint64_t ipi_yields;      /* ... after an IPI was sent */
+    uint64_t yields;          /* ... by scheduler_yield */
+    uint64_t directed_yields; /* ... by scheduler_yield_to */
+    uint64_t kicks;           /* scheduler_kick */
+};
+
+struct scheduler_hooks;
+
 struct machine {
     struct machine_state s;     /* first: saved and hashed */
     struct allocator memory;    /* machine memory */
@@ -110,7 +135,6 @@ struct machine {
     struct vm *vm;              /* owned; one for now, several when scheduling VMs comes */
     struct monitor_vcpu *running; /* inside cpu_run, or NULL */
     uint64_t running_since;     /* its arch.ticks when it entered */
-    uint64_t quantum;           /* ticks of a turn */
     unsigned tlb_entries;       /* of each array of a vCPU's virtual TLB */
     struct policy_config policy; /* how guests are virtualized; s.policy says which for saved states */
     struct mmu_vm_config mmu;   /* of the VM's; its frames are the allocator's */
@@ -122,7 +146,10 @@ struct machine {
     uint64_t wall_base;         /* seconds since 1970 UTC at virtual time 0 (-rtc base) */
     bool reset_requested;       /* carried out at the next boundary */
     bool no_reboot;             /* a reset stops the machine instead */
-    bool turn_ended;            /* the running vCPU gave up the rest of its turn (PAUSE, IPI) */
+    bool turn_ended;            /* the running vCPU gave up the rest of its turn (PAUSE, IPI, yield) */
+    bool is_suspended;          /* another machine has the pcpu */
+    const struct scheduler_hooks *turn_hooks; /* monitor/scheduler.h; NULL: nobody listens */
+    struct scheduler_counters scheduling; /* since the machine was made; no state */
 };
 
 struct machine_config {

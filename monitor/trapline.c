@@ -10,6 +10,7 @@
 #include "cpu/jit/jit.h"
 #include "devices/uart.h"
 #include "monitor/boards/pc.h"
+#include "monitor/scheduler.h"
 #include "monitor/trapline_priv.h"
 
 #define DEFAULT_MEMORY (128 * MiB)
@@ -303,6 +304,8 @@ static int create(struct trapline_machine *t, struct err *err)
     rc = create_board(t, err);
     if (rc == 0)
         rc = check_reach(t, err);
+    if (rc == 0)
+        scheduler_refresh(t->m);
     return rc == 0 ? connect_door(t, err) : rc;
 }
 

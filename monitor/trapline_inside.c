@@ -157,7 +157,7 @@ static void emit(void *opaque, enum trace_id id, const char *who, const uint64_t
         .name = trace_descs[id].name,
         .who = who,
         .text = text,
-        .ticks = (now - t->m->s.idle_ns) / t->m->s.ns_per_tick,
+        .ticks = (now - t->m->s.idle_ns - t->m->s.waited_ns) / t->m->s.ns_per_tick,
         .vtime_ns = now,
     };
     if (!is_text(&trace_descs[id]))

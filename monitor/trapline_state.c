@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "monitor/timeline/parts.h"
+#include "monitor/scheduler.h"
 #include "monitor/trapline_priv.h"
 
 /* ---- fields ---- */
@@ -173,6 +174,7 @@ static void changed(struct monitor_vcpu *mv)
 {
     cpu_update_mmu(mv->vcpu);
     mv->vcpu->run.attention = true;
+    scheduler_refresh(mv->vm->machine);
 }
 
 int trapline_set(struct trapline_machine *t, unsigned vcpu, const char *name, unsigned index,

@@ -8,6 +8,7 @@
 #include "monitor/boards/pc_boot.h"
 #include "monitor/boards/pc_parts.h"
 #include "monitor/emulate_host.h"
+#include "monitor/scheduler.h"
 
 /* ---- interrupt lines: ISA interrupts are wired-or of several sources and go to both controllers ---- */
 
@@ -174,7 +175,7 @@ static bool lapic_sends(void *opaque, const struct apic_message *m)
 {
     struct monitor_vcpu *mv = opaque;
     struct pc *pc = pc_of(mv->vm);
-    mv->vm->machine->turn_ended = mv->vm->vcpu_count > 1;
+    scheduler_sent_ipi(mv->vm->machine);
     cpu_request_break(mv->vcpu);
     return apic_bus_deliver(&pc->apic_bus, m);
 }

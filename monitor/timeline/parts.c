@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-#define MACHINE_VERSION 2
-#define CPU_VERSION 3
+#define MACHINE_VERSION 3
+#define CPU_VERSION 4
 
 unsigned part_count(const struct machine *m)
 {

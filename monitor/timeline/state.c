@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "cpu/flags.h"
+#include "monitor/scheduler.h"
 #include "monitor/timeline/parts.h"
 #include "monitor/timeline/snapshot.h"
 #include "monitor/timeline/timeline.h"
@@ -287,13 +288,14 @@ static int check_policy(struct loading *l)
 static bool clock_is_possible(const struct machine_state *s)
 {
     const uint64_t limit = BIT(62);
-    return s->ns_per_tick != 0 && s->tsc_hz != 0 && s->idle_ns <= limit && s->ticks <= (limit - s->idle_ns) / s->ns_per_tick;
+    return s->ns_per_tick != 0 && s->tsc_hz != 0 && s->idle_ns <= limit && s->waited_ns <= limit - s->idle_ns &&
+           s->ticks <= (limit - s->idle_ns - s->waited_ns) / s->ns_per_tick;
 }
 
 static int check_machine(struct loading *l)
 {
     const struct machine *m = l->m;
-    bool bad = m->s.turn_vcpu >= m->vm->vcpu_count || m->s.turn_left > m->quantum || !clock_is_possible(&m->s);
+    bool bad = !clock_is_possible(&m->s) || !scheduler_is_possible(m);
     return bad ? damaged(l, "its clock or turn is impossible") : 0;
 }
 
