@@ -45,6 +45,17 @@ static void print_guest(const struct trapline_config *c, FILE *out)
     fprintf(out, "own-decompressor %s\n", c->own_decompressor ? "on" : "off");
 }
 
+static void print_scheduling(const struct trapline_scheduling *s, FILE *out)
+{
+    static const char *const pauses[] = {"always", "never", "loop"};
+    print_number("quantum", s->quantum ? s->quantum : TRAPLINE_QUANTUM, out);
+    print_text("pause", pauses[s->pause], out);
+    if (s->pause_window)
+        print_number("pause-window", s->pause_window, out);
+    if (s->pause_gap)
+        print_number("pause-gap", s->pause_gap, out);
+}
+
 void print_config(const struct options *o, FILE *out)
 {
     static const char *const mmu_names[] = {"direct", "shadow", "nested"};
@@ -56,6 +67,7 @@ void print_config(const struct options *o, FILE *out)
     print_number("smp", c->vcpus, out);
     fprintf(out, "memory %" PRIu64 "M\n", c->memory >> 20);
     print_text("virt", virt_names[c->virt.policy], out);
+    print_scheduling(&c->scheduling, out);
     print_text("mmu", mmu_names[c->paging.mmu], out);
     print_number("rtc", c->rtc_base, out);
     print_number("seed", c->seed, out);

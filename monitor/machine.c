@@ -103,7 +103,10 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     }
     m->s.ns_per_tick = config->ns_per_tick;
     m->s.tsc_hz = config->tsc_hz ? config->tsc_hz : NS_PER_SECOND;
-    m->s.quantum = SCHEDULER_QUANTUM;
+    m->s.quantum = config->quantum ? config->quantum : SCHEDULER_QUANTUM;
+    m->s.pause_exiting = config->pause_exiting;
+    m->s.pause_gap = config->pause_gap;
+    m->s.pause_window = config->pause_window;
     m->mmu = config->mmu;
     m->policy = config->policy;
     m->s.policy = (uint8_t)config->policy.policy;

@@ -158,6 +158,10 @@ struct machine_config {
     uint32_t ns_per_tick;  /* >= 1 */
     uint64_t tsc_hz;       /* 0: one TSC tick per ns */
     const struct jit_config *jit; /* how to translate; NULL: interpret only */
+    uint64_t quantum;      /* ticks of a turn; 0: the default */
+    uint8_t pause_exiting; /* enum pause_exiting */
+    uint32_t pause_gap;    /* for PAUSE_LOOP_EXITS */
+    uint32_t pause_window; /* for PAUSE_LOOP_EXITS */
     unsigned tlb_entries;  /* of each array of a virtual TLB: a power of two, 16..65536; 0: DEFAULT_TLB_ENTRIES. No guest can tell */
     struct policy_config policy; /* all zero: bt */
     struct mmu_vm_config mmu; /* how misses are translated; frames.count says how many frames its tables may have */

@@ -261,6 +261,31 @@ static int check_policy(const struct trapline_machine *t, struct err *err)
     return -EINVAL;
 }
 
+/* ---- scheduling ---- */
+
+#define DEFAULT_PAUSE_GAP 128 /* KVM's ple_gap and ple_window, in ticks for cycles */
+#define DEFAULT_PAUSE_WINDOW 4096
+
+_Static_assert(TRAPLINE_QUANTUM == SCHEDULER_QUANTUM && TRAPLINE_QUANTUM_MIN == SCHEDULER_QUANTUM_MIN &&
+                   TRAPLINE_QUANTUM_MAX == SCHEDULER_QUANTUM_MAX,
+               "the public limits are the inside's");
+
+static uint8_t pause_exiting(enum trapline_pause pause)
+{
+    static const uint8_t inside[] = {PAUSE_EXITS, PAUSE_NEVER_EXITS, PAUSE_LOOP_EXITS};
+    return inside[pause];
+}
+
+static int check_scheduling(const struct trapline_scheduling *s, struct err *err)
+{
+    if ((s->quantum == 0 || (s->quantum >= TRAPLINE_QUANTUM_MIN && s->quantum <= TRAPLINE_QUANTUM_MAX)) &&
+        s->pause <= TRAPLINE_PAUSE_LOOP)
+        return 0;
+    err_set(err, EINVAL, "a turn cannot have %llu ticks", (unsigned long long)s->quantum);
+    err_hint(err, "from 100 ticks on: quantum=20000");
+    return -EINVAL;
+}
+
 static int create(struct trapline_machine *t, struct err *err)
 {
     const struct trapline_config *config = &t->config;
@@ -268,6 +293,9 @@ static int create(struct trapline_machine *t, struct err *err)
                                    .cache = config->jit_cache ? config->jit_cache : JIT_CACHE,
                                    .translated = config->translated,
                                    .opaque = config->translated_opaque};
+    int rc = check_scheduling(&config->scheduling, err);
+    if (rc < 0)
+        return rc;
     if (config->engine == TRAPLINE_ENGINE_JIT && !jit_is_available()) {
         err_set(err, ENOTSUP, "there is no translator for this host");
         err_hint(err, "-engine auto takes the interpreter where there is none");
@@ -282,10 +310,14 @@ static int create(struct trapline_machine *t, struct err *err)
         .seed = config->seed,
         .ns_per_tick = config->ns_per_tick,
         .tlb_entries = config->tlb_entries,
+        .quantum = config->scheduling.quantum,
+        .pause_exiting = pause_exiting(config->scheduling.pause),
+        .pause_gap = config->scheduling.pause_gap ? config->scheduling.pause_gap : DEFAULT_PAUSE_GAP,
+        .pause_window = config->scheduling.pause_window ? config->scheduling.pause_window : DEFAULT_PAUSE_WINDOW,
         .policy = policy_config(&config->virt),
         .mmu = mmu,
     };
-    int rc = cpu_model_parse(config->cpu ? config->cpu : TRAPLINE_DEFAULT_CPU, &t->model, err);
+    rc = cpu_model_parse(config->cpu ? config->cpu : TRAPLINE_DEFAULT_CPU, &t->model, err);
     if (rc == 0)
         rc = check_policy(t, err);
     if (rc == 0)

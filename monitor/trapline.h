@@ -119,6 +119,25 @@ struct trapline_virt {
     enum trapline_policy policy;
 };
 
+/* When PAUSE ends the turn of a vCPU that others wait for. */
+enum trapline_pause {
+    TRAPLINE_PAUSE_ALWAYS, /* PAUSE exiting */
+    TRAPLINE_PAUSE_NEVER,
+    TRAPLINE_PAUSE_LOOP,   /* PAUSE-loop exiting: in a loop of PAUSEs that lasts */
+};
+
+#define TRAPLINE_QUANTUM 20000 /* the default */
+#define TRAPLINE_QUANTUM_MIN 100
+#define TRAPLINE_QUANTUM_MAX (UINT64_C(1) << 40)
+
+/* How the vCPUs of a machine take turns on its one physical CPU (docs/scheduling.md). All zero: the defaults. */
+struct trapline_scheduling {
+    uint64_t quantum;          /* ticks of a turn; 0: TRAPLINE_QUANTUM */
+    enum trapline_pause pause; /* when PAUSE ends it */
+    uint32_t pause_gap;        /* LOOP: most ticks from one PAUSE of a loop to the next; 0: 128 */
+    uint32_t pause_window;     /* LOOP: ticks after which a loop ends the turn; 0: 4096 */
+};
+
 struct trapline_config {
     size_t size; /* sizeof(struct trapline_config) */
     /* "pc"; "none": bare vCPUs, no device, no memory but what trapline_map adds. */
@@ -166,6 +185,7 @@ struct trapline_config {
     /* Progress of long work before the first instruction; may be NULL. */
     void (*progress)(void *opaque, const char *what, uint64_t done, uint64_t total);
     void *progress_opaque; /* of progress */
+    struct trapline_scheduling scheduling;
 };
 
 #define TRAPLINE_DEFAULT_CPU "max" /* config.cpu NULL */

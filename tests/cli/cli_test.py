@@ -92,7 +92,8 @@ class BadInput(Case):
 
     def test_bad_values(self):
         for words in (["-m", "12x"], ["-m", "0"], ["-m", "1"], ["-m", "99999999999999999999"], ["-smp", "0"],
-                      ["-smp", "65"], ["-smp", "two"], ["-smp", "4,sockets=2"], ["-machine", "q35"],
+                      ["-smp", "65"], ["-smp", "two"], ["-smp", "4,sockets=2"], ["-smp", "4,pcpus=2"], ["-machine", "q35"],
+                      ["-scheduler", "quantum=99"], ["-scheduler", "pause=often"], ["-scheduler", "window=0"], ["-scheduler", "pause"],
                       ["-machine", "pc,accel=kvm"], ["-accel", "kvm"], ["-cpu", "unheard-of"],
                       ["-cpu", "max,+unheard-of"], ["-device", "e1001"], ["-device", "isa-debug-exit,iobase=70000"],
                       ["-device", "isa-debug-exit,colour=red"], ["-rtc", "base=yesterday"], ["-rtc", "base=2024-02-30"],
@@ -658,10 +659,11 @@ class Positions(Case):
 class Inside(Case):
     def test_config_is_complete_and_repeats(self):
         words = ["run", "-m", "1G", "-virt", "pv", "-smp", "cpus=2", "-cpu", "max,kvm=off", "-append", "a b", "-kernel", "k",
-                 "--print-config"]
+                 "-scheduler", "quantum=5000,window=99", "--print-config"]
         p = self.run_it(*words)
         self.ends(p, 0)
-        for line in ("machine pc", "virt pv", "memory 1024M", "smp 2", "cpu max,kvm=off", "append a b", "rtc 1704067200"):
+        for line in ("machine pc", "virt pv", "memory 1024M", "smp 2", "cpu max,kvm=off", "append a b", "rtc 1704067200",
+                     "quantum 5000", "pause loop", "pause-window 99"):
             self.assertIn(line + "\n", p.stdout.decode())
         self.assertEqual(p.stdout, self.run_it(*words).stdout)
 

@@ -128,6 +128,22 @@ TEST(options, qemu_spellings_of_machine_and_processors)
     EXPECT_EQ(8, parsed.config.ns_per_tick);
 }
 
+TEST(options, turns_of_processors)
+{
+    const struct trapline_scheduling *s = &parsed.config.scheduling;
+    EXPECT_EQ(0, PARSE("-smp", "4,pcpus=1"));
+    EXPECT_EQ(4, parsed.config.vcpus);
+    EXPECT(s->quantum == 0 && s->pause == TRAPLINE_PAUSE_ALWAYS);
+    EXPECT_EQ(0, PARSE("-scheduler", "quantum=100,pause=never"));
+    EXPECT(s->quantum == 100 && s->pause == TRAPLINE_PAUSE_NEVER);
+    EXPECT_EQ(0, PARSE("-scheduler", "gap=64,window=1000"));
+    EXPECT(s->pause == TRAPLINE_PAUSE_LOOP && s->pause_gap == 64 && s->pause_window == 1000);
+    EXPECT_EQ(-EINVAL, PARSE("-smp", "4,pcpus=2"));
+    EXPECT(strstr(error.text, "one clock"));
+    EXPECT_EQ(-EINVAL, PARSE("-scheduler", "window"));
+    EXPECT_EQ(-EINVAL, PARSE("-scheduler", "gap=4294967296"));
+}
+
 TEST(options, devices)
 {
     EXPECT_EQ(0,
@@ -192,12 +208,13 @@ TEST(options, trouble_names_the_option)
 
 TEST_MAIN(RUN(numbers, are_decimal_or_hexadecimal_and_fill_the_text)
               RUN(sizes, take_a_unit_or_the_default) RUN(dates, are_seconds_or_gregorian)
-                  RUN(words, nearest_is_by_edits)
-                      RUN(options, one_dash_or_two_and_equals_are_the_same)
-                          RUN(options, every_row_has_a_name_and_help)
-                              RUN(options, defaults_are_a_deterministic_pc_with_a_console)
-                                  RUN(options, qemu_spellings_of_machine_and_processors)
-                                      RUN(options, devices) RUN(options, channels)
+                  RUN(words, nearest_is_by_edits) RUN(options,
+                                                      one_dash_or_two_and_equals_are_the_same)
+                      RUN(options, every_row_has_a_name_and_help)
+                          RUN(options, defaults_are_a_deterministic_pc_with_a_console)
+                              RUN(options, qemu_spellings_of_machine_and_processors)
+                                  RUN(options, turns_of_processors) RUN(options, devices)
+                                      RUN(options, channels)
                                           RUN(options, nographic_gives_the_standard_port_its_keys)
                                               RUN(options, debug_items_become_trace_points)
                                                   RUN(options, trouble_names_the_option))
