@@ -8,7 +8,10 @@
 #include "monitor/trapline.h"
 #include "roms/embedded_guest.h"
 
-enum { EXPERIMENTS = 3, TLB = 64, OPERATIONS = 4096, TICKS_MAX = 100000000 };
+/* The guest's experiments, by their marks, and its numbers (roms/labs/walks.c). */
+enum { MISSES, CHURN, SWITCHES, PCID_SWITCHES, FORKS, EXPERIMENTS };
+enum { OPERATIONS = 4096, SWITCH_PAGES = 8, FORKS_COUNTED = 63, FORK_READS = 16, FORK_WRITES = 8 };
+enum { TLB = 64, TICKS_MAX = 100000000 };
 
 /* The guest's paging. */
 struct guest {
@@ -26,6 +29,8 @@ static const struct guest guests[] = {
     {"PAE", lab_walks32, &lab_walks32_size, "pae", 2, 1, 2},
     {"2 levels", lab_walks32, &lab_walks32_size, "legacy", 2, 0, 1},
 };
+
+enum { WAYS_UNTAGGED = 3 }; /* direct, shadow, nested with 4 levels: measured without tags too */
 
 struct way {
     const char *name;
@@ -79,7 +84,9 @@ static struct trapline_paging_counters difference(struct trapline_paging_counter
 {
     const uint64_t *old = &before->misses;
     uint64_t *counter = &now.misses;
-    for (size_t i = 0; i < (sizeof(now) - offsetof(struct trapline_paging_counters, misses)) / sizeof(*counter); i++)
+    for (size_t i = 0;
+         i < (sizeof(now) - offsetof(struct trapline_paging_counters, misses)) / sizeof(*counter);
+         i++)
         counter[i] -= old[i];
     return now;
 }
@@ -159,10 +166,34 @@ static double cycles(const struct way *w, const struct trapline_paging_counters 
     return references(c) * (double)costs->reference + (double)exits(w, c) * (double)costs->exit;
 }
 
+/* References of a switch that has to translate all anew: its pages, and the loop's code and data in
+ * pages of 2 MiB, which save a level of the guest's tables. */
+static unsigned predicted_switch(const struct way *w)
+{
+    struct guest large = guests[0];
+    if (w->paging.mmu != TRAPLINE_MMU_SHADOW)
+        large.levels--;
+    return SWITCH_PAGES * predicted_refs(&guests[0], w) + 2 * predicted_refs(&large, w);
+}
+
+/* Exits of a fork: see its theory. */
+static unsigned predicted_fork(const struct way *w)
+{
+    enum { NEW_FRAMES = 4 };
+    switch (w->paging.mmu) {
+    case TRAPLINE_MMU_SHADOW:
+        return 1 + NEW_FRAMES + FORK_READS + 8 * FORK_WRITES;
+    case TRAPLINE_MMU_NESTED:
+        return w->paging.nested_page == 4096 ? NEW_FRAMES : 0;
+    default:
+        return 0;
+    }
+}
+
 /* Exits of an operation. */
 static unsigned predicted_exits(const struct guest *g, const struct way *w, unsigned experiment)
 {
-    return experiment == 1 && w->paging.mmu == TRAPLINE_MMU_SHADOW ? g->stores + 1 : 0;
+    return experiment == CHURN && w->paging.mmu == TRAPLINE_MMU_SHADOW ? g->stores + 1 : 0;
 }
 
 /* ---- the parts ---- */
@@ -175,6 +206,7 @@ static bool is_of_interest(const struct guest *g, const struct way *w)
 
 struct results {
     struct session of[ARRAY_SIZE(guests)][ARRAY_SIZE(ways)];
+    struct session untagged[WAYS_UNTAGGED]; /* the first guest, in the first ways */
 };
 
 /* Per miss in the first experiment, per operation in the others. */
@@ -182,61 +214,153 @@ static struct lab_row row_of(const struct results *r, unsigned g, unsigned w, un
                              const struct lab_costs *costs)
 {
     const struct trapline_paging_counters *c = &r->of[g][w].counted[experiment];
-    double n = experiment == 0 ? (double)c->misses : OPERATIONS;
+    bool is_miss = experiment == MISSES;
+    double n = is_miss ? (double)c->misses : OPERATIONS;
     double refs = references(c) / n, out = (double)exits(&ways[w], c) / n;
     return (struct lab_row){
         .group = guests[g].name,
         .label = ways[w].name,
-        .measured = experiment == 0 ? refs : out,
-        .predicted = experiment == 0 ? predicted_refs(&guests[g], &ways[w])
-                                     : predicted_exits(&guests[g], &ways[w], experiment),
-        .extra = experiment == 0 ? n : refs,
+        .measured = is_miss ? refs : out,
+        .predicted = is_miss ? predicted_refs(&guests[g], &ways[w])
+                             : predicted_exits(&guests[g], &ways[w], experiment),
+        .extra = is_miss ? n : refs,
         .cycles = cycles(&ways[w], c, costs) / n,
     };
 }
 
-static const struct {
+static const struct text {
     const char *title, *unit, *extra, *theory;
-} experiments[EXPERIMENTS] = {
+} texts[] = {
     {"A. A TLB miss: one word of each of 256 pages, again and again, through a TLB of 64; per miss",
      "references", "misses",
      "Theory: n guest levels and m nested ones cost (n + 1)(m + 1) - 1 references; a shadow that "
-     "knows costs its own four (below a guest "
-     "without four levels: three), whatever the guest's. PAE counts n = 2 because the SDM has its "
-     "PDPTEs in registers; the APM's nested "
-     "paging refers to them in memory, by one more nested walk. Large nested pages save a level of "
-     "each nested walk."},
+     "knows costs its own four (below a guest without four levels: three), whatever the guest's. "
+     "PAE counts n = 2 because the SDM has its PDPTEs in registers; the APM's nested paging refers "
+     "to them in memory, by one more nested walk. Large nested pages save a level of each nested "
+     "walk."},
     {"B. Page-table churn: a page gets another frame, INVLPG, and is read; per change", "exits",
      "references",
      "Theory: the shadow takes a trace fault at the store and a hidden fault at the read (INVLPG "
-     "has nothing left to do here; without "
-     "tracing it would be the exit). An entry of PAE takes two stores in 32-bit code, so three. "
-     "Nested paging takes none, and pays by the "
-     "references of the miss: shadow paging wins where misses are many and tables stay, nested "
-     "paging where tables change."},
+     "has nothing left to do here; without tracing it would be the exit). An entry of PAE takes "
+     "two stores in 32-bit code, so three. Nested paging takes none, and pays by the references of "
+     "the miss: shadow paging wins where misses are many and tables stay, nested paging where "
+     "tables change."},
     {"C. Context switches: CR3 is loaded with the other of two address spaces, 8 pages are read; "
      "per switch",
      "exits", "references",
      "Theory: translations are tagged by address space, so a switch back finds what it left: no "
-     "exits and nearly no references, in each "
-     "way. Without tags each of the 8 pages would be missed again, at the price of A."},
+     "exits and nearly no references, in each way. (A monitor with shadow tables has to see each "
+     "load of CR3, which is one exit more on a processor; a nested one does not.)"},
+    {"D. The same switches, when a load of CR3 empties the TLB; with PCIDs, whose bit 63 asks it "
+     "not "
+     "to; and with tags, as in C; per switch",
+     "references", "flushes",
+     "Theory: without tags each of the 8 pages is missed again, at the price of A, and so are the "
+     "loop's own code and data, at the price of a page of 2 MiB: one level less in the guest's "
+     "tables, but none less in the shadow's, whose pages have 4 KiB. With PCIDs, and with tags "
+     "(VPID, ASID), nothing is missed: the flush was all that a switch cost."},
+    {"E. Fork: a page table is copied, 8 writable pages are protected, the child reads 16 pages "
+     "and "
+     "writes 8, the parent writes the same 8; per fork",
+     "exits", "references",
+     "Theory: a shadow takes 5 + R + 8 W exits for R pages read and W written. Hidden faults: the "
+     "child's root, the 4 new frames of its tables, R reads, and W pages that are read to be "
+     "copied. A trace fault for each entry of the parent's that is protected. And for each write, "
+     "in the child and then in the parent, a true fault that the guest is told of, a trace fault "
+     "for the entry that it mends, and a hidden fault at the second try. Nested paging takes none "
+     "but for frames that are used for the first time (4, where nested pages have 4 KiB), and "
+     "pays by references."},
 };
 
-static void add_part(const struct results *r, unsigned experiment, const struct lab_costs *costs,
+static void add_rows(unsigned experiment, struct lab_row *rows, unsigned count,
                      struct lab_report *report)
 {
+    const struct text *t = &texts[experiment];
+    const struct lab_part part = {.title = t->title,
+                                  .columns = {"guest", "translation"},
+                                  .unit = t->unit,
+                                  .extra = t->extra,
+                                  .theory = t->theory,
+                                  .rows = rows,
+                                  .count = count};
+    lab_add(report, &part);
+}
+
+/* Each guest in each way. */
+static void add_matrix(const struct results *r, unsigned experiment, const struct lab_costs *costs,
+                       struct lab_report *report)
+{
     struct lab_row rows[ARRAY_SIZE(guests) * ARRAY_SIZE(ways)];
-    struct lab_part part = {.title = experiments[experiment].title,
-                            .columns = {"guest", "translation"},
-                            .unit = experiments[experiment].unit,
-                            .extra = experiments[experiment].extra,
-                            .theory = experiments[experiment].theory,
-                            .rows = rows};
+    unsigned count = 0;
     for (unsigned g = 0; g < ARRAY_SIZE(guests); g++)
         for (unsigned w = 0; w < ARRAY_SIZE(ways); w++)
             if (is_of_interest(&guests[g], &ways[w]))
-                rows[part.count++] = row_of(r, g, w, experiment, costs);
-    lab_add(report, &part);
+                rows[count++] = row_of(r, g, w, experiment, costs);
+    add_rows(experiment, rows, count, report);
+}
+
+/* The first guest: without tags, with PCIDs, with tags. */
+static void add_switches(const struct results *r, const struct lab_costs *costs,
+                         struct lab_report *report)
+{
+    static const char *const names[] = {"no tags", "PCIDs", "tags"};
+    struct lab_row rows[ARRAY_SIZE(names) * WAYS_UNTAGGED];
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        unsigned kind = i / WAYS_UNTAGGED, w = i % WAYS_UNTAGGED;
+        const struct trapline_paging_counters *c = kind == 0 ? &r->untagged[w].counted[SWITCHES]
+                                                   : kind == 1
+                                                       ? &r->untagged[w].counted[PCID_SWITCHES]
+                                                       : &r->of[0][w].counted[SWITCHES];
+        rows[i] = (struct lab_row){
+            .group = names[kind],
+            .label = ways[w].name,
+            .measured = references(c) / OPERATIONS,
+            .predicted = kind == 0 ? predicted_switch(&ways[w]) : 0,
+            .extra = (double)c->flushes / OPERATIONS,
+            .cycles = cycles(&ways[w], c, costs) / OPERATIONS,
+        };
+    }
+    add_rows(PCID_SWITCHES, rows, ARRAY_SIZE(rows), report);
+}
+
+static void add_forks(const struct results *r, const struct lab_costs *costs,
+                      struct lab_report *report)
+{
+    struct lab_row rows[ARRAY_SIZE(ways)];
+    unsigned count = 0;
+    for (unsigned w = 0; w < ARRAY_SIZE(ways); w++) {
+        const struct trapline_paging_counters *c = &r->of[0][w].counted[FORKS];
+        if (!is_of_interest(&guests[0], &ways[w]))
+            continue;
+        rows[count++] = (struct lab_row){
+            .group = guests[0].name,
+            .label = ways[w].name,
+            .measured = (double)exits(&ways[w], c) / FORKS_COUNTED,
+            .predicted = predicted_fork(&ways[w]),
+            .extra = references(c) / FORKS_COUNTED,
+            .cycles = cycles(&ways[w], c, costs) / FORKS_COUNTED,
+        };
+    }
+    add_rows(FORKS, rows, count, report);
+}
+
+static int measure_all(struct results *r)
+{
+    for (unsigned g = 0; g < ARRAY_SIZE(guests); g++) {
+        for (unsigned w = 0; w < ARRAY_SIZE(ways); w++) {
+            int status = measure(&guests[g], &ways[w], &r->of[g][w]);
+            if (status)
+                return status;
+        }
+    }
+    for (unsigned w = 0; w < WAYS_UNTAGGED; w++) {
+        struct way way = ways[w];
+        way.paging.is_untagged = true;
+        int status = measure(&guests[0], &way, &r->untagged[w]);
+        if (status)
+            return status;
+    }
+    return 0;
 }
 
 static int run_walks(const struct lab_costs *costs, struct lab_report *report)
@@ -245,15 +369,13 @@ static int run_walks(const struct lab_costs *costs, struct lab_report *report)
     if (lab_walks64_size == 0)
         return report_error("this trapline was built without the guests of the labs",
                             "build it where there is a gcc for x86");
-    for (unsigned g = 0; g < ARRAY_SIZE(guests); g++) {
-        for (unsigned w = 0; w < ARRAY_SIZE(ways); w++) {
-            int status = measure(&guests[g], &ways[w], &r.of[g][w]);
-            if (status)
-                return status;
-        }
-    }
-    for (unsigned i = 0; i < EXPERIMENTS; i++)
-        add_part(&r, i, costs, report);
+    int status = measure_all(&r);
+    if (status)
+        return status;
+    for (unsigned i = MISSES; i <= SWITCHES; i++)
+        add_matrix(&r, i, costs, report);
+    add_switches(&r, costs, report);
+    add_forks(&r, costs, report);
     return 0;
 }
 

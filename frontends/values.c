@@ -136,3 +136,10 @@ bool piece_is(const struct piece *p, const char *key, const char *value)
 {
     return p->has_value && strcmp(p->key, key) == 0 && strcmp(p->value, value) == 0;
 }
+
+int bad_value(struct err *err, const char *value, const char *hint)
+{
+    err_set(err, EINVAL, "cannot use '%s'", value);
+    err_hint(err, "%s", hint);
+    return -EINVAL;
+}

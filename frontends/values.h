@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The arguments of options: numbers, sizes, dates and comma-separated lists. Called by
- * option_values.c and the tests; owns nothing.
+ * option_values.c, option_mmu.c and the tests; owns nothing.
  */
 #pragma once
 
 #include "base/compiler.h"
+#include "base/err.h"
 
 /* A number, decimal or hexadecimal with 0x, that fills the whole text. */
 bool parse_number(const char *text, uint64_t *value);
@@ -28,3 +29,6 @@ struct piece {
 bool next_piece(const char **text, struct piece *p);
 
 bool piece_is(const struct piece *p, const char *key, const char *value);
+
+/* An option cannot be given this: fills err, returns -EINVAL. The caller puts the option's name before the message. */
+int bad_value(struct err *err, const char *value, const char *hint);

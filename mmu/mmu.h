@@ -130,6 +130,7 @@ struct mmu_vm_config {
     unsigned unsync_writes;         /* shadow: traced writes to a page table after which it runs unsynchronized; 0: never */
     enum mmu_format nested_format;  /* of the nested tables: MMU_LEVEL4, MMU_PAE or MMU_LEGACY */
     unsigned nested_page_shift;     /* log2 of their largest pages: 12, 21 (22 with MMU_LEGACY) or 30 */
+    bool is_untagged;               /* mmu_cr3_loaded empties the arrays, as a TLB without tags is emptied */
     bool no_walk_caches;            /* every walk begins at the root, every nested one too */
     bool is_pdpte_in_memory;        /* nested: a walk of PAE tables refers to the PDPTE too, as the APM says; SDM: registers */
 };
@@ -158,6 +159,13 @@ void mmu_fini(struct mmu *mmu);
 /* Switch to the address space of ctx: arrays of the most recent spaces are kept. Cheap when it is current or recent. */
 void mmu_set_context(struct mmu *mmu, const struct mmu_ctx *ctx);
 const struct mmu_ctx *mmu_context(const struct mmu *mmu);
+
+/*
+ * CR3 was loaded, and mmu_set_context has followed: a processor keeps no translation of the address space but global ones and,
+ * if is_kept, those of its PCID (SDM Vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches"). Coherent arrays keep
+ * all; with is_untagged they go, to be counted. No guest can tell.
+ */
+void mmu_cr3_loaded(struct mmu *mmu, bool is_kept);
 
 /*
  * PKRU: what data accesses may do to user pages by their protection key, in contexts with pke (SDM Vol. 3A, "Protection
@@ -261,13 +269,15 @@ bool mmu_load_pdptes(struct physmem *pm, uint64_t cr3, uint8_t maxphyaddr, uint6
     COUNTER(resumed,         "guest walks that began below the root (walk cache)")                \
     COUNTER(space_switches,  "address space switches")                                            \
     COUNTER(space_evictions, "address spaces recycled")                                           \
+    COUNTER(flushes,         "TLB flushes by loads of CR3")                                       \
     COUNTER(dropped,         "entries dropped by traced writes and revocations")                  \
     COUNTER(shadow_walks,    "shadow: walks")                                                     \
     COUNTER(shadow_refs,     "shadow: table entries read")                                        \
     COUNTER(shadow_faults,   "shadow: page faults taken by the monitor")                          \
     COUNTER(true_faults,     "shadow: true faults, the guest's own")                              \
     COUNTER(hidden_faults,   "shadow: hidden faults, a shadow entry was missing")                 \
-    COUNTER(protect_faults,  "shadow: writes to a page the monitor protects (tables, code, ROM)") \
+    COUNTER(protect_faults,  "shadow: writes to a page the monitor protects (code, ROM)")         \
+    COUNTER(trace_faults,    "shadow: writes to traced tables that the TLB had not seen before")  \
     COUNTER(mmio_faults,     "misses where there is no RAM")                            \
     COUNTER(nested_walks,    "nested: walks of the nested tables")                                \
     COUNTER(nested_refs,     "nested: nested table entries read")                                 \

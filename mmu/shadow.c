@@ -153,6 +153,8 @@ static void prepare_frame(struct mmu_private *p, paddr pa, enum access access)
         access == ACCESS_WRITE ? physmem_begin_write(p->pm, pa, &state) : physmem_page(p->pm, pa);
     if (!page)
         p->counters.mmio_faults++;
+    else if (state & PAGE_TRACED)
+        p->counters.trace_faults++;
     else if (state)
         p->counters.protect_faults++;
     else

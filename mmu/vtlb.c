@@ -418,6 +418,21 @@ void mmu_set_context(struct mmu *mmu, const struct mmu_ctx *ctx)
     view_update(p);
 }
 
+void mmu_cr3_loaded(struct mmu *mmu, bool is_kept)
+{
+    struct mmu_private *p = mmu->p;
+    struct space *s = p->current;
+    if (likely(!p->mv->config.is_untagged) || is_kept)
+        return;
+    p->counters.flushes++;
+    drop_data(s);
+    for (unsigned c = 0; c < CLASSES; c++) {
+        if (s->array[c][0])
+            entries_clear(s->array[c][ACCESS_FETCH], s->entries[c]);
+        vtlb_fetch_left(s, c);
+    }
+}
+
 void mmu_set_pkru(struct mmu *mmu, uint32_t pkru)
 {
     mmu->p->pkru = pkru;

@@ -222,6 +222,7 @@ static struct mmu_vm_config mmu_config(const struct trapline_paging *p)
         .unsync_writes = p->has_unsync ? (unsigned)p->unsync : DEFAULT_UNSYNC,
         .nested_format = format[p->nested_format],
         .nested_page_shift = shift,
+        .is_untagged = p->is_untagged,
         .no_walk_caches = p->no_walk_caches,
         .is_pdpte_in_memory = p->is_pdpte_in_memory,
     };

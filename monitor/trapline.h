@@ -105,6 +105,7 @@ struct trapline_paging {
     enum trapline_nested_format nested_format;
     uint64_t nested_page;       /* largest page of nested tables: 4 KiB, 2 MiB or 1 GiB; 0: the default, 2 MiB */
     bool no_walk_caches;        /* every walk begins at the root */
+    bool is_untagged;           /* loads of CR3 empty the virtual TLB unless a PCID keeps it */
     bool is_pdpte_in_memory;    /* nested: PDPTEs of PAE guests are referred to by every walk (APM), not registers (SDM) */
 };
 
@@ -449,6 +450,7 @@ struct trapline_paging_counters {
     uint64_t violations;      /* nested: entries that were missing */
     uint64_t space_switches;  /* CR3 was loaded with another address space */
     uint64_t space_evictions; /* for one, another was forgotten */
+    uint64_t flushes;         /* of an untagged virtual TLB, by loads of CR3 */
 };
 
 #define TRAPLINE_PAGING_COUNTERS_INIT                                                              \

@@ -70,6 +70,7 @@ void trapline_paging_counters(const struct trapline_machine *t,
         .violations = of_vm->violations,
         .space_switches = c.space_switches,
         .space_evictions = c.space_evictions,
+        .flushes = c.flushes,
     };
     memcpy(out, &all, out->size < sizeof(all) ? out->size : sizeof(all));
 }

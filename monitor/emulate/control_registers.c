@@ -80,6 +80,7 @@ static bool write_cr3(struct vcpu *vcpu, uint64_t new)
 {
     struct cpu *cpu = &vcpu->arch;
     uint64_t pdpte[4];
+    bool is_kept = (cpu->cr4 & CR4_PCIDE) && (new &BIT(63));
     if (cpu->cr4 & CR4_PCIDE)
         new &= ~BIT(63);
     if (is_long_mode(vcpu) && (new & ~low_mask(vcpu->run.phys_bits)))
@@ -91,6 +92,7 @@ static bool write_cr3(struct vcpu *vcpu, uint64_t new)
     }
     cpu->cr3 = new;
     cpu_update_mmu(vcpu);
+    mmu_cr3_loaded(&vcpu->run.mmu, is_kept);
     return true;
 }
 

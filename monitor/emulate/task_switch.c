@@ -295,6 +295,8 @@ static bool enter_task(struct vcpu *vcpu, const struct task_request *r,
     bool ok = load_cr3(vcpu, tss, t->cr3); /* else in the new task, on the old CR3 */
     commit_registers(vcpu, tss, t, is_nested);
     cpu_update_mmu(vcpu);
+    if (is_tss32(tss))
+        mmu_cr3_loaded(&vcpu->run.mmu, false);
     ok = ok && load_segments(vcpu, t, r->ext);
     cpu_update_mode(vcpu);
     if (!ok)

@@ -99,7 +99,9 @@ class BadInput(Case):
                       ["-device", "isa-debug-exit,colour=red"], ["-rtc", "base=yesterday"], ["-rtc", "base=2024-02-30"],
                       ["-serial", "tty"], ["-serial", "unix:"], ["-serial", "file:"], ["-debugcon", "mon:stdio"],
                       ["-display", "sdl"], ["-d", "everything"], ["-seed", "x"], ["-max-ticks", "0"],
-                      ["-icount", "shift=99"], ["-virt", "hvm"], ["-virt", "pv=1"], ["-virt", ""], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"], ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
+                      ["-icount", "shift=99"], ["-virt", "hvm"], ["-virt", "pv=1"], ["-virt", ""], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"],
+                      ["-mmu", "direct,tags=maybe"], ["-mmu", "direct,unsync=3"], ["-mmu", "caches=off,shadow"],
+                      ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
             with self.subTest(words=words):
                 self.fails(self.run_it("run", *words), words[0] + ": ")
 
@@ -574,8 +576,8 @@ class Labs(Case):
         if b"without the guests" in p.stderr:
             self.skipTest("no gcc for x86")
         self.ends(p, 0)
-        misses, changes, switches = re.split(r"^[ABC]\. ", p.stdout.decode(), flags=re.M)[1:]
-        row = re.compile(r"^   (4 levels|PAE|2 levels) +(\S.*?)  +([\d. ]+)$", re.M)
+        misses, changes, switches, tags, forks = re.split(r"^[A-E]\. ", p.stdout.decode(), flags=re.M)[1:]
+        row = re.compile(r"^   (\d levels|PAE|no tags|PCIDs|tags) +(\S.*?)  +([\d. ]+)$", re.M)
         of = {(g, w): n.split() for g, w, n in row.findall(misses)}
         self.assertEqual(len(of), 19)
         self.assertEqual([of["4 levels", "nested, 4 levels"][0], of["2 levels", "nested, 2 levels"][0]], ["24.00", "8.00"])
@@ -583,11 +585,13 @@ class Labs(Case):
         for n in of.values():
             self.assertEqual(n[0], n[1])
             self.assertEqual(n[2], "16384.00")
-        for part in (changes, switches):
+        for part, count in (changes, 19), (switches, 19), (tags, 9), (forks, 6):
             rows = row.findall(part)
-            self.assertEqual(len(rows), 19)
+            self.assertEqual(len(rows), count)
             for g, w, n in rows:
-                self.assertAlmostEqual(float(n.split()[0]), float(n.split()[1]), delta=0.02, msg=g + w)
+                self.assertAlmostEqual(float(n.split()[0]), float(n.split()[1]), delta=0.11, msg=g + w)
+        self.assertIn("shadow                       85.00        85.00", forks)
+        self.assertIn("nested, 4 levels            230.00       230.00         1.00", tags)
 
     def test_a_page_stands_alone(self):
         p = self.run_it("lab", "walks", "-html", self.path("walks.html"))
@@ -596,8 +600,8 @@ class Labs(Case):
         self.ends(p, 0, self.path("walks.html") + "\n")
         page = self.text("walks.html")
         root = xml.etree.ElementTree.fromstring(re.sub(r"<!DOCTYPE html>|<meta[^>]*>", "", page))
-        self.assertEqual(len(root.findall(".//svg/rect")), 57)
-        self.assertEqual(len(root.findall(".//table/tbody/tr")), 57)
+        self.assertEqual(len(root.findall(".//svg/rect")), 72)
+        self.assertEqual(len(root.findall(".//table/tbody/tr")), 72)
         self.assertNotRegex(page, "https?:|src=|@import|<script")
         self.fails(self.run_it("lab", "walks", "-html", "/nonexistent/x"), "/nonexistent/x")
 

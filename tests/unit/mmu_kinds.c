@@ -172,12 +172,13 @@ TEST(shadow, faults_are_sorted)
     EXPECT_EQ(2, c->hidden_faults);
     poke64(&b, 0x4008, 0x4007); /* the page table itself */
     EXPECT(touch(&b, 0, 0x1800, W));
-    EXPECT_EQ(1, c->protect_faults);
+    EXPECT_EQ(1, c->trace_faults);
+    EXPECT_EQ(0, c->protect_faults);
     poke64(&b, 0x4010, BIT(32) | 7); /* nothing there */
     EXPECT(touch(&b, 0, 0x2000, R));
     EXPECT_EQ(1, c->mmio_faults);
     EXPECT_EQ(c->shadow_faults,
-              c->hidden_faults + c->true_faults + c->protect_faults + c->mmio_faults);
+              c->hidden_faults + c->true_faults + c->trace_faults + c->mmio_faults);
     bench_close(&b);
 }
 

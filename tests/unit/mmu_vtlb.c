@@ -32,15 +32,20 @@ static bool write8(struct bench *b, unsigned cpu, laddr la)
 }
 
 /* Long mode on both vCPUs; pages 0..15 of la map 10000h + la, clean, with all rights. */
-static void open_long(struct bench *b)
+static void open_long_as(struct bench *b, const struct mmu_vm_config *config)
 {
     struct mmu_ctx c = bench_long_ctx();
-    bench_open(b);
+    bench_open_as(b, config);
     bench_long_tables(b);
     for (unsigned i = 0; i < 16; i++)
         poke64(b, 0x4000 + 8 * i, 0x10007 + i * PAGE_SIZE);
     mmu_set_context(&b->mmu[0], &c);
     mmu_set_context(&b->mmu[1], &c);
+}
+
+static void open_long(struct bench *b)
+{
+    open_long_as(b, NULL);
 }
 
 TEST(vtlb, a_read_fills_the_read_array_and_a_write_the_write_array)
@@ -199,6 +204,28 @@ TEST(vtlb, classes_are_switched_not_shared)
     mmu_set_privilege(&b.mmu[0], USER, false);
     EXPECT(hits_read(&b.mmu[0], 0x1000));
     bench_close(&b);
+}
+
+TEST(vtlb, only_an_untagged_one_is_emptied_by_loads_of_cr3)
+{
+    for (unsigned untagged = 0; untagged < 2; untagged++) {
+        struct bench b;
+        paddr pa;
+        open_long_as(&b, &(struct mmu_vm_config){.kind = MMU_DIRECT, .is_untagged = untagged});
+        EXPECT(write8(&b, 0, 0x1000));
+        EXPECT(mmu_fetch(&b.mmu[0], 0x2000, &pa, &b.fault));
+        mmu_cr3_loaded(&b.mmu[0], true);
+        EXPECT(hits_write(&b.mmu[0], 0x1000));
+        mmu_cr3_loaded(&b.mmu[0], false);
+        EXPECT_EQ(!untagged, hits_write(&b.mmu[0], 0x1000));
+        EXPECT_EQ(!untagged, hits(&b.mmu[0], b.mmu[0].view.fetch, 0x2000));
+        EXPECT_EQ(untagged, mmu_counters(&b.mmu[0])->flushes);
+        EXPECT(write8(&b, 0, 0x1000));
+        EXPECT(hits_write(&b.mmu[0], 0x1000));
+        poke64(&b, 0x4008, 0); /* still coherent */
+        EXPECT(!write8(&b, 0, 0x1000));
+        bench_close(&b);
+    }
 }
 
 TEST(vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces)
@@ -469,17 +496,20 @@ TEST_MAIN(
                 vtlb, a_page_marked_as_code_leaves_every_write_array_under_all_its_addresses)
                 RUN(vtlb, a_collected_dirty_log_sees_the_next_write_in_current_and_kept_spaces) RUN(
                     vtlb, classes_are_switched_not_shared)
-                    RUN(vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces) RUN(
-                        vtlb, force_slow_misses_in_the_view_and_nowhere_else)
-                        RUN(vtlb, an_epoch_ends_when_fetched_code_goes_and_only_then) RUN(
-                            vtlb, an_epoch_belongs_to_a_space_a_class_and_a_mode)
-                            RUN(vtlb, jumps_are_emptied_when_the_epochs_have_run_out) RUN(
-                                vtlb, recent_spaces_are_kept_and_a_recycled_one_releases_its_tables)
-                                RUN(vtlb, a_table_that_is_only_written_stops_being_traced) RUN(
-                                    vtlb, a_hostile_guest_can_not_grow_the_trees_without_bound)
-                                    RUN(vtlb, a_and_d_set_for_one_format_are_an_edit_for_another)
-                                        RUN(access,
-                                            a_page_crossing_write_that_faults_changes_nothing)
-                                            RUN(access, linear_addresses_wrap_at_the_mask) RUN(
-                                                access,
-                                                the_bus_sees_natural_pieces_and_rom_drops_writes))
+                    RUN(vtlb, only_an_untagged_one_is_emptied_by_loads_of_cr3) RUN(
+                        vtlb, a_change_of_pkru_drops_what_it_concerns_in_current_and_kept_spaces)
+                        RUN(vtlb, force_slow_misses_in_the_view_and_nowhere_else)
+                            RUN(vtlb, an_epoch_ends_when_fetched_code_goes_and_only_then) RUN(
+                                vtlb, an_epoch_belongs_to_a_space_a_class_and_a_mode)
+                                RUN(vtlb, jumps_are_emptied_when_the_epochs_have_run_out) RUN(
+                                    vtlb,
+                                    recent_spaces_are_kept_and_a_recycled_one_releases_its_tables)
+                                    RUN(vtlb, a_table_that_is_only_written_stops_being_traced) RUN(
+                                        vtlb, a_hostile_guest_can_not_grow_the_trees_without_bound)
+                                        RUN(vtlb,
+                                            a_and_d_set_for_one_format_are_an_edit_for_another)
+                                            RUN(access,
+                                                a_page_crossing_write_that_faults_changes_nothing)
+                                                RUN(access, linear_addresses_wrap_at_the_mask) RUN(
+                                                    access,
+                                                    the_bus_sees_natural_pieces_and_rom_drops_writes))
