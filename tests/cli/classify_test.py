@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""`trapline classify` from outside: the commands of docs/classify.md and their output, formats, lists.
+"""`trapline classify` from outside: help, formats, lists. docs_test.py runs the commands of docs/classify.md.
 
-  classify_test.py --trapline FILE --doc docs/classify.md --man FILE [TEST]...
-  classify_test.py --trapline FILE --doc docs/classify.md --write    puts the output into the page
+  classify_test.py --trapline FILE --man FILE [TEST]...
 """
 import csv
 import io
@@ -16,8 +15,7 @@ import sys
 import tempfile
 import unittest
 
-TRAPLINE = DOC = MAN = None
-BLOCK = re.compile(r"```console\n\$ (trapline .*)\n((?:.*\n)*?)```\n")
+TRAPLINE = MAN = None
 
 
 def run(*words, status=0):
@@ -27,20 +25,7 @@ def run(*words, status=0):
     return p.stdout if status in (0, 72) else p.stderr
 
 
-def write_doc():
-    text = open(DOC).read()
-    text = BLOCK.sub(lambda m: "```console\n$ %s\n%s```\n" % (m[1], run(*shlex.split(m[1])[1:])), text)
-    open(DOC, "w").write(text)
-
-
-class Doc(unittest.TestCase):
-    def test_page_shows_what_the_commands_print(self):
-        blocks = BLOCK.findall(open(DOC).read())
-        self.assertGreater(len(blocks), 4)
-        for command, output in blocks:
-            with self.subTest(command):
-                self.assertEqual(run(*shlex.split(command)[1:]), output)
-
+class Help(unittest.TestCase):
     def test_help_and_man_page_have_the_same_options(self):
         options = re.findall(r"(?m)^  -([\w-]+)", run("classify", "--help"))
         man = re.findall(r"(?m)^\.TP\n\.(?:BI|B) \\-([\w-]+)", open(MAN).read().replace("\\-vmm", "-vmm"))
@@ -101,23 +86,14 @@ class Expect(unittest.TestCase):
 
 if __name__ == "__main__":
     args = sys.argv[1:]
-    rest, write = [sys.argv[0]], False
+    rest = [sys.argv[0]]
     while args:
         if args[0] == "--trapline":
             TRAPLINE = shlex.split(args[1])
             args = args[2:]
-        elif args[0] == "--doc":
-            DOC = args[1]
-            args = args[2:]
         elif args[0] == "--man":
             MAN = args[1]
             args = args[2:]
-        elif args[0] == "--write":
-            write = True
-            args = args[1:]
         else:
             rest.append(args.pop(0))
-    if write:
-        write_doc()
-    else:
-        unittest.main(argv=rest)
+    unittest.main(argv=rest)
