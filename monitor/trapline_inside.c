@@ -73,13 +73,16 @@ static const char *class_of(const struct insn_desc *d)
     case PRIV_NONE:
     case PRIV_PE:
     case PRIV_GATE:
+    case PRIV_VM86:    /* in virtual-8086 mode only */
+    case PRIV_FSGS:    /* these two: #UD at any CPL, */
+    case PRIV_OSXSAVE: /* or none */
         return "sensitive, unprivileged";
     case PRIV_CPL0:
     case PRIV_CPL0_PE:
     case PRIV_IOPL:
     case PRIV_IO:
         return "privileged";
-    default: /* in virtual-8086 mode, by UMIP, TSD, PCE ... */
+    default: /* by UMIP, TSD, PCE */
         return "conditionally privileged";
     }
 }
