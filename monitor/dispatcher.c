@@ -308,6 +308,40 @@ static void idle(struct machine *m)
         machine_stop(m, STOP_USER, 0);
 }
 
+bool machine_is_runnable(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->vm->vcpu_count; i++)
+        if (scheduler_is_runnable(&m->vm->vcpus[i]))
+            return true;
+    return false;
+}
+
+/* The clock goes on to `until` and to no later than the next event, by time of the kind that *counter counts. */
+static void let_pass(struct machine *m, uint64_t *counter, vtime until)
+{
+    vtime now = machine_now(m), next = m->events.next < until ? m->events.next : until;
+    if (next > now)
+        *counter += next - now;
+    if (m->events.next <= machine_now(m))
+        event_queue_run(&m->events, machine_now(m));
+}
+
+bool machine_idle_until(struct machine *m, vtime until)
+{
+    while (machine_now(m) < until && !machine_is_runnable(m) && m->stop == STOP_NONE && !m->reset_requested) {
+        if (m->events.next == VTIME_NEVER || is_dead(m->vm))
+            return false;
+        let_pass(m, &m->s.idle_ns, until);
+    }
+    return true;
+}
+
+void machine_wait_until(struct machine *m, vtime until)
+{
+    while (machine_now(m) < until)
+        let_pass(m, &m->s.waited_ns, until);
+}
+
 static void reset(struct machine *m)
 {
     m->reset_requested = false;
@@ -348,8 +382,8 @@ enum stop_reason machine_run(struct machine *m)
 {
     m->turns = 0;
     m->stop = STOP_NONE;
-    if (unlikely(scheduler_is_waiting(scheduler_current(m))))
-        scheduler_resume(m); /* saved while it waited for a pcpu */
+    if (unlikely(m->is_suspended || scheduler_is_waiting(scheduler_current(m))))
+        scheduler_resume(m); /* it was saved, or left a group, while it waited for a pcpu */
     for (;;) {
         /* First, so that a state saved at a limit never has a reset half asked for. */
         if (unlikely(m->reset_requested))
@@ -362,7 +396,10 @@ enum stop_reason machine_run(struct machine *m)
         if (m->s.turn_left == 0 || !scheduler_is_runnable(mv)) {
             between_turns(m);
             if (!scheduler_next_turn(m)) {
-                idle(m);
+                if (m->returns_idle)
+                    machine_stop(m, STOP_IDLE, 0);
+                else
+                    idle(m);
                 continue;
             }
             mv = scheduler_current(m);

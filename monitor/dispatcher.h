@@ -13,6 +13,15 @@
  */
 enum stop_reason machine_run(struct machine *m);
 
+/* For groups of machines, between runs. Is a vCPU runnable? */
+bool machine_is_runnable(const struct machine *m);
+
+/* None is: let idle time pass, with its events, until one is or the clock says `until`. False: nothing will ever wake one. */
+bool machine_idle_until(struct machine *m, vtime until);
+
+/* Let time for which the machine waits for a pcpu pass, with its events, until the clock says `until`. */
+void machine_wait_until(struct machine *m, vtime until);
+
 /*
  * Run one vCPU by itself for at most budget > 0 ticks, and count them: nothing is delivered and no event fires. For machine_run and
  * single steps.

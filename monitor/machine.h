@@ -79,6 +79,7 @@ enum stop_reason {
     STOP_TICK_LIMIT,   /* --max-ticks */
     STOP_POSITION,     /* a position the caller asked for (hash, save) was reached */
     STOP_USER,         /* the user asked (Ctrl-A x, a signal) */
+    STOP_IDLE,         /* no vCPU is runnable, and the group that the machine is in has to know */
 };
 
 struct vm {
@@ -147,7 +148,8 @@ struct machine {
     bool reset_requested;       /* carried out at the next boundary */
     bool no_reboot;             /* a reset stops the machine instead */
     bool turn_ended;            /* the running vCPU gave up the rest of its turn (PAUSE, IPI, yield) */
-    bool is_suspended;          /* another machine has the pcpu */
+    bool is_suspended;          /* another machine of the group has the pcpu */
+    bool returns_idle;          /* machine_run ends with STOP_IDLE rather than skip idle time */
     const struct scheduler_hooks *turn_hooks; /* monitor/scheduler.h; NULL: nobody listens */
     struct scheduler_counters scheduling; /* since the machine was made; no state */
 };

@@ -6,7 +6,7 @@
  * pauses and waiting, and never looks at the host.
  *
  * Time is exact. The one clock of the machine advances by what the vCPU whose turn it is executes, by idle time that is skipped, and
- * by what the machine waits for its pcpu while other machines have it (monitor/host.h). A vCPU that is runnable meanwhile and does
+ * by what the machine waits for its pcpu while other machines have it (monitor/group.h). A vCPU that is runnable meanwhile and does
  * not have the turn is stolen from: the sum of executed and stolen time of a vCPU, and of the time for which it was not runnable,
  * is the time on the clock.
  */
@@ -93,7 +93,7 @@ void scheduler_spend_alone(struct monitor_vcpu *mv, uint64_t ticks);
 /* If the vCPU asked for it meanwhile, its turn ends now. */
 void scheduler_end_turn(struct machine *m);
 
-/* ---- for several machines on few pcpus (monitor/host.c) ---- */
+/* ---- for several machines on few pcpus (monitor/group.c) ---- */
 
 /* The machine has lost its pcpu, and has one again. Between the two its clock may go on, and its events be run. */
 void scheduler_suspend(struct machine *m);

@@ -289,6 +289,99 @@ int trapline_step(struct trapline_machine *m, unsigned vcpu, uint64_t n, struct 
 int trapline_verify(const struct trapline_config *config, FILE *out, struct trapline_stop *stop,
                     struct trapline_error *error);
 
+/* Virtual ns for which a vCPU was runnable and did not run so far: KVM's steal time, before its guest asks. 0: no such vCPU. */
+uint64_t trapline_stolen_ns(const struct trapline_machine *m, unsigned vcpu);
+
+/* Ticks that a vCPU has executed. 0: no such vCPU. */
+uint64_t trapline_vcpu_ticks(const struct trapline_machine *m, unsigned vcpu);
+
+/* What ended the turns of vCPUs, since the machine was made. */
+struct trapline_turns {
+    size_t size;              /* sizeof(struct trapline_turns) */
+    uint64_t turns;           /* that began; a machine with one vCPU has no use for them */
+    uint64_t pauses;          /* PAUSEs executed */
+    uint64_t pause_yields;    /* turns ended by PAUSE */
+    uint64_t ipi_yields;      /* ... after an IPI was sent */
+    uint64_t yields;          /* ... by a hypercall */
+    uint64_t directed_yields; /* ... by one that named the next vCPU */
+    uint64_t kicks;           /* HLTs that were, or will be, ended by a hypercall */
+};
+
+#define TRAPLINE_TURNS_INIT                                                                        \
+    {                                                                                              \
+        .size = sizeof(struct trapline_turns)                                                      \
+    }
+
+void trapline_turns(const struct trapline_machine *m, struct trapline_turns *out);
+
+/* ---- several machines on few physical CPUs ---- */
+
+/*
+ * A group of machines shares `pcpus` physical CPUs in virtual time, in proportion to weights and work-conserving: what one does not
+ * use goes to the others. The clocks of all machines go at the pace of the group's: while a machine executes, is halted, or waits
+ * for a pcpu, which its guest may see as stolen time. A machine uses one pcpu at a time. The same every time
+ * (docs/scheduling.md).
+ */
+struct trapline_group;
+
+#define TRAPLINE_GROUP_MACHINES 64
+#define TRAPLINE_WEIGHT_MAX 65536
+
+struct trapline_group_config {
+    size_t size;       /* sizeof(struct trapline_group_config) */
+    unsigned pcpus;    /* 1 to 64 */
+    uint64_t slice_ns; /* longest time on a pcpu without a decision, 1000 to 10^9; 0: 1 ms */
+};
+
+#define TRAPLINE_GROUP_CONFIG_INIT                                                                 \
+    {                                                                                              \
+        .size = sizeof(struct trapline_group_config), .pcpus = 1                                   \
+    }
+
+/* -EINVAL: the numbers; -ENOMEM. */
+int trapline_group_create(const struct trapline_group_config *config, struct trapline_group **out,
+                          struct trapline_error *error);
+void trapline_group_destroy(struct trapline_group *g); /* the machines stay; NULL is fine */
+
+/*
+ * m joins at the group's present time and belongs to it until the group is destroyed: until then it is not run, loaded or destroyed
+ * by others; it may be looked at, hashed and saved. The index of m in the group, or -EINVAL: a weight from 1 to
+ * TRAPLINE_WEIGHT_MAX; -EBUSY: m is in a group; -ENOTSUP: it waits for a person's or another program's input, or drops caches;
+ * -ENOSPC: TRAPLINE_GROUP_MACHINES are there.
+ */
+int trapline_group_add(struct trapline_group *g, struct trapline_machine *m, uint32_t weight, struct trapline_error *error);
+
+/*
+ * Run all until the group's clock says until_ns, or all guests are over. How many are not. -EINTR: *config.interrupted of one of
+ * them; run on with another call.
+ */
+int trapline_group_run(struct trapline_group *g, uint64_t until_ns);
+
+uint64_t trapline_group_now_ns(const struct trapline_group *g);
+
+/* What became of a machine: the three times are the time that it has been in the group. */
+struct trapline_group_member {
+    size_t size;               /* sizeof(struct trapline_group_member) */
+    uint32_t weight;           /* as given */
+    uint64_t run_ns;           /* on a pcpu */
+    uint64_t idle_ns;          /* all its vCPUs halted */
+    uint64_t waited_ns;        /* runnable, without a pcpu */
+    uint64_t slices;           /* times on a pcpu */
+    bool is_over;              /* its guest is done: stop says how */
+    struct trapline_stop stop; /* see is_over */
+};
+
+#define TRAPLINE_GROUP_MEMBER_INIT                                                                 \
+    {                                                                                              \
+        .size = sizeof(struct trapline_group_member), .stop = TRAPLINE_STOP_INIT                   \
+    }
+
+/* Machine i; false past the last. */
+bool trapline_group_member(const struct trapline_group *g, unsigned i, struct trapline_group_member *out);
+
+/* Time that pcpu i had a machine, and had none; false past the last. */
+bool trapline_group_pcpu(const struct trapline_group *g, unsigned i, uint64_t *busy_ns, uint64_t *idle_ns);
+
 enum trapline_inject {
     TRAPLINE_INJECT_INTERRUPT, /* as an acknowledged external interrupt; IF is not asked */
     TRAPLINE_INJECT_NMI,       /* non-maskable interrupt */

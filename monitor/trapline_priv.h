@@ -27,10 +27,14 @@ struct trapline_machine {
     char *append;                  /* owned: kernel command line */
     char *initrd;                  /* owned: config.initrd, cut into pieces */
     int source[TRAPLINE_SERIALS];  /* door source of each port, or -1 */
+    struct trapline_group *group;  /* borrowed: that it belongs to, or NULL */
 };
 
 /* Hand an error of the inside to a caller outside, who may not want it. Returns rc. */
 int trapline_fail(struct trapline_error *out, const struct err *err, int rc);
+
+/* Why the machine stopped, for callers outside. */
+enum trapline_reason trapline_reason_of(enum stop_reason stop);
 
 /* vCPU number i; NULL and error when there is none. */
 struct monitor_vcpu *trapline_vcpu(const struct trapline_machine *t, unsigned i, struct trapline_error *error);

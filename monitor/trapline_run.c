@@ -5,6 +5,7 @@
 
 #include "monitor/dispatcher.h"
 #include "monitor/reflect.h"
+#include "monitor/scheduler.h"
 #include "monitor/trapline_priv.h"
 
 /* Fill what the caller's version of the struct has. */
@@ -15,7 +16,7 @@ static void report(struct trapline_stop *out, struct trapline_stop stop)
     memcpy(out, &stop, size);
 }
 
-static enum trapline_reason reason_of(enum stop_reason stop)
+enum trapline_reason trapline_reason_of(enum stop_reason stop)
 {
     switch (stop) {
     case STOP_POWER_OFF:
@@ -58,7 +59,7 @@ void trapline_run(struct trapline_machine *t, uint64_t until, struct trapline_st
             trapline_drop_caches(t);
     } while (why == STOP_POSITION && m->s.ticks < until);
     m->stop_at = UINT64_MAX;
-    report(stop, (struct trapline_stop){.reason = reason_of(why), .code = m->stop_code});
+    report(stop, (struct trapline_stop){.reason = trapline_reason_of(why), .code = m->stop_code});
 }
 
 void trapline_drop_caches(struct trapline_machine *t)
@@ -100,7 +101,7 @@ int trapline_step(struct trapline_machine *t, unsigned vcpu, uint64_t n, struct 
         if (why == CPU_EXIT_FAULT)
             result = stop_at_fault(&mv->vcpu->run.fault);
         else if (m->stop != STOP_NONE)
-            result = (struct trapline_stop){.reason = reason_of(m->stop), .code = m->stop_code};
+            result = (struct trapline_stop){.reason = trapline_reason_of(m->stop), .code = m->stop_code};
     }
     m->turn_ended = false;
     report(stop, result);
@@ -144,6 +145,30 @@ int trapline_inject(struct trapline_machine *t, unsigned vcpu, enum trapline_inj
         return 0;
     err_set(&err, EIO, "the delivery of vector %u ended in a triple fault", vector);
     return trapline_fail(error, &err, -EIO);
+}
+
+uint64_t trapline_stolen_ns(const struct trapline_machine *t, unsigned vcpu)
+{
+    return vcpu < t->m->vm->vcpu_count ? scheduler_stolen_ns(&t->m->vm->vcpus[vcpu]) : 0;
+}
+
+uint64_t trapline_vcpu_ticks(const struct trapline_machine *t, unsigned vcpu)
+{
+    return vcpu < t->m->vm->vcpu_count ? t->m->vm->vcpus[vcpu].vcpu->arch.ticks : 0;
+}
+
+void trapline_turns(const struct trapline_machine *t, struct trapline_turns *out)
+{
+    const struct scheduler_counters *c = &t->m->scheduling;
+    const struct trapline_turns all = {.size = out->size,
+                                       .turns = c->turns,
+                                       .pauses = c->pauses,
+                                       .pause_yields = c->pause_yields,
+                                       .ipi_yields = c->ipi_yields,
+                                       .yields = c->yields,
+                                       .directed_yields = c->directed_yields,
+                                       .kicks = c->kicks};
+    memcpy(out, &all, out->size < sizeof(all) ? out->size : sizeof(all));
 }
 
 uint64_t trapline_ticks(const struct trapline_machine *t)
