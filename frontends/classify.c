@@ -163,7 +163,5 @@ int verb_classify(int count, char *const words[])
     if (classify_parse(&o, count, words, &err) < 0)
         return report_error(err.text, err.hint);
     int status = act(&o);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return report_error("cannot write to standard output", "");
-    return status;
+    return report_output(status);
 }

@@ -204,7 +204,5 @@ int verb_lab(int count, char *const words[])
         return report_error(text, "-cost ref=N,exit=N or -html FILE");
     }
     int status = html ? run_to_file(lab, &costs, html) : run_to_terminal(lab, &costs);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return report_error("cannot write to standard output", "");
-    return status;
+    return report_output(status);
 }

@@ -118,9 +118,7 @@ static int act(const struct options *o)
     default:
         return run(o);
     }
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return report_error("cannot write to standard output", "");
-    return 0;
+    return report_output(0);
 }
 
 enum { WITH_MONITOR = 1, WITH_STATISTICS = 2 };

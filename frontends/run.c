@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +37,17 @@ int report_error(const char *text, const char *hint)
     if (hint[0])
         fprintf(stderr, "hint: %s\n", hint);
     return TRAPLINE_EXIT_ERROR;
+}
+
+int report_output(int status)
+{
+    enum { READER_GONE = 128 + SIGPIPE };
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (errno == EPIPE)
+        return READER_GONE;
+    return report_error("cannot write to standard output", errno ? strerror(errno) : "");
 }
 
 static int report_err(const struct err *err)

@@ -13,5 +13,9 @@ int run(const struct options *o);
 /* "trapline: what, where" and a line "hint: ..." on standard error. TRAPLINE_EXIT_ERROR. */
 int report_error(const char *text, const char *hint);
 
+/* Hand on what was printed. status, or what to exit with instead: an error that was reported, or, when the reader has gone away
+ * (`| head`), nothing said and what a shell makes of SIGPIPE. */
+int report_output(int status);
+
 /* The machine that the options describe, as text that depends on nothing else. */
 void print_config(const struct options *o, FILE *out);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The pages of docs/ show what their commands print.
 
-  docs_test.py --trapline FILE [--guests DIR]... PAGE...             compare
-  docs_test.py --trapline FILE [--guests DIR]... --write PAGE...     put the output into the page
+  docs_test.py --trapline FILE [--guests DIR] [--debian] PAGE...             compare
+  docs_test.py --trapline FILE [--guests DIR] [--debian] --write PAGE...     put the output into the page
 
 In a page, a block
 
@@ -12,9 +12,10 @@ In a page, a block
   ...
   ```
 
-holds commands and what each prints, errors included. They run in one shell, in a new directory where the files of the
---guests directories are. What no two runs have in common is left out of a page: a line `...` stands for any number of
-lines, and `...` inside a line for any text. --write keeps such lines where they fit.
+holds commands and what each prints, errors included. They run in a new directory where the files of the --guests directory
+are, with --debian those of `tests/guest/mkguest small` too ($TRAPLINE_GUEST or build/guest). What no two runs have in common is left out of a page: a line `...` stands for any number of
+lines, and `...` inside a line for any text and the spaces before it. --write keeps such lines where they fit.
+Exit status: 0 as shown, 1 not, 77 skipped: there is no Debian guest.
 """
 import argparse
 import os
@@ -23,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+DEBIAN = os.environ.get("TRAPLINE_GUEST", HERE + "/../../build/guest")
 BLOCK = re.compile(r"```console\n(\$ .*\n(?:.*\n)*?)```\n")
 
 
@@ -42,7 +45,7 @@ def parts_of(block):
 def pattern_of(line):
     if line == "...\n":
         return r"(?:.*\n)*?"
-    return r"\S.*?".join(re.escape(piece) for piece in line.split("...")) if "..." in line else re.escape(line)
+    return r" *\S.*?".join(re.escape(piece.rstrip(" ")) for piece in line.split("...")) if "..." in line else re.escape(line)
 
 
 def fits(shown, printed):
@@ -102,13 +105,18 @@ def renew(page, directory):
 def main():
     ap = argparse.ArgumentParser(usage=__doc__)
     ap.add_argument("--trapline", required=True)
-    ap.add_argument("--guests", action="append", default=[])
+    ap.add_argument("--guests")
+    ap.add_argument("--debian", action="store_true")
     ap.add_argument("--write", action="store_true")
     ap.add_argument("page", nargs="+")
     args = ap.parse_args()
+    guests = [args.guests] * bool(args.guests) + [DEBIAN] * args.debian
+    if args.debian and not os.path.exists(DEBIAN + "/vmlinuz"):
+        print("no %s/vmlinuz: tests/guest/mkguest small" % DEBIAN)
+        return 77
     with tempfile.TemporaryDirectory() as directory:
         trapline = " ".join(os.path.abspath(w) if os.path.exists(w) else w for w in args.trapline.split())
-        prepare(directory, trapline, args.guests)
+        prepare(directory, trapline, guests)
         return 1 if sum((renew if args.write else check)(page, directory) for page in args.page) else 0
 
 
