@@ -17,7 +17,7 @@ static const char style[] =
     "th{text-align:left;vertical-align:top}.violation td:first-child{background:#f6c6c0}"
     "svg text{font:13px 'DejaVu "
     "Sans',Verdana,sans-serif;fill:#222}.bar{fill:#3b6ea5}.mark{stroke:#d1495b;stroke-width:3}"
-    ".group{font-weight:bold}p.theory{border-left:4px solid #d1495b;padding-left:.8em}";
+    ".group{font-weight:bold}.legend span{display:inline-block;width:1.1em;height:.8em;border:1px solid #999}p.theory{border-left:4px solid #d1495b;padding-left:.8em}";
 
 void html_text(FILE *out, const char *text)
 {
@@ -99,8 +99,8 @@ static void print_bar(FILE *out, const struct html_bar *b, unsigned y, double sc
                 LABEL_WIDTH + b->mark * scale, LABEL_WIDTH + b->mark * scale, y,
                 y + BAR_HEIGHT - 1);
     double end = (b->value > b->mark ? b->value : b->mark) * scale;
-    fprintf(out, "<text x=\"%.1f\" y=\"%u\">%.4g</text>\n", LABEL_WIDTH + end + 7, text_y,
-            b->value);
+    fprintf(out, b->value < 1000 ? "<text x=\"%.1f\" y=\"%u\">%.4g</text>\n" : "<text x=\"%.1f\" y=\"%u\">%.0f</text>\n",
+            LABEL_WIDTH + end + 7, text_y, b->value);
 }
 
 void html_bars(FILE *out, const char *unit, const struct html_bar *bars, unsigned count)
@@ -122,6 +122,66 @@ void html_bars(FILE *out, const char *unit, const struct html_bar *bars, unsigne
         }
         print_bar(out, &bars[i], y, scale);
         y += BAR_HEIGHT;
+    }
+    fputs("</svg>\n", out);
+}
+
+/* ---- strips ---- */
+
+static const char *color_of(const struct html_strip *s, char mark)
+{
+    for (unsigned i = 0; i < s->state_count; i++)
+        if (s->states[i].mark == mark)
+            return s->states[i].color;
+    return "none";
+}
+
+/* Cells of one mark are one rectangle. */
+static void print_track(FILE *out, const struct html_strip *s, unsigned track, unsigned y)
+{
+    const char *cells = s->cells[track];
+    size_t length = strlen(cells), n;
+    double width = (double)(BARS_WIDTH + 40) / (length ? (double)length : 1);
+    fprintf(out, "<text x=\"%d\" y=\"%u\" text-anchor=\"end\">", LABEL_WIDTH - 8, y + FONT + 1);
+    html_text(out, s->names[track]);
+    fputs("</text>", out);
+    for (size_t i = 0; i < length; i += n) {
+        const char mark[2] = {cells[i], 0};
+        n = strspn(cells + i, mark);
+        fprintf(out, "<rect class=\"cell\" x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>",
+                LABEL_WIDTH + (double)i * width, y + 2, (double)n * width, BAR_HEIGHT - 5, color_of(s, mark[0]));
+    }
+    fputc('\n', out);
+}
+
+static void print_legend(FILE *out, const struct html_strip *s)
+{
+    fputs("<p class=\"legend\">", out);
+    for (unsigned i = 0; i < s->state_count; i++) {
+        if (!s->states[i].meaning)
+            continue;
+        fprintf(out, "<span style=\"background:%s\"></span> ", s->states[i].color);
+        html_text(out, s->states[i].meaning);
+        fputs(" &#160; ", out);
+    }
+    fputs("</p>\n", out);
+}
+
+void html_strips(FILE *out, const struct html_strip *strips, unsigned count)
+{
+    unsigned y = 0, height = 0;
+    for (unsigned i = 0; i < count; i++)
+        height += GROUP_HEIGHT + strips[i].tracks * BAR_HEIGHT;
+    if (count > 0)
+        print_legend(out, &strips[0]);
+    fprintf(out, "<svg role=\"img\" viewBox=\"0 0 %d %u\" width=\"100%%\">\n", LABEL_WIDTH + BARS_WIDTH + 60, height);
+    for (unsigned i = 0; i < count; i++) {
+        y += GROUP_HEIGHT;
+        fprintf(out, "<text class=\"group\" x=\"0\" y=\"%u\">", y - 8);
+        html_text(out, strips[i].title);
+        fputs("</text>\n", out);
+        for (unsigned t = 0; t < strips[i].tracks; t++, y += BAR_HEIGHT)
+            print_track(out, &strips[i], t, y);
     }
     fputs("</svg>\n", out);
 }

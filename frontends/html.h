@@ -30,3 +30,23 @@ struct html_bar {
 
 /* Horizontal bars; unit says what they count. */
 void html_bars(FILE *out, const char *unit, const struct html_bar *bars, unsigned count);
+
+/* What a mark in a strip stands for. */
+struct html_state {
+    char mark;           /* as text */
+    const char *color;   /* as a picture */
+    const char *meaning; /* in the legend; NULL: not there */
+};
+
+/* Time from left to right: a track for each name, cut into equal cells, one mark each. */
+struct html_strip {
+    const char *title;
+    const char *const *names; /* of tracks */
+    const char *const *cells; /* of tracks: strings of one length */
+    unsigned tracks;
+    const struct html_state *states;
+    unsigned state_count;
+};
+
+/* The strips, and one legend for all (the states of the first). */
+void html_strips(FILE *out, const struct html_strip *strips, unsigned count);

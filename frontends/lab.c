@@ -17,7 +17,7 @@ struct lab_report {
     FILE *html; /* NULL: text on standard output */
 };
 
-static const struct lab *const all_labs[] = {&lab_walks};
+static const struct lab *const all_labs[] = {&lab_locks, &lab_steal, &lab_walks};
 
 static const struct lab *find(const char *name)
 {
@@ -111,6 +111,33 @@ void lab_add(struct lab_report *r, const struct lab_part *part)
         print_html(r->html, part);
     else
         print_text(part);
+}
+
+static void print_strip_text(const struct html_strip *s)
+{
+    printf("   %s\n", s->title);
+    for (unsigned t = 0; t < s->tracks; t++)
+        printf("   %21s %s\n", s->names[t], s->cells[t]);
+}
+
+void lab_add_strips(struct lab_report *r, const struct lab_strips *p)
+{
+    if (r->html) {
+        html_element(r->html, "h2", p->title);
+        html_strips(r->html, p->strips, p->count);
+        html_element(r->html, "p class=\"theory\"", p->text);
+        return;
+    }
+    printf("%s\n\n   A character is %s:", p->title, p->cell);
+    for (unsigned i = 0; i < p->strips[0].state_count; i++)
+        if (p->strips[0].states[i].meaning)
+            printf(" %c %s;", p->strips[0].states[i].mark, p->strips[0].states[i].meaning);
+    puts("\n");
+    for (unsigned i = 0; i < p->count; i++)
+        print_strip_text(&p->strips[i]);
+    putchar('\n');
+    print_wrapped(p->text);
+    putchar('\n');
 }
 
 /* ---- the command ---- */

@@ -44,9 +44,20 @@ struct lab_part {
 
 #define LAB_ROWS_MAX 64
 
+/* Pictures of what happened when. */
+struct html_strip;
+struct lab_strips {
+    const char *title;
+    const char *cell; /* what a cell stands for: "500 ticks" */
+    const char *text; /* a paragraph */
+    const struct html_strip *strips;
+    unsigned count;
+};
+
 /* Where parts go, one after the other; lab.c's. */
 struct lab_report;
 void lab_add(struct lab_report *r, const struct lab_part *part);
+void lab_add_strips(struct lab_report *r, const struct lab_strips *strips);
 
 struct lab {
     const char *name;
@@ -55,7 +66,7 @@ struct lab {
     int (*run)(const struct lab_costs *costs, struct lab_report *r);
 };
 
-extern const struct lab lab_walks;
+extern const struct lab lab_locks, lab_steal, lab_walks;
 
 /* The verb. */
 int verb_lab(int count, char *const words[]);

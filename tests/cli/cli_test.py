@@ -593,6 +593,46 @@ class Labs(Case):
         self.assertIn("shadow                       85.00        85.00", forks)
         self.assertIn("nested, 4 levels            230.00       230.00         1.00", tags)
 
+    def lab(self, *words):
+        p = self.run_it("lab", *words)
+        if b"without the guests" in p.stderr:
+            self.skipTest("no gcc for x86")
+        self.ends(p, 0)
+        return p.stdout.decode()
+
+    def test_locks_waste_what_theory_says(self):
+        row = re.compile(r"^   (test-and-set|ticket) +(\S.*?)  +([\d.]+) +([\d.]+) +([\d.]+) +(\d+)$", re.M)
+        text = self.lab("locks", "-cost", "exit=1000")
+        parts = re.split(r"^(?:[A-C]\. |What it looks)", text, flags=re.M)[1:]
+        for part, percent, least in zip(parts, (0.04, 0.06, 0.05), (30, 1.5, 0.1)):
+            rows = row.findall(part)
+            self.assertGreaterEqual(len(rows), 3)
+            for lock, way, measured, predicted, _, _ in rows:
+                self.assertAlmostEqual(float(measured), float(predicted), delta=max(least, percent * float(predicted)), msg=lock + way)
+        tracks = re.findall(r"^ +vCPU \d ([=#!o.z]{84})$", parts[3], flags=re.M)
+        self.assertGreaterEqual(len(tracks), 10)
+        self.assertIn("!!!!!!!!!!", tracks[0] + tracks[1])
+        self.assertEqual(text, self.lab("locks", "-cost", "exit=1000"))
+
+    def test_shares_are_as_weights(self):
+        text = self.lab("steal")
+        row = re.compile(r"^   (\S.*?) +weight (\d), (\S.*?)  +([\d.]+) +([\d.]+) +([\d.]+) +\d+$", re.M)
+        rows = row.findall(text.split("What it looks")[0].split("\nB. ")[0])
+        self.assertEqual(len(rows), 20)
+        for group, weight, wish, measured, predicted, waiting in rows:
+            self.assertAlmostEqual(float(measured), float(predicted), delta=0.9, msg=(group, weight, wish))
+            if wish == "busy":
+                self.assertAlmostEqual(float(measured) + float(waiting), 100, delta=0.011)
+        columns = list(zip(*re.findall(r"^ +weight \d, (?:busy|wants \d+ %) ([#. ]{84})$", text, flags=re.M)[:4]))
+        self.assertTrue(all("".join(c).count("#") == 1 for c in columns))
+
+    def test_pictures_of_turns_stand_alone(self):
+        for lab in ("locks", "steal"):
+            self.lab(lab, "-html", self.path(lab))
+            root = xml.etree.ElementTree.fromstring(re.sub(r"<!DOCTYPE html>|<meta[^>]*>", "", self.text(lab)))
+            self.assertGreater(len(root.findall(".//svg/rect[@class='cell']")), 60)
+            self.assertGreaterEqual(len(root.findall(".//p[@class='legend']/span")), 3)
+
     def test_a_page_stands_alone(self):
         p = self.run_it("lab", "walks", "-html", self.path("walks.html"))
         if b"without the guests" in p.stderr:
