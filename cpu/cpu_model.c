@@ -405,8 +405,8 @@ void cpu_model_gates(const struct cpu_model *m, bool *features)
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
         if (rows[i].gate != GATE_NONE)
             features[rows[i].gate] = has(m, &rows[i]);
-    /* VMCALL and VMMCALL are the only rows of these yet: KVM's hypercalls. */
-    features[FEAT_VMX] = features[FEAT_SVM] = m->kvm;
+    /* VMCALL and VMMCALL are the only rows of these yet: hypercalls. */
+    features[FEAT_VMX] = features[FEAT_SVM] = m->kvm || m->pv;
 }
 
 void cpu_model_apply(const struct cpu_model *m, struct vcpu *vcpu)

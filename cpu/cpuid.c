@@ -15,6 +15,8 @@
 /* KVM_FEATURE_*: Linux, Documentation/virt/kvm/x86/cpuid. */
 #define KVM_FEATURES                                                                               \
     (1u << 0 | 1u << 1 | 1u << 3 | 1u << 24) /* CLOCKSOURCE NOP_IO_DELAY CLOCKSOURCE2 STABLE */
+#define KVM_PV_FEATURES                                                                            \
+    (1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 11 | 1u << 13) /* STEAL_TIME PV_EOI PV_UNHALT PV_TLB_FLUSH PV_SEND_IPI PV_SCHED_YIELD */
 
 static uint32_t chars(const char *s)
 {
@@ -223,11 +225,12 @@ static struct cpuid_regs extended_leaf(const struct cpu_model *m, const struct c
 static struct cpuid_regs hypervisor_leaf(const struct cpu_model *m, uint32_t leaf)
 {
     const char *name = m->kvm ? KVM_SIGNATURE : OWN_SIGNATURE;
+    uint32_t features = KVM_FEATURES | (m->pv ? KVM_PV_FEATURES : 0);
     switch (leaf) {
     case 0x40000000:
         return (struct cpuid_regs){0x40000010, chars(name), chars(name + 4), chars(name + 8)};
     case 0x40000001:
-        return (struct cpuid_regs){.eax = m->kvm ? KVM_FEATURES : 0};
+        return (struct cpuid_regs){.eax = m->kvm ? features : 0};
     case 0x40000010: /* VMware's timing leaf: TSC and APIC bus in kHz */
         return (struct cpuid_regs){.eax = (uint32_t)(m->tsc_hz / 1000),
                                    .ebx = (uint32_t)(m->crystal_hz / 1000)};

@@ -51,6 +51,7 @@ struct cpu_model {
     uint8_t phys_bits;              /* physical address width */
     uint32_t words[CPUID_WORDS];    /* feature bits */
     bool kvm;                       /* the KVM leaf at 40000000H */
+    bool pv;                        /* hypercalls are offered, and KVM's leaf tells of them; the machine's to set */
     unsigned cpus;       /* logical processors in the one package; set by cpu_model_set_machine */
     uint64_t tsc_hz;     /* exact TSC rate; the same */
     uint64_t crystal_hz; /* core crystal: the APIC timer's clock; the same */

@@ -28,6 +28,7 @@ static unsigned count_lowest(const struct apic_bus *bus, const struct apic_messa
     unsigned count = 0;
     *priority = 16;
     for (unsigned i = 0; i < bus->count; i++) {
+        lapic_settle(bus->lapics[i]);
         if (!lapic_matches(bus->lapics[i], m) || !lapic_is_software_enabled(bus->lapics[i]))
             continue;
         unsigned p = lapic_ppr(bus->lapics[i]) >> 4;

@@ -56,9 +56,13 @@ int lapic_highest_pending(const struct lapic *l)
 
 void lapic_acknowledge(struct lapic *l, uint8_t vector)
 {
+    lapic_settle(l);
     put_bit(l->s.irr, vector, false);
+    bool is_alone = highest_bit(l->s.isr) < 0;
     put_bit(l->s.isr, vector, true);
     lapic_update(l);
+    if (is_alone && highest_bit(l->s.irr) < 0 && !test_bit(l->s.tmr, vector) && l->host.offer_eoi)
+        l->s.eoi_offered = l->host.offer_eoi(l->host.opaque);
 }
 
 uint64_t lapic_cr8(const struct lapic *l)
@@ -112,6 +116,7 @@ static bool call(void (*f)(void *), void *opaque)
 
 bool lapic_accept(struct lapic *l, const struct apic_message *m)
 {
+    lapic_settle(l);
     switch (m->delivery) {
     case APIC_FIXED:
     case APIC_LOWEST:
@@ -180,6 +185,22 @@ static void clear_remote_irr(struct lapic *l, uint8_t vector)
         if ((l->s.lvt[i] & LVT_VECTOR) == vector)
             l->s.lvt[i] &= ~(uint32_t)LVT_REMOTE_IRR;
     lapic_check_lint(l);
+}
+
+void lapic_settle(struct lapic *l)
+{
+    if (!l->s.eoi_offered)
+        return;
+    l->s.eoi_offered = false;
+    if (l->host.take_eoi(l->host.opaque))
+        lapic_eoi(l);
+}
+
+void lapic_end_interrupt(struct lapic *l)
+{
+    lapic_settle(l);
+    if (lapic_is_enabled(l))
+        lapic_eoi(l);
 }
 
 void lapic_eoi(struct lapic *l)
@@ -413,7 +434,7 @@ const struct device_ops lapic_ops = {
     .doc = "Local APIC with x2APIC and TSC deadline",
     .size = sizeof(struct lapic),
     .fields = lapic_state_fields,
-    .version = 1,
+    .version = 2,
     .reset = reset,
     .after_load = after_load,
 };

@@ -50,7 +50,8 @@ enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERRO
     ONE(S, uint64_t, tsc_deadline, "IA32_TSC_DEADLINE; 0: disarmed")                               \
     ONE(S, vtime, deadline_when, "virtual ns at which the TSC reaches tsc_deadline")               \
     ARR(S, bool, lint, 2, "levels of LINT0 and LINT1")                                             \
-    ONE(S, bool, has_extint, "an ExtINT message came and has not been acknowledged")
+    ONE(S, bool, has_extint, "an ExtINT message came and has not been acknowledged")              \
+    ONE(S, bool, eoi_offered, "the guest may end the interrupt in service without a write: paravirtual")
 STATE_STRUCT(lapic_state, LAPIC_STATE);
 
 /* What a LAPIC asks of the world around it. Members may be NULL. */
@@ -66,6 +67,10 @@ struct lapic_host {
     void (*eoi_broadcast)(void *opaque, uint8_t vector); /* level interrupt done: to the IOAPICs */
     uint64_t (*tsc)(void *opaque, vtime now);            /* the guest's TSC; NULL: tsc_hz from 0 */
     vtime (*tsc_when)(void *opaque, uint64_t tsc); /* earliest vtime with TSC >= tsc; NULL: same */
+    /* EOI without a write to the register. offer: nothing but an edge-triggered interrupt is in service and nothing is requested;
+     * true if the guest is told that it may end it so. take: the offer ends; true if the guest has ended the interrupt. */
+    bool (*offer_eoi)(void *opaque);
+    bool (*take_eoi)(void *opaque);
 };
 
 struct lapic_config {
@@ -132,6 +137,12 @@ int lapic_highest_pending(const struct lapic *lapic);
 
 /* The processor takes `vector`, just returned by lapic_highest_pending: IRR to ISR. */
 void lapic_acknowledge(struct lapic *lapic, uint8_t vector);
+
+/* An EOI from the processor that is not a write to the register: a hypercall. */
+void lapic_end_interrupt(struct lapic *lapic);
+
+/* If the guest was offered to end its interrupt without a write: see whether it has. Before anybody looks at ISR. */
+void lapic_settle(struct lapic *lapic);
 
 /* May INTR from the 8259A interrupt this processor? (APIC off, LINT0 as ExtINT, or an ExtINT
  * message waits.) */

@@ -239,6 +239,7 @@ uint64_t lapic_mmio_read(struct lapic *l, uint32_t offset, unsigned width)
 {
     uint32_t v = 0;
     unsigned reg = (offset & 0xfff) >> 4, byte = offset & 15;
+    lapic_settle(l);
     if (byte >= 4)
         return 0; /* only the first dword of each 16 bytes is a register */
     if (reg >= REG_COUNT || !read_reg(l, reg, &v)) {
@@ -252,6 +253,7 @@ uint64_t lapic_mmio_read(struct lapic *l, uint32_t offset, unsigned width)
 void lapic_mmio_write(struct lapic *l, uint32_t offset, unsigned width, uint64_t v)
 {
     unsigned reg = (offset & 0xfff) >> 4;
+    lapic_settle(l);
     if (offset & 15 ||
         width < 4) { /* "... must be 128-bit aligned ... 32-bit": anything else is undefined */
         guest_error(l->trace, "lapic", "write that is not an aligned dword");
@@ -303,6 +305,7 @@ static bool x2apic_writable(const struct lapic *l, unsigned reg, uint64_t *mask)
 
 bool lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *v)
 {
+    lapic_settle(l);
     if (msr == MSR_IA32_APIC_BASE) {
         *v = l->s.apic_base;
         return true;
@@ -328,6 +331,7 @@ bool lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *v)
 
 bool lapic_msr_write(struct lapic *l, uint32_t msr, uint64_t v)
 {
+    lapic_settle(l);
     if (msr == MSR_IA32_APIC_BASE)
         return lapic_write_base(l, v);
     if (msr == MSR_IA32_TSC_DEADLINE) {

@@ -260,25 +260,63 @@ int option_top(struct options *o, const char *argument, struct err *err)
     return rc;
 }
 
-/* POLICY[,KEY=VALUE]...: no policy of these has a key. */
-int option_virt(struct options *o, const char *argument, struct err *err)
+#define VIRT_HINT "bt or pv; pv takes time-step=NS, time-reads=N, revoke=FEATURE[+FEATURE]@NS: -virt pv,time-step=1000"
+
+static bool virt_policy(struct trapline_virt *v, const char *word)
 {
     static const char *const policies[] = {[TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv"};
+    for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
+        if (strcmp(word, policies[i]) == 0) {
+            *v = (struct trapline_virt){.policy = (enum trapline_policy)i};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* FEATURE[+FEATURE]@NS */
+static bool virt_revocation(struct trapline_virt *v, const char *text)
+{
+    const char *at = strchr(text, '@');
+    v->revoke = 0;
+    while (at && text < at) {
+        size_t n = strcspn(text, "+@");
+        unsigned i = 0;
+        for (; trapline_pv_feature(i); i++)
+            if (strlen(trapline_pv_feature(i)) == n && strncmp(trapline_pv_feature(i), text, n) == 0)
+                break;
+        if (!trapline_pv_feature(i))
+            return false;
+        v->revoke |= 1u << i;
+        text += n + (text[n] == '+');
+    }
+    return at && v->revoke && parse_number(at + 1, &v->revoke_at);
+}
+
+/* KEY=VALUE of the policy. */
+static bool virt_key(struct trapline_virt *v, const struct piece *p)
+{
+    if (v->policy != TRAPLINE_POLICY_PV)
+        return false;
+    if (strcmp(p->key, "time-step") == 0)
+        return parse_number(p->value, &v->time_step) && v->time_step <= TRAPLINE_TIME_STEP_MAX;
+    if (strcmp(p->key, "time-reads") == 0)
+        return parse_number(p->value, &v->time_reads) && v->time_reads <= UINT32_MAX;
+    return strcmp(p->key, "revoke") == 0 && virt_revocation(v, p->value);
+}
+
+/* POLICY[,KEY=VALUE]... */
+int option_virt(struct options *o, const char *argument, struct err *err)
+{
     const char *rest = argument;
     struct piece p;
     bool is_known = false;
-    while (next_piece(&rest, &p)) {
-        is_known = false;
-        for (unsigned i = 0; i < ARRAY_SIZE(policies) && !p.has_value; i++) {
-            if (strcmp(p.key, policies[i]) == 0) {
-                o->config.virt.policy = (enum trapline_policy)i;
-                is_known = true;
-            }
-        }
+    for (bool is_first = true; next_piece(&rest, &p); is_first = false) {
+        is_known = is_first ? !p.has_value && virt_policy(&o->config.virt, p.key) : p.has_value && virt_key(&o->config.virt, &p);
         if (!is_known)
             break;
     }
-    return is_known ? 0 : bad_value(err, argument, "bt or pv: -virt pv");
+    return is_known ? 0 : bad_value(err, argument, VIRT_HINT);
 }
 
 static int engine_part(struct options *o, const struct piece *p, const char *argument, struct err *err)
@@ -509,6 +547,8 @@ static int debug_item(struct options *o, const char *name, struct err *err)
         o->shows_jit = true;
     if (strcmp(item->name, "paging") == 0)
         o->shows_paging = true;
+    if (strcmp(item->name, "hypercalls") == 0)
+        o->shows_hypercalls = true;
     if (strcmp(item->name, "places") == 0)
         o->shows_places = true;
     else if (strcmp(item->name, "rows") == 0)

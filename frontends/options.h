@@ -54,6 +54,7 @@ struct options {
     bool shows_rows;                         /* -d rows */
     bool shows_jit;                          /* -d jit */
     bool shows_paging;                       /* -d paging */
+    bool shows_hypercalls;                   /* -d hypercalls */
     bool shows_places;                       /* -d places */
     const char *symbols_path;                /* -symbols */
     unsigned top;                            /* -top */

@@ -67,6 +67,13 @@ void print_config(const struct options *o, FILE *out)
     print_number("smp", c->vcpus, out);
     fprintf(out, "memory %" PRIu64 "M\n", c->memory >> 20);
     print_text("virt", virt_names[c->virt.policy], out);
+    if (c->virt.time_step)
+        print_number("time-step", c->virt.time_step, out);
+    if (c->virt.time_reads)
+        print_number("time-reads", c->virt.time_reads, out);
+    for (unsigned i = 0; trapline_pv_feature(i); i++)
+        if (c->virt.revoke >> i & 1)
+            fprintf(out, "revoke %s@%" PRIu64 "\n", trapline_pv_feature(i), c->virt.revoke_at);
     print_scheduling(&c->scheduling, out);
     print_text("mmu", mmu_names[c->paging.mmu], out);
     print_number("rtc", c->rtc_base, out);

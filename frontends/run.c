@@ -332,6 +332,8 @@ static void print_tables(struct session *s)
         trapline_print_jit(s->m, s->log);
     if (s->o->shows_paging)
         trapline_print_paging(s->m, s->log);
+    if (s->o->shows_hypercalls)
+        trapline_print_hypercalls(s->m, s->log);
 }
 
 static int close_log(struct session *s, struct err *err)

@@ -127,6 +127,7 @@ static void take_init(struct monitor_vcpu *mv)
     struct vcpu *vcpu = mv->vcpu;
     cpu_reset(vcpu, true, mv->vm->model.signature);
     lapic_init_reset(mv->lapic);
+    pv_vcpu_reset(mv);
     mv->s.sipi_pending = mv->s.is_kicked = false;
     if (vcpu->run.index != 0)
         vcpu->arch.activity = ACTIVITY_WAIT_SIPI;
@@ -257,6 +258,7 @@ static void step_vcpu(struct monitor_vcpu *mv)
     if (cpu->activity == ACTIVITY_HLT && scheduler_is_runnable(mv)) {
         cpu->activity = ACTIVITY_ACTIVE;
         mv->s.is_kicked = false;
+        pv_woken(mv);
     }
     if (unlikely(mv->vcpu->run.attention || cpu->activity != ACTIVITY_ACTIVE) && !deliver_pending(mv))
         return;

@@ -4,6 +4,7 @@
 #include "devices/chip_clock.h"
 #include "devices/lapic.h"
 #include "monitor/kvmclock.h"
+#include "monitor/pv/pv.h"
 #include "monitor/scheduler.h"
 
 static struct monitor_vcpu *owner(const struct vcpu *vcpu)
@@ -20,22 +21,22 @@ static uint64_t tsc_ticks(const struct monitor_vcpu *mv, vtime now)
 
 uint64_t tsc_at(const struct monitor_vcpu *mv, vtime now)
 {
-    return tsc_ticks(mv, now) + mv->vcpu->arch.tsc_offset;
+    return tsc_ticks(mv, pv_clock(mv->vm, now)) + mv->vcpu->arch.tsc_offset;
 }
 
 vtime tsc_when(const struct monitor_vcpu *mv, uint64_t tsc)
 {
     vtime now = machine_now(mv->vm->machine);
     uint64_t base = tsc - mv->vcpu->arch.tsc_offset;
-    if ((int64_t)(base - tsc_ticks(mv, now)) <= 0)
+    if ((int64_t)(base - tsc_ticks(mv, pv_clock(mv->vm, now))) <= 0)
         return now;
-    return clock_when(mv->vm->machine->s.tsc_hz, base);
+    return pv_clock_when(mv->vm, clock_when(mv->vm->machine->s.tsc_hz, base));
 }
 
 static uint64_t host_tsc_base(struct vcpu *vcpu)
 {
     struct monitor_vcpu *mv = owner(vcpu);
-    return tsc_ticks(mv, machine_now(mv->vm->machine));
+    return tsc_ticks(mv, pv_clock_read(mv, machine_now(mv->vm->machine)));
 }
 
 static void host_tsc_changed(struct vcpu *vcpu)
@@ -43,6 +44,7 @@ static void host_tsc_changed(struct vcpu *vcpu)
     if (owner(vcpu)->lapic)
         lapic_tsc_changed(owner(vcpu)->lapic);
     kvmclock_update(owner(vcpu));
+    pv_time_changed(owner(vcpu));
 }
 
 /* ---- ports ---- */
@@ -97,6 +99,21 @@ static void host_kvmclock_write(struct vcpu *vcpu, uint32_t msr)
     kvmclock_written(owner(vcpu), msr);
 }
 
+static bool host_pv_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    return pv_msr_read(owner(vcpu), msr, v);
+}
+
+static bool host_pv_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    return pv_msr_write(owner(vcpu), msr, v);
+}
+
+static struct cpuid_regs host_pv_cpuid(struct vcpu *vcpu, uint32_t leaf)
+{
+    return pv_cpuid(owner(vcpu)->vm, leaf);
+}
+
 static uint64_t host_entropy(struct vcpu *vcpu)
 {
     return machine_entropy(owner(vcpu)->vm->machine);
@@ -129,6 +146,10 @@ const struct emulate_host monitor_host = {
     .apic_msr_write = host_apic_msr_write,
     .apic_id = host_apic_id,
     .kvmclock_write = host_kvmclock_write,
+    .hypercall = pv_hypercall,
+    .pv_msr_read = host_pv_msr_read,
+    .pv_msr_write = host_pv_msr_write,
+    .pv_cpuid = host_pv_cpuid,
     .entropy = host_entropy,
     .pause = host_pause,
     .cache_flush = host_cache_flush,

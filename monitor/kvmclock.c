@@ -12,7 +12,7 @@
 /*
  * ns = (tsc << shift) * mul >> 32, with mul in [2^31, 2^32): the largest precision 32 bits give. Exact for a TSC of 1 GHz.
  */
-static void tsc_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
+void kvmclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
 {
     uint64_t hz = tsc_hz;
     *shift = 0;
@@ -37,8 +37,8 @@ void kvmclock_update(struct monitor_vcpu *mv)
     int8_t shift;
     if (!(cpu->kvm_system_time & KVMCLOCK_ON))
         return;
-    vtime now = machine_now(m);
-    tsc_scale(m->s.tsc_hz, &mul, &shift);
+    vtime now = pv_clock(mv->vm, machine_now(m));
+    kvmclock_scale(m->s.tsc_hz, &mul, &shift);
     cpu->kvm_time_version += 2;
     le32_store(page, cpu->kvm_time_version);
     le64_store(page + 8, tsc_at(mv, now));

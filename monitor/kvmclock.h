@@ -11,5 +11,8 @@
 /* arch.kvm_wall_clock or arch.kvm_system_time was written through MSR number msr. */
 void kvmclock_written(struct monitor_vcpu *mv, uint32_t msr);
 
+/* How a TSC of this frequency becomes ns: struct pvclock_vcpu_time_info's tsc_to_system_mul and tsc_shift. */
+void kvmclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift);
+
 /* The TSC of this vCPU moved: write the page again, if it is on. */
 void kvmclock_update(struct monitor_vcpu *mv);

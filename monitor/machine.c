@@ -200,6 +200,7 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
         return err_set(err, ENOMEM, "out of memory for vCPU %u", index);
     const struct mmu_config config = {.entries = vm->machine->tlb_entries, .spaces = 16};
     *mv = (struct monitor_vcpu){.host = &monitor_host, .vm = vm, .vcpu = vcpu};
+    pv_vcpu_init(mv);
     if (mmu_init(&vcpu->run.mmu, vm->mmu, &config, &bus, mv) < 0) {
         free(vcpu);
         mv->vcpu = NULL;
@@ -283,6 +284,7 @@ int vm_create(struct machine *m, unsigned vcpus, const struct cpu_model *model, 
         return err_set(err, ENOMEM, "out of memory");
     vm->machine = m;
     vm->model = *model;
+    pv_init(vm, &m->policy.pv);
     cpu_model_set_machine(&vm->model, vcpus, m->s.tsc_hz, APIC_BUS_HZ);
     set_decoder_features(m->decoder, &vm->model);
     int rc = vm_parts(vm, err);

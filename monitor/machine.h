@@ -66,6 +66,7 @@ struct monitor_vcpu {
     struct vcpu *vcpu;               /* owned */
     struct lapic *lapic;             /* borrowed from the board; NULL: none */
     struct monitor_vcpu_state s;     /* saved and hashed */
+    struct pv_vcpu pv;               /* what its guest switched on of the paravirtual interfaces */
 };
 
 /* Why the machine stopped. */
@@ -94,6 +95,7 @@ struct vm {
     unsigned vcpu_count;                    /* -smp */
     struct device devices[MAX_DEVICES];     /* in board order: snapshot, hash and info walk these */
     unsigned device_count;                  /* of devices[] */
+    struct pv pv;                           /* what paravirtual interfaces there are */
     struct exit_totals exits;               /* folded from dead and, at the end, live blocks */
     struct board *board;                    /* owned by the board's destroy; NULL: bare vCPUs */
     const struct board_ops *board_ops;      /* reset and destroy */

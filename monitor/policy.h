@@ -8,6 +8,7 @@
 #pragma once
 
 #include "cpu/vcpu.h"
+#include "monitor/pv/pv.h"
 
 /* -virt */
 enum policy {
@@ -21,6 +22,7 @@ enum policy {
 /* A policy with its sub-options, as machines are created with. */
 struct policy_config {
     enum policy policy;
+    struct pv_config pv; /* of POLICY_PV */
 };
 
 /*

@@ -249,7 +249,11 @@ static int check_reach(const struct trapline_machine *t, struct err *err)
 static struct policy_config policy_config(const struct trapline_virt *v)
 {
     static const enum policy policy[] = {POLICY_BT, POLICY_PV};
-    return (struct policy_config){.policy = policy[v->policy]};
+    return (struct policy_config){.policy = policy[v->policy],
+                                  .pv = {.time_step = v->time_step,
+                                         .time_reads = v->time_reads,
+                                         .revoke = v->revoke,
+                                         .revoke_at = v->revoke_at}};
 }
 
 /* A guest finds hypercalls by CPUID; where it can't it must not be promised them. */

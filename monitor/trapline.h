@@ -118,7 +118,16 @@ enum trapline_policy {
 /* All zero: bt. The guest can tell. */
 struct trapline_virt {
     enum trapline_policy policy;
+    uint64_t time_step;  /* pv: ns by which the time that the guest reads advances, at most 10^9; 0: by each */
+    uint64_t time_reads; /* pv: reads of the clock per ms of virtual time and vCPU that see it advance; 0: all */
+    uint32_t revoke;     /* pv: features (trapline_pv_feature's bits) that are withdrawn ... */
+    uint64_t revoke_at;  /* ... at this virtual time in ns */
 };
+
+#define TRAPLINE_TIME_STEP_MAX UINT64_C(1000000000)
+
+/* The name of feature bit i of -virt pv: "timer"; NULL past the last. */
+const char *trapline_pv_feature(unsigned i);
 
 /* When PAUSE ends the turn of a vCPU that others wait for. */
 enum trapline_pause {
@@ -516,6 +525,15 @@ int trapline_load(struct trapline_machine *m, const char *path, struct trapline_
 
 /* The table of exits so far, most frequent first. */
 void trapline_print_exits(struct trapline_machine *m, FILE *out);
+
+/* Withdraw features of -virt pv (trapline_pv_feature's bits) from the running guest. */
+void trapline_revoke(struct trapline_machine *m, uint32_t features);
+
+/* Hypercalls with this number so far. */
+uint64_t trapline_hypercalls(const struct trapline_machine *m, uint64_t number);
+
+/* The tables of hypercalls so far, and of what else the paravirtual interfaces did. */
+void trapline_print_hypercalls(const struct trapline_machine *m, FILE *out);
 
 /*
  * What the translator did so far: blocks translated, code cache, links, TLB misses, traced writes, and which instructions

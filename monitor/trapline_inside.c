@@ -57,6 +57,26 @@ void trapline_print_exits(struct trapline_machine *t, FILE *out)
     exits_print(&vm->exits, t->m->s.ticks, out);
 }
 
+const char *trapline_pv_feature(unsigned i)
+{
+    return pv_feature_name(i);
+}
+
+void trapline_revoke(struct trapline_machine *t, uint32_t features)
+{
+    pv_revoke(t->m->vm, features);
+}
+
+uint64_t trapline_hypercalls(const struct trapline_machine *t, uint64_t number)
+{
+    return pv_count(t->m->vm, number);
+}
+
+void trapline_print_hypercalls(const struct trapline_machine *t, FILE *out)
+{
+    pv_print(t->m->vm, out);
+}
+
 int trapline_count_places(struct trapline_machine *t, struct trapline_error *error)
 {
     struct err err = {{0}, {0}};

@@ -251,6 +251,8 @@ static void add_lapics(struct pc *pc)
             .eoi_broadcast = lapic_eoi_broadcast,
             .tsc = lapic_tsc,
             .tsc_when = lapic_tsc_when,
+            .offer_eoi = pv_offer_eoi,
+            .take_eoi = pv_take_eoi,
         };
         char name[24];
         snprintf(name, sizeof(name), "lapic%u", i);
@@ -491,6 +493,7 @@ static void pc_reset(struct vm *vm)
 {
     struct pc *pc = pc_of(vm);
     reset_devices(vm);
+    pv_reset(vm);
     pc_power_on(pc);
 }
 

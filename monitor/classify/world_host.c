@@ -71,6 +71,30 @@ static void lab_kvmclock(struct vcpu *vcpu, uint32_t msr)
     (void)vcpu, (void)msr;
 }
 
+/* No model of a world is offered hypercalls: these are never called. */
+static enum sens_result lab_hypercall(struct vcpu *vcpu)
+{
+    return fail(vcpu, EXC_UD);
+}
+
+static bool lab_pv_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    (void)vcpu, (void)msr, (void)v;
+    return false;
+}
+
+static bool lab_pv_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    (void)vcpu, (void)msr, (void)v;
+    return false;
+}
+
+static struct cpuid_regs lab_pv_cpuid(struct vcpu *vcpu, uint32_t leaf)
+{
+    (void)vcpu, (void)leaf;
+    return (struct cpuid_regs){0};
+}
+
 static uint64_t lab_entropy(struct vcpu *vcpu)
 {
     return world_of(vcpu)->entropy;
@@ -104,6 +128,10 @@ const struct emulate_host world_host = {
     .apic_msr_write = lab_apic_write,
     .apic_id = lab_apic_id,
     .kvmclock_write = lab_kvmclock,
+    .hypercall = lab_hypercall,
+    .pv_msr_read = lab_pv_msr_read,
+    .pv_msr_write = lab_pv_msr_write,
+    .pv_cpuid = lab_pv_cpuid,
     .entropy = lab_entropy,
     .pause = lab_pause,
     .cache_flush = lab_cache_flush,

@@ -8,6 +8,7 @@
 #define MSR_IA32_APIC_BASE 0x1b
 #define APIC_GLOBAL_ENABLE BIT(11)
 #define CPUID_1_EDX_APIC (1u << 9)
+#define PV_LEAVES 0x400001 /* 400001xxH: our own paravirtual interface */
 
 /* CPUID.01H:EDX.APIC follows the global enable bit (SDM Vol. 3A, "Detecting Local APIC"). */
 static bool apic_is_enabled(struct vcpu *vcpu)
@@ -25,6 +26,8 @@ enum sens_result emulate_cpuid(struct vcpu *vcpu, const struct insn *in)
     struct cpuid_regs r =
         cpuid_query(host->model(vcpu), &vcpu->arch, host->apic_id(vcpu), leaf, subleaf);
     (void)in;
+    if (host->model(vcpu)->pv && leaf >> 8 == PV_LEAVES)
+        r = host->pv_cpuid(vcpu, leaf);
     if (leaf == 1 && !apic_is_enabled(vcpu))
         r.edx &= ~CPUID_1_EDX_APIC;
     gpr_set32(vcpu, REG_RAX, r.eax);

@@ -7,11 +7,10 @@
  */
 #pragma once
 
+#include "cpu/cpuid.h"
 #include "cpu/flags.h"
 #include "cpu/segment.h"
 #include "cpu/vcpu.h"
-
-struct cpu_model;
 
 /*
  * The rest of the monitor, as an emulator sees it. run.owner points to the monitor's struct of the
@@ -33,6 +32,11 @@ struct emulate_host {
     uint32_t (*apic_id)(struct vcpu *vcpu); /* initial x2APIC ID, for CPUID */
     void (*kvmclock_write)(struct vcpu *vcpu,
                            uint32_t msr);   /* arch.kvm_wall_clock or kvm_system_time was written */
+    /* Of a guest whose model says pv: VMCALL or VMMCALL; KVM's MSRs 4B564D03H and 04H, false: #GP(0); CPUID 400001xxH. */
+    enum sens_result (*hypercall)(struct vcpu *vcpu);
+    bool (*pv_msr_read)(struct vcpu *vcpu, uint32_t msr, uint64_t *v);
+    bool (*pv_msr_write)(struct vcpu *vcpu, uint32_t msr, uint64_t v);
+    struct cpuid_regs (*pv_cpuid)(struct vcpu *vcpu, uint32_t leaf);
     uint64_t (*entropy)(struct vcpu *vcpu); /* from the machine's seeded generator */
     bool (*pause)(struct vcpu *vcpu);       /* PAUSE: true if the turn is to end now */
     void (*cache_flush)(struct vcpu *vcpu); /* INVD, WBINVD */
@@ -53,6 +57,9 @@ ALWAYS_INLINE const struct emulate_host *emulate_host(const struct vcpu *vcpu)
     bool lower_##function(struct lowering *l, const struct insn *in);
 #include "monitor/emulate/emulators.def"
 #undef EMULATOR
+
+/* What WRMSR does at CPL 0. False: #GP(0), nothing changed; true: the mode may have changed. */
+bool emulate_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t v);
 
 /* The time-stamp counter at this very instruction. */
 uint64_t emulate_tsc(struct vcpu *vcpu);

@@ -102,6 +102,19 @@ static bool write_kvm_system_time(struct vcpu *vcpu, uint32_t msr, uint64_t v)
     return true;
 }
 
+/* Offered by -virt pv. */
+static bool read_kvm_pv(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    const struct cpu_model *m = model_of(vcpu);
+    return m->kvm && m->pv && emulate_host(vcpu)->pv_msr_read(vcpu, msr, v);
+}
+
+static bool write_kvm_pv(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    const struct cpu_model *m = model_of(vcpu);
+    return m->kvm && m->pv && emulate_host(vcpu)->pv_msr_write(vcpu, msr, v);
+}
+
 /* ---- local APIC ---- */
 
 static bool read_apic(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
@@ -519,7 +532,7 @@ static bool msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
     }
 }
 
-static bool msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+bool emulate_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t v)
 {
     const struct msr_row *row = row_of(vcpu, msr);
     if (!row)
@@ -563,7 +576,7 @@ enum sens_result emulate_wrmsr(struct vcpu *vcpu, const struct insn *in)
     if (vcpu->arch.cpl != 0)
         return fail_gp0(vcpu);
     trace_point(vcpu->run.trace, TRACE_msr_write, "cpu", msr, v, 0, 0);
-    if (!msr_write(vcpu, msr, v)) {
+    if (!emulate_msr_write(vcpu, msr, v)) {
         guest_error(vcpu->run.trace, "cpu",
                     "WRMSR to a register that does not exist, or of a reserved value");
         return fail_gp0(vcpu);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The state of a machine as a list of parts, each a struct with its field table: what the hash, the snapshot and `info` walk. The
- * order is fixed: machine, vCPUs, devices in board order.
+ * order is fixed: machine, paravirtual interfaces, vCPUs, devices in board order.
  */
 #pragma once
 
 #include "monitor/machine.h"
 
 struct part {
-    char name[32];              /* "machine", "cpu0", "vcpu0", "pic" ... unique */
+    char name[32];              /* "machine", "pv", "cpu0", "vcpu0", "pv0", "pic" ... unique */
     uint32_t version;           /* of its layout */
     const struct field *fields; /* table */
     void *base;                 /* the struct */

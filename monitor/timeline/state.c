@@ -316,6 +316,8 @@ static int settle_parts(struct loading *l)
         machine_set_vcpu_clock(l->m, vcpu);
         cpu_update_mmu(vcpu);
     }
+    if (rc == 0)
+        rc = pv_after_load(vm, l->err);
     for (unsigned i = 0; rc == 0 && i < vm->device_count; i++)
         rc = vm->devices[i].ops->after_load(vm->devices[i].self, l->err);
     return rc;

@@ -99,7 +99,7 @@ class BadInput(Case):
                       ["-device", "isa-debug-exit,colour=red"], ["-rtc", "base=yesterday"], ["-rtc", "base=2024-02-30"],
                       ["-serial", "tty"], ["-serial", "unix:"], ["-serial", "file:"], ["-debugcon", "mon:stdio"],
                       ["-display", "sdl"], ["-d", "everything"], ["-seed", "x"], ["-max-ticks", "0"],
-                      ["-icount", "shift=99"], ["-virt", "hvm"], ["-virt", "pv=1"], ["-virt", ""], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"],
+                      ["-icount", "shift=99"], ["-virt", "hvm"], ["-virt", "pv=1"], ["-virt", "bt,time-step=5"], ["-virt", "pv,time-step=x"], ["-virt", "pv,revoke=timer"], ["-virt", "pv,revoke=clock@5"], ["-virt", "pv,revoke=@5"], ["-virt", ""], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"],
                       ["-mmu", "direct,tags=maybe"], ["-mmu", "direct,unsync=3"], ["-mmu", "caches=off,shadow"],
                       ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
             with self.subTest(words=words):

@@ -114,6 +114,30 @@ static void fake_kvmclock(struct vcpu *vcpu, uint32_t msr)
     (void)vcpu, (void)msr;
 }
 
+static enum sens_result fake_hypercall(struct vcpu *vcpu)
+{
+    raise_fault(vcpu, EXC_UD);
+    return SENS_FAULT;
+}
+
+static bool fake_pv_read(struct vcpu *vcpu, uint32_t msr, uint64_t *v)
+{
+    (void)vcpu, (void)msr, (void)v;
+    return false;
+}
+
+static bool fake_pv_write(struct vcpu *vcpu, uint32_t msr, uint64_t v)
+{
+    (void)vcpu, (void)msr, (void)v;
+    return false;
+}
+
+static struct cpuid_regs fake_pv_cpuid(struct vcpu *vcpu, uint32_t leaf)
+{
+    (void)vcpu, (void)leaf;
+    return (struct cpuid_regs){0};
+}
+
 static uint64_t fake_entropy(struct vcpu *vcpu)
 {
     (void)vcpu;
@@ -134,6 +158,7 @@ static const struct cpu_model *fake_model(struct vcpu *vcpu)
 static const struct emulate_host fake_host = {
     fake_port_read, fake_port_write, fake_tsc_base,   fake_nothing, fake_cr8_read,
     fake_cr8_write, fake_apic_read,  fake_apic_write, fake_apic_id, fake_kvmclock,
+    fake_hypercall, fake_pv_read,   fake_pv_write,   fake_pv_cpuid,
     fake_entropy,   fake_pause,      fake_nothing,    fake_model,
 };
 

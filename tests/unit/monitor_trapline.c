@@ -488,9 +488,9 @@ TEST(inside, parts_and_their_fields)
     run(m, 500);
     EXPECT(trapline_part_get(m, 0, 0, 0, &v));
     EXPECT_EQ(500, v);
-    EXPECT(trapline_part(m, 1, &part));
+    EXPECT(trapline_part(m, 2, &part));
     EXPECT_STR("cpu0", part.name);
-    EXPECT(!trapline_part_get(m, 1, 0, 16, &v));
+    EXPECT(!trapline_part_get(m, 2, 0, 16, &v));
     EXPECT(!trapline_part(m, 99, &part));
     EXPECT(!trapline_part_field(m, 0, 999, &f));
     trapline_destroy(m);
