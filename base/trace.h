@@ -31,11 +31,16 @@ struct trace {
     void *opaque;                    /* of emit */
 };
 
+/* 0: a build without them (CMake's TRAPLINE_TRACE_POINTS=OFF), to measure what they cost. */
+#ifndef TRACE_POINTS
+#define TRACE_POINTS 1
+#endif
+
 /* Fire a point if it is on. who: device or module instance, may be NULL. */
 ALWAYS_INLINE void trace_point(struct trace *t, enum trace_id id, const char *who, uint64_t a, uint64_t b,
                                uint64_t c, uint64_t d)
 {
-    if (unlikely(t && t->on[id])) {
+    if (TRACE_POINTS && unlikely(t && t->on[id])) {
         const uint64_t args[4] = {a, b, c, d};
         t->seen[id]++;
         t->emit(t->opaque, id, who, args);

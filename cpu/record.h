@@ -49,6 +49,11 @@ enum { SEG_ZERO = 8, SEG_ZERO_SS, SEG_ZERO_BIASED, SEG_FS_BIASED, SEG_GS_BIASED,
 #define BLOCK_MAX_RECORDS 63
 #define BLOCK_MAX_BYTES 255
 
+/* 0: a build that does not count exits (CMake's TRAPLINE_COUNT_EXITS=OFF), to measure what counting costs. */
+#ifndef COUNT_EXITS
+#define COUNT_EXITS 1
+#endif
+
 /* A sensitive instruction's place in a block: where its exits are counted. */
 struct site {
     const struct sens_ops *ops; /* borrowed: the slot it calls */

@@ -19,20 +19,35 @@ static const char style[] =
     "Sans',Verdana,sans-serif;fill:#222}.bar{fill:#3b6ea5}.mark{stroke:#d1495b;stroke-width:3}"
     ".group{font-weight:bold}.legend span{display:inline-block;width:1.1em;height:.8em;border:1px solid #999}p.theory{border-left:4px solid #d1495b;padding-left:.8em}";
 
+unsigned utf8_length(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    unsigned n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    for (unsigned i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool is_bad = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+                  (s[0] == 0xf4 && s[1] > 0x8f);
+    return is_bad ? 0 : n;
+}
+
 void html_text(FILE *out, const char *text)
 {
     static const struct {
         char c;
         const char *entity;
     } entities[] = {{'<', "&lt;"}, {'>', "&gt;"}, {'&', "&amp;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-    for (; *text; text++) {
+    for (unsigned n; *text; text += n ? n : 1) {
         unsigned i = 0;
+        n = utf8_length(text);
         while (i < 5 && entities[i].c != *text)
             i++;
         if (i < 5)
             fputs(entities[i].entity, out);
+        else if (n == 0 || (unsigned char)*text < ' ')
+            fputs(*text == '\n' || *text == '\t' ? " " : "\xef\xbf\xbd", out);
         else
-            fputc(*text, out);
+            fwrite(text, 1, n, out);
     }
 }
 

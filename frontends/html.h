@@ -11,7 +11,10 @@
 void html_begin(FILE *out, const char *title);
 void html_end(FILE *out);
 
-/* Text, with <, >, & and quotes as entities. */
+/* Bytes of the UTF-8 character at text; 0: it is none. */
+unsigned utf8_length(const char *text);
+
+/* Text, with <, >, & and quotes as entities; what is no character as U+FFFD. Fit for XML too. */
 void html_text(FILE *out, const char *text);
 
 /* <tag>text</tag> and a newline. */

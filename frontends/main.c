@@ -9,6 +9,7 @@
 #include "frontends/lab.h"
 #include "frontends/run.h"
 #include "frontends/terminal.h"
+#include "frontends/trace.h"
 #include "roms/embedded_guest.h"
 
 /* ---- help ---- */
@@ -35,6 +36,7 @@ static void print_help(void)
            "  trapline stat [OPTION]...  the same; at the end, which exits there were, and where\n"
            "  trapline monitor [OPTION]...\n"
            "                             the same, stopped at a prompt before the first instruction\n"
+           "  trapline trace [OPTION]... run a guest, and tell what it did (--help)\n"
            "  trapline classify [OPTION]...\n"
            "                             find privileged and sensitive instructions by experiment "
            "(--help)\n"
@@ -181,6 +183,7 @@ static const struct {
     {"lab", verb_lab},
     {"monitor", verb_monitor},
     {"stat", verb_stat},
+    {"trace", verb_trace},
 };
 
 static int unknown_verb(const char *word)

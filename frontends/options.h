@@ -41,6 +41,19 @@ enum action {
     ACTION_CPU_HELP
 };
 
+struct symbols;
+
+/* Somebody who follows a run: `trapline trace`. */
+struct run_watch {
+    /* The machine is made and has not run; symbols may be NULL. -errno and err: it does not run. */
+    int (*begin)(void *opaque, struct trapline_machine *m, const struct symbols *symbols, struct err *err);
+    /* The run is over, however it ended; the machine is still there. */
+    int (*end)(void *opaque, struct err *err);
+    void *opaque;
+    uint64_t until; /* the run ends at this position; UINT64_MAX: none */
+    bool is_over;   /* it ends at the next position */
+};
+
 struct options {
     struct trapline_config config;           /* machine; its strings are the command line's */
     enum action action;                      /* ACTION_RUN, or the first other that was asked for */
@@ -69,6 +82,7 @@ struct options {
     bool verifies;                           /* --verify */
     bool has_monitor;                        /* the verb monitor: its prompt comes first */
     bool has_perf_map;                       /* -engine perf=on */
+    const struct run_watch *watch;           /* NULL: nobody */
 };
 
 /* Nothing said. */

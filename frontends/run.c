@@ -170,6 +170,8 @@ static int prepare(struct session *s, struct err *err)
     if (rc == 0)
         rc = chain_open(&s->chain, o->hash_every, o->hash_path, trapline_ticks(s->m),
                         o->load_path != NULL, err);
+    if (rc == 0 && o->watch)
+        rc = o->watch->begin(o->watch->opaque, s->m, s->symbols, err);
     return rc;
 }
 
@@ -188,6 +190,8 @@ static uint64_t next_position(const struct session *s)
 {
     uint64_t save = s->o->save_path && !s->is_saved ? s->o->save_at : UINT64_MAX;
     uint64_t next = save < s->chain.next ? save : s->chain.next;
+    if (s->o->watch && s->o->watch->until < next)
+        next = s->o->watch->until;
     return s->monitor_at < next ? s->monitor_at : next;
 }
 
@@ -233,6 +237,9 @@ static bool attend(struct session *s)
 /* A position was reached: whose? False: the run ends. */
 static bool pass_position(struct session *s)
 {
+    const struct run_watch *w = s->o->watch;
+    if (w && (w->is_over || trapline_ticks(s->m) >= w->until))
+        return false;
     return trapline_ticks(s->m) != s->monitor_at || ask_monitor(s);
 }
 
@@ -346,6 +353,16 @@ static int close_log(struct session *s, struct err *err)
     return err_set(err, EIO, "cannot write all of '%s'", s->o->log_path);
 }
 
+/* The first trouble stays. */
+static int end_watch(struct session *s, int rc, struct err *err)
+{
+    struct err late;
+    if (!s->o->watch || !s->m)
+        return rc;
+    int more = s->o->watch->end(s->o->watch->opaque, rc == 0 ? err : &late);
+    return rc == 0 ? more : rc;
+}
+
 /* Give everything back; the first trouble stays. */
 static int finish(struct session *s, int rc, struct err *err)
 {
@@ -383,6 +400,7 @@ int run(const struct options *o)
     }
     if (rc == 0 && !o->verifies)
         rc = save_at_end(s, &err);
+    rc = end_watch(s, rc, &err);
     rc = finish(s, rc, &err);
     int number = terminal_signal();
     int status = TRAPLINE_EXIT_ERROR;

@@ -168,3 +168,17 @@ const char *symbols_find(const struct symbols *s, uint64_t address, uint64_t *of
     *offset = address - s->at[low - 1].address;
     return s->at[low - 1].name;
 }
+
+bool symbols_range(const struct symbols *s, const char *name, uint64_t *first, uint64_t *last)
+{
+    size_t i = 0;
+    while (i < s->count && strcmp(s->at[i].name, name) != 0)
+        i++;
+    if (i == s->count)
+        return false;
+    *first = s->at[i].address;
+    while (i < s->count && s->at[i].address == *first)
+        i++;
+    *last = i < s->count && s->at[i].address - *first < REACH ? s->at[i].address - 1 : *first + REACH - 1;
+    return true;
+}

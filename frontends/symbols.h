@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ int symbols_load(const char *path, struct symbols **out, struct err *err);
 /* The same from memory; `name` stands in messages. */
 int symbols_parse(const char *text, size_t size, const char *name, struct symbols **out, struct err *err);
 void symbols_free(struct symbols *s); /* NULL is fine */
+
+/* Addresses of the function of that name, up to the next symbol. False: there is none. */
+bool symbols_range(const struct symbols *s, const char *name, uint64_t *first, uint64_t *last);
 
 /* The last symbol at or below the address, and how far above it that is; NULL: none within 1 MiB. */
 const char *symbols_find(const struct symbols *s, uint64_t address, uint64_t *offset);

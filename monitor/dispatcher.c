@@ -5,6 +5,7 @@
 #include "devices/lapic.h"
 #include "monitor/reflect.h"
 #include "monitor/scheduler.h"
+#include "monitor/trace/tracer.h"
 
 /* ---- what a vCPU has waiting ---- */
 
@@ -71,9 +72,17 @@ static void shut_down(struct monitor_vcpu *mv)
         machine_stop(mv->vm->machine, STOP_TRIPLE_FAULT, mv->vcpu->run.index);
 }
 
-/* An event goes into the guest: a tick of its own. */
-static void note_delivery(struct monitor_vcpu *mv, uint8_t vector, uint32_t error_code)
+/* The tracer, or NULL. */
+static struct tracer *tracer_of(const struct monitor_vcpu *mv)
 {
+    return TRACE_POINTS ? mv->vm->machine->tracer : NULL;
+}
+
+/* An event goes into the guest: a tick of its own. */
+static void note_delivery(struct monitor_vcpu *mv, enum trapline_step_kind kind, uint8_t vector, uint32_t error_code)
+{
+    if (unlikely(tracer_of(mv)))
+        tracer_deliver(tracer_of(mv), mv, kind, vector);
     trace_point(&mv->vm->machine->trace, TRACE_event_deliver, NULL, vector, error_code, mv->vcpu->arch.rip, 0);
     take_tick(mv);
 }
@@ -81,6 +90,8 @@ static void note_delivery(struct monitor_vcpu *mv, uint8_t vector, uint32_t erro
 /* It has gone in, or could not. Its tick is counted only now: it belongs to the handler's CPL. */
 static void end_delivery(struct monitor_vcpu *mv, bool ok)
 {
+    if (unlikely(tracer_of(mv)))
+        tracer_delivered(tracer_of(mv), mv);
     if (!ok)
         shut_down(mv);
     check_counters(mv);
@@ -90,21 +101,21 @@ static void deliver_fault(struct monitor_vcpu *mv)
 {
     const struct fault *f = &mv->vcpu->run.fault;
     exits_exception(&mv->vm->exits, f->vector & 31, mv->vcpu->arch.rip, mv->vcpu->arch.cpl == 3);
-    note_delivery(mv, f->vector, f->has_error_code ? f->error_code : 0);
+    note_delivery(mv, TRAPLINE_STEP_EXCEPTION, f->vector, f->has_error_code ? f->error_code : 0);
     end_delivery(mv, reflect_fault(mv->vcpu));
 }
 
 static void deliver_debug_trap(struct monitor_vcpu *mv)
 {
     exits_exception(&mv->vm->exits, EXC_DB, mv->vcpu->arch.rip, mv->vcpu->arch.cpl == 3);
-    note_delivery(mv, EXC_DB, 0);
+    note_delivery(mv, TRAPLINE_STEP_EXCEPTION, EXC_DB, 0);
     end_delivery(mv, reflect_debug_trap(mv->vcpu));
 }
 
 static void deliver_nmi(struct monitor_vcpu *mv)
 {
     mv->vm->exits.nmis++;
-    note_delivery(mv, EXC_NMI, 0);
+    note_delivery(mv, TRAPLINE_STEP_NMI, EXC_NMI, 0);
     end_delivery(mv, reflect_nmi(mv->vcpu));
 }
 
@@ -118,7 +129,7 @@ static void deliver_interrupt(struct monitor_vcpu *mv)
         vector = mv->vm->board_ops->intr_acknowledge(mv->vm);
     }
     mv->vm->exits.interrupts++;
-    note_delivery(mv, (uint8_t)vector, 0);
+    note_delivery(mv, TRAPLINE_STEP_INTERRUPT, (uint8_t)vector, 0);
     end_delivery(mv, reflect_interrupt(mv->vcpu, (uint8_t)vector));
 }
 
@@ -227,12 +238,16 @@ static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t
     struct machine *m = mv->vm->machine;
     struct vcpu *vcpu = mv->vcpu;
     uint64_t before = vcpu->arch.ticks;
+    if (unlikely(tracer_of(mv)))
+        budget = tracer_begin(tracer_of(mv), mv, budget);
     vcpu->run.budget = (int64_t)budget;
     m->running = mv;
     m->running_since = before;
     enum cpu_exit why = cpu_run(vcpu);
     m->running = NULL;
     *done = vcpu->arch.ticks - before;
+    if (unlikely(tracer_of(mv)))
+        tracer_end(tracer_of(mv), mv, *done);
     m->s.ticks += *done;
     check_counters(mv);
     if (why == CPU_EXIT_FAULT && unlikely(vcpu->run.fault.vector == FAULT_FERR)) {
@@ -288,6 +303,13 @@ static bool is_dead(const struct vm *vm)
     return vm->board_ops && !vm->board_ops->ignores_if(vm);
 }
 
+static void skip(struct machine *m, vtime duration)
+{
+    m->s.idle_ns += duration;
+    if (TRACE_POINTS && m->tracer)
+        tracer_idle(m->tracer, duration);
+}
+
 /*
  * Every vCPU is halted: skip to what comes next, sleeping if a person is waiting. When the machine is dead, time
  * passes only until the person has seen its last words: they end it, always at the same position.
@@ -305,7 +327,7 @@ static void idle(struct machine *m)
     }
     vtime reached = door_wait(&m->door, now, is_quiet ? VTIME_NEVER : until);
     if (reached > now)
-        m->s.idle_ns += reached - now;
+        skip(m, reached - now);
     if (m->door.interrupted && *m->door.interrupted)
         machine_stop(m, STOP_USER, 0);
 }

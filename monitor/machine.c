@@ -12,6 +12,7 @@
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"
 #include "monitor/scheduler.h"
+#include "monitor/trace/tracer.h"
 #include "monitor/timeline/timeline.h"
 
 /* ---- time ---- */
@@ -166,6 +167,8 @@ static uint64_t bus_read(void *opaque, paddr pa, unsigned size)
     uint64_t v = in_lapic(mv, pa, &offset) ? lapic_mmio_read(mv->lapic, offset, size)
                                            : io_space_read(&mv->vm->mmio, pa, size, NULL);
     trace_point(&mv->vm->machine->trace, TRACE_mmio_read, NULL, pa, size, v, 0);
+    if (TRACE_POINTS && unlikely(mv->vm->machine->tracer))
+        tracer_mmio(mv->vm->machine->tracer, mv, TRAPLINE_STEP_MMIO_READ, pa, size, v);
     return v;
 }
 
@@ -175,6 +178,8 @@ static void bus_write(void *opaque, paddr pa, unsigned size, uint64_t v)
     uint32_t offset;
     mv->vm->exits.mmio_writes++;
     trace_point(&mv->vm->machine->trace, TRACE_mmio_write, NULL, pa, size, v, 0);
+    if (TRACE_POINTS && unlikely(mv->vm->machine->tracer))
+        tracer_mmio(mv->vm->machine->tracer, mv, TRAPLINE_STEP_MMIO_WRITE, pa, size, v);
     if (in_lapic(mv, pa, &offset))
         lapic_mmio_write(mv->lapic, offset, size, v);
     else

@@ -28,6 +28,7 @@ struct machine;
 struct memory_hash;
 struct vm;
 struct lapic;
+struct tracer;
 
 /* clang-format off */
 #define MACHINE_STATE(ONE, ARR, S)                                                               \
@@ -131,6 +132,7 @@ struct machine {
     struct allocator memory;    /* machine memory */
     struct event_queue events;  /* the timeline of things to come */
     struct trace trace;         /* trace points */
+    struct tracer *tracer;      /* owned by the public face; NULL: nobody wants to know each step */
     struct host_input door;     /* everything that is not deterministic enters here */
     struct decoder *decoder;    /* owned */
     struct jit *jit;            /* owned; NULL: everything is interpreted */

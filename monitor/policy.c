@@ -38,6 +38,29 @@ enum exit_reason policy_exit_reason(unsigned op, const struct insn *in)
     return op < OP_COUNT ? (enum exit_reason)op_reasons[op] : REASON_EXCEPTION_NMI;
 }
 
+const char *policy_class(unsigned row)
+{
+    const struct insn_desc *d = insn_row(row);
+    if (!bt_slots[d->op].exec) /* whatever has an emulator is sensitive */
+        return "innocuous";
+    switch (d->privilege) {
+    case PRIV_NONE:
+    case PRIV_PE:
+    case PRIV_GATE:
+    case PRIV_VM86:    /* in virtual-8086 mode only */
+    case PRIV_FSGS:    /* these two: #UD at any CPL, */
+    case PRIV_OSXSAVE: /* or none */
+        return "sensitive, unprivileged";
+    case PRIV_CPL0:
+    case PRIV_CPL0_PE:
+    case PRIV_IOPL:
+    case PRIV_IO:
+        return "privileged";
+    default: /* by UMIP, TSD, PCE */
+        return "conditionally privileged";
+    }
+}
+
 const struct sens_ops *policy_slots(enum policy policy)
 {
     return policy < POLICY_COUNT ? slots[policy] : NULL;

@@ -101,6 +101,12 @@ const char *exit_reason_name(unsigned reason);
 /* The reason an op is counted under. REASON_EXCEPTION_NMI for an op that has no emulator. */
 enum exit_reason policy_exit_reason(unsigned op, const struct insn *in);
 
+/*
+ * What a row of the instruction table is after Popek and Goldberg, in protected mode with IOPL 0, as kernels run their programs:
+ * "privileged", "conditionally privileged", "sensitive, unprivileged", "innocuous".
+ */
+const char *policy_class(unsigned row);
+
 /* Slots by op, OP_COUNT of them; exec is NULL where the op runs by itself. NULL: a policy that is
  * not built yet. pv has those of bt: what VMCALL means is the CPU model's to say. */
 const struct sens_ops *policy_slots(enum policy policy);

@@ -11,6 +11,7 @@
 #include "devices/uart.h"
 #include "monitor/boards/pc.h"
 #include "monitor/scheduler.h"
+#include "monitor/trace/tracer.h"
 #include "monitor/trapline_priv.h"
 
 #define DEFAULT_MEMORY (128 * MiB)
@@ -368,6 +369,8 @@ void trapline_destroy(struct trapline_machine *t)
 {
     if (!t)
         return;
+    if (t->m)
+        tracer_destroy(t->m->tracer);
     machine_destroy(t->m);
     trapline_free_files(t);
     free(t);

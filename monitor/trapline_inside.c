@@ -86,27 +86,6 @@ int trapline_count_places(struct trapline_machine *t, struct trapline_error *err
     return trapline_fail(error, &err, rc);
 }
 
-/* In protected mode with IOPL 0, as kernels run their programs; whatever has an emulator is sensitive. */
-static const char *class_of(const struct insn_desc *d)
-{
-    switch (d->privilege) {
-    case PRIV_NONE:
-    case PRIV_PE:
-    case PRIV_GATE:
-    case PRIV_VM86:    /* in virtual-8086 mode only */
-    case PRIV_FSGS:    /* these two: #UD at any CPL, */
-    case PRIV_OSXSAVE: /* or none */
-        return "sensitive, unprivileged";
-    case PRIV_CPL0:
-    case PRIV_CPL0_PE:
-    case PRIV_IOPL:
-    case PRIV_IO:
-        return "privileged";
-    default: /* by UMIP, TSD, PCE */
-        return "conditionally privileged";
-    }
-}
-
 static struct trapline_exit_place describe(const struct exit_place *p)
 {
     struct trapline_exit_place out = {.size = sizeof(out), .rip = p->rip, .is_user = p->is_user, .count = p->count};
@@ -119,7 +98,7 @@ static struct trapline_exit_place describe(const struct exit_place *p)
     const struct insn_desc *d = insn_row(p->what);
     out.name = d->name;
     out.reason = exit_reason_name(policy_exit_reason(d->op, NULL));
-    out.what = class_of(d);
+    out.what = policy_class(p->what);
     return out;
 }
 

@@ -26,6 +26,7 @@ struct trapline_machine {
     struct file_bytes modules[MAX_MODULES]; /* [0] is also the initrd */
     char *append;                  /* owned: kernel command line */
     char *initrd;                  /* owned: config.initrd, cut into pieces */
+    bool ends_run;                 /* trapline_end_run was called during this trapline_run */
     int source[TRAPLINE_SERIALS];  /* door source of each port, or -1 */
     struct trapline_group *group;  /* borrowed: that it belongs to, or NULL */
 };

@@ -6,6 +6,7 @@
 #include "monitor/dispatcher.h"
 #include "monitor/reflect.h"
 #include "monitor/scheduler.h"
+#include "monitor/trace/tracer.h"
 #include "monitor/trapline_priv.h"
 
 /* Fill what the caller's version of the struct has. */
@@ -52,13 +53,16 @@ void trapline_run(struct trapline_machine *t, uint64_t until, struct trapline_st
 {
     struct machine *m = t->m;
     enum stop_reason why;
+    t->ends_run = false;
     do {
         m->stop_at = next_stop(t, until);
         why = machine_run(m);
         if (t->config.drop_caches)
             trapline_drop_caches(t);
-    } while (why == STOP_POSITION && m->s.ticks < until);
+    } while (why == STOP_POSITION && m->s.ticks < until && !t->ends_run);
     m->stop_at = UINT64_MAX;
+    if (m->tracer)
+        tracer_flush(m->tracer);
     report(stop, (struct trapline_stop){.reason = trapline_reason_of(why), .code = m->stop_code});
 }
 

@@ -275,7 +275,7 @@ static struct block *go_on(struct vcpu *vcpu, const struct rec *rec)
 ALWAYS_INLINE int sensitive(struct vcpu *vcpu, const struct rec *rec)
 {
     struct site *site = (struct site *)(uintptr_t)rec->link;
-    site->count++;
+    site->count += COUNT_EXITS;
     vcpu->run.rec = rec;
     vcpu->run.next_rip = rec_next_rip(vcpu, rec);
     vcpu->arch.rip = rec_rip(vcpu, rec);

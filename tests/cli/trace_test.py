@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`trapline trace` from outside: levels, filters, formats, and that nothing changes by looking.
+
+  trace_test.py --trapline FILE --doc docs/trace.md --man FILE [TEST]...
+"""
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import guests as g
+
+TRAPLINE = DOC = MAN = None
+
+
+def call(*words, status=0):
+    p = subprocess.run(TRAPLINE + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=100)
+    if p.returncode != status:
+        raise AssertionError("%s: status %d, not %d\n%s" % (" ".join(words), p.returncode, status, p.stdout[-2000:] + p.stderr[-2000:]))
+    return p.stdout if status == 0 else p.stderr
+
+
+# cpuid; rdtsc; a call to a function that copies 64 bytes with REP MOVSB; a read of the local APIC's ID; pushf, cli, popf
+CALL = b"\xe8\x02\x00\x00\x00" b"\xeb\x12" b"\xb9\x40\x00\x00\x00" b"\xbe\x00\x00\x10\x00" b"\xbf\x00\x00\x20\x00" b"\xf3\xa4\xc3"
+APIC = b"\xa1\x20\x00\xe0\xfe"
+MANY = b"\xbc\x00\x00\x30\x00" + b"\x31\xc0\x0f\xa2" + b"\x0f\x31" + CALL + b"\x90" + APIC + b"\x9c\xfa\x9d" + g.debug("hi") + g.POWER_OFF
+
+
+def text_of(path):
+    with open(path) as f:
+        return f.read()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+    def guest(self, code):
+        path = self.path("guest")
+        with open(path, "wb") as f:
+            f.write(g.guest(code))
+        return path
+
+    def trace(self, *options, code=MANY, status=0):
+        return call("trace", "-kernel", self.guest(code), *options, status=status)
+
+    def rows(self, *options, code=MANY):
+        return list(csv.DictReader(self.trace("-format", "csv", *options, code=code).splitlines()))
+
+
+class Trace(Case):
+    def test_every_instruction_has_its_tick(self):
+        rows = self.rows("-level", "insns", "-limit", "40")
+        ticks = 0
+        for r in rows:
+            if not r["kind"].startswith("mmio"):
+                self.assertEqual(ticks, int(r["tick"]))
+                ticks += int(r["ticks"])
+        self.assertEqual("mov esp, 0x300000", rows[0]["text"])
+        movs = [r for r in rows if r["name"] == "MOVS"]
+        self.assertEqual([("64", "rcx 40 -> 0, rsi 100000 -> 100040, rdi 200000 -> 200040")], [(m["ticks"], m["changes"]) for m in movs])
+
+    def test_sensitive_instructions_have_class_owner_and_changes(self):
+        cpuid, cli = [[r for r in self.rows() if r["name"] == n][0] for n in ("CPUID", "CLI")]
+        self.assertEqual(("exit", "CPUID", "sensitive, unprivileged", "mode", "monitor"),
+                         tuple(cpuid[k] for k in ("kind", "reason", "class", "sensitivity", "owner")))
+        self.assertIn("rdx 0 -> ", cpuid["changes"])
+        self.assertEqual(("privileged", "control"), (cli["class"], cli["sensitivity"]))
+        out = [r for r in self.rows() if r["name"] == "OUT" and r["address"] == "0xe9"]
+        self.assertEqual(["0x68", "0x69"], [r["value"] for r in out])
+
+    def test_exceptions_belong_to_the_guest(self):
+        rows = self.rows("-level", "events", "-no-reboot", "-limit", "1", code=g.TRIPLE_FAULT)
+        self.assertEqual(("#UD", "guest", "exception or NMI", "6"), tuple(rows[0][k] for k in ("name", "owner", "reason", "vector")))
+
+    def test_device_accesses_by_memory_have_address_and_value(self):
+        reads = [r for r in self.rows() if r["kind"] == "mmio-read"]
+        self.assertEqual([("0xfee00020", "0x0", "mov eax, dword ptr [0xfee00020]")], [(r["address"], r["value"], r["text"]) for r in reads])
+
+    def test_levels_contain_each_other(self):
+        some = [{(r["tick"], r["name"]) for r in self.rows("-level", level) if r["kind"] != "run"}
+                for level in ("none", "events", "exits", "blocks", "insns")]
+        self.assertEqual(set(), some[0])
+        for less, more in zip(some, some[1:]):
+            self.assertLessEqual(less, more)
+        self.assertIn("CALL_NEAR", {name for _, name in some[3]})
+
+    def test_blocks_account_for_every_tick(self):
+        rows = self.rows("-level", "blocks")
+        at = 0
+        for r in rows:
+            if not r["kind"].startswith("mmio") and r["kind"] != "idle":
+                self.assertEqual(at, int(r["tick"]), r)
+                at += int(r["ticks"])
+
+    def test_a_window_begins_and_ends_at_its_ticks(self):
+        rows = self.rows("-level", "insns", "-from", "5", "-ticks", "7")
+        self.assertEqual("5", rows[0]["tick"])
+        self.assertEqual(7, sum(int(r["ticks"]) for r in rows))
+
+    def test_filters(self):
+        every = self.rows("-level", "insns")
+        first = [r for r in every if int(r["rip"], 16) <= 0x100025]
+        self.assertEqual(first, self.rows("-level", "insns", "-address", "0x100020-0x100025"))
+        self.assertEqual({"CPUID"}, {r["name"] for r in self.rows("-reason", "CPUID")})
+        self.assertEqual({"IN", "OUT"}, {r["name"] for r in self.rows("-reason", "I/O*")})
+        self.assertEqual([], self.rows("-mode", "user"))
+        self.assertEqual(every, self.rows("-level", "insns", "-mode", "kernel,prot", "-vcpu", "0"))
+        self.assertEqual([], self.rows("-vcpu", "1"))
+
+    def test_symbols(self):
+        with open(self.path("map"), "w") as f:
+            f.write("0000000000100020 T start\n0000000000100029 T work\n")
+        rows = self.rows("-level", "insns", "-symbols", self.path("map"), "-symbol", "sta*")
+        self.assertEqual({"start+0x0", "start+0x5", "start+0x7"}, {r["place"] for r in rows})
+        self.assertEqual(rows, self.rows("-level", "insns", "-symbols", self.path("map"), "-address", "start"))
+
+    def test_nothing_changes_by_looking(self):
+        """The hash chain, exits and output of a run, at every level and in both engines."""
+        code = g.PERIODIC_TIMER + g.repeat(300, b"\x0f\x31\x9c\x9d" + APIC + b"\xf3\xa4\xb9\x05\x00\x00\x00") + g.POWER_OFF
+        code = b"\xbc\x00\x00\x30\x00\xbf\x00\x00\x20\x00\xbe\x00\x00\x10\x00" + code
+        guest = self.guest(code)
+        common = ["-kernel", guest, "-hash-every", "500", "-hash-file"]
+        call("run", *common, self.path("untraced"), "-serial", "null")
+        untraced = text_of(self.path("untraced"))
+        self.assertGreater(untraced.count("\n"), 5)
+        for level in ("events", "exits", "blocks", "insns"):
+            traces = []
+            for engine in ("interp", "jit,threshold=1", "auto"):
+                if "jit" in engine and "no translator" in subprocess.run(TRAPLINE + ["run", "-engine", "jit", "-kernel", guest, "-serial", "null"],
+                                                                       stderr=subprocess.PIPE, text=True).stderr:
+                    continue
+                traces.append(call("trace", *common, self.path("traced"), "-level", level, "-engine", engine, "-smp", "1"))
+                self.assertEqual(untraced, text_of(self.path("traced")), (level, engine))
+            self.assertEqual(1, len(set(traces)), level)
+            call("trace", *common, self.path("traced"), "-level", level, "-from", "700", "-o", self.path("t.txt"), "-serial", "null")
+            self.assertEqual(untraced, text_of(self.path("traced")), (level, "from 700"))
+
+
+class Formats(Case):
+    def test_chrome_is_json_and_its_events_are_in_order(self):
+        for level in ("events", "exits", "blocks", "insns"):
+            events = json.loads(self.trace("-format", "chrome", "-level", level))["traceEvents"]
+            depth = {}
+            last = 0
+            for e in events:
+                self.assertGreaterEqual(e["ts"], last)
+                last = e["ts"]
+                depth[e["tid"]] = depth.get(e["tid"], 0) + {"B": 1, "E": -1}.get(e["ph"], 0)
+                self.assertGreaterEqual(depth[e["tid"]], 0)
+                self.assertIn(e["ph"], "MBEX")
+            self.assertEqual({0}, set(depth.values()))
+        slices = [e for e in events if e["ph"] == "X"]
+        self.assertIn("CPUID", [e["name"] for e in slices])
+        self.assertIn({"name": "vCPU 0"}, [e.get("args") for e in events if e["name"] == "thread_name"])
+
+    def test_csv_is_regular(self):
+        lines = self.trace("-format", "csv", "-level", "insns").splitlines()
+        self.assertEqual({26}, {len(r) for r in csv.reader(lines)})
+
+    def test_hostile_names_stay_text(self):
+        with open(self.path("map"), "wb") as f:
+            f.write(b"0000000000100020 T </script><b>\"\\\xff\xfe\x01&,'x\n")
+        json.loads(self.trace("-format", "chrome", "-symbols", self.path("map")))
+
+    def test_a_file_is_whole_or_not_there(self):
+        self.trace("-o", self.path("t.json"), "-o", self.path("t.csv"))
+        json.loads(text_of(self.path("t.json")))
+        self.assertEqual(["guest", "t.csv", "t.json"], sorted(os.listdir(self.directory.name)))
+        said = self.trace("-o", self.path("no/t.json"), status=64)
+        self.assertIn("cannot write", said)
+        self.trace("-o", self.path("u.json"), "-symbol", "x", status=64)
+        self.assertEqual(["guest", "t.csv", "t.json"], sorted(os.listdir(self.directory.name)))
+
+    def test_bad_input_is_refused(self):
+        for words, said in ((["-level", "insn"], "did you mean 'insns'"), (["-format", "cvs"], "did you mean 'csv'"),
+                            (["-address", "0x20-0x10"], "no range"), (["-address", "main"], "no symbols"), (["-symbol", "main"], "no symbols"),
+                            (["-mode", "ring0"], "no mode"), (["-ticks", "0"], "not a number"), (["-limit"], "wants an argument"),
+                            (["-nographic"], "want standard output"), (["-levle", "exits"], "there is no option '-levle'"),
+                            (["-format", "text", "-verify"], "runs two machines")):
+            with self.subTest(words):
+                self.assertIn(said, self.trace(*words, status=64))
+
+    def test_a_full_disk_is_told(self):
+        if os.path.exists("/dev/full"):
+            self.assertIn("cannot write", self.trace("-o", "/dev/full", status=64))
+
+
+class Doc(unittest.TestCase):
+    def test_help_and_man_page_have_the_same_options(self):
+        options = re.findall(r"(?m)^  -([\w-]+)", call("trace", "--help"))
+        man = re.findall(r"(?m)^\.TP\n\.(?:BI|B) \\-([\w-]+)", text_of(MAN))
+        self.assertEqual(options, man)
+
+
+if __name__ == "__main__":
+    args, rest = sys.argv[1:], [sys.argv[0]]
+    while args:
+        if args[0] == "--trapline":
+            TRAPLINE, args = shlex.split(args[1]), args[2:]
+        elif args[0] == "--doc":
+            DOC, args = args[1], args[2:]
+        elif args[0] == "--man":
+            MAN, args = args[1], args[2:]
+        else:
+            rest.append(args.pop(0))
+    unittest.main(argv=rest)
