@@ -12,7 +12,7 @@
 #include "monitor/trapline.h"
 #include "roms/embedded_guest.h"
 
-enum { QUANTUM = 20000, WINDOW = 4000, LOCKS = 2, WAYS = 3, TICKS_MAX = 2000000000, NUMBERS = 4 };
+enum { QUANTUM = 20000, WINDOW = 4000, LOCKS = 2, WAYS = 5, TICKS_MAX = 2000000000, NUMBERS = 4 };
 
 /* The guest's way to wait, and what the monitor does of PAUSE meanwhile. */
 static const struct way {
@@ -24,8 +24,10 @@ static const struct way {
     {"spin", "pause", TRAPLINE_PAUSE_NEVER, 0},
     {"PAUSE-loop exit", "pause", TRAPLINE_PAUSE_LOOP, 1},
     {"yield: PAUSE exits", "pause", TRAPLINE_PAUSE_ALWAYS, 1},
+    {"directed yield", "yield", TRAPLINE_PAUSE_NEVER, 1},
+    {"halt and kick", "halt", TRAPLINE_PAUSE_NEVER, 2},
 };
-enum { SPIN, LOOP_EXIT, YIELD };
+enum { SPIN, LOOP_EXIT, YIELD, DIRECTED, HALT };
 
 static const char *const locks[LOCKS] = {"tas", "ticket"};
 static const char *const lock_names[LOCKS] = {"test-and-set", "ticket"};
@@ -268,7 +270,7 @@ static void add_preempted(const struct results *all, const struct lab_costs *cos
                 .extra = "exits",
                 .theory = "Theory: whoever finds the lock held can't get it before the holder runs, which is not before the waiter's "
                           "turn is over. Spinning burns the turn, 20000 ticks; PAUSE-loop exiting its window, 4000; a yield nothing "
-                          "but its exit. Spinning is a little cheaper than predicted: the waiter "
+                          "but its exit; halt and kick nothing but two. Spinning is a little cheaper than predicted: the waiter "
                           "first has work of its own to do, outside the lock, and that is not wasted.",
                 .rows = rows,
                 .count = WAYS});
@@ -299,7 +301,7 @@ static void add_waste(const struct results *all, const struct lab_costs *costs, 
                           "first come, first served, and the next in line need not be running: once the two have met, each passes the "
                           "lock to one that does not run, and then waits for it. A turn has one round, whatever its length: "
                           "1 - U / Q is wasted by spinning, w / (w + U) with a window, for a round of U ticks. Fairness in taking "
-                          "turns is what does it; with yields there is a switch for each round, but no waste.",
+                          "turns is what does it; with yields or halts there is a switch for each round, but no waste.",
                 .rows = rows,
                 .count = LOCKS * WAYS});
 }
@@ -310,7 +312,7 @@ static void add_four(const struct results *all, const struct lab_costs *costs, s
     for (unsigned w = 0; w < WAYS; w++) {
         const struct result *r = &all->four[w];
         double n = r->run.number[PREEMPTED], out = exits(r, &ways[w]) / n;
-        static const double predicted[WAYS] = {[LOOP_EXIT] = 3, [YIELD] = 3};
+        static const double predicted[WAYS] = {[LOOP_EXIT] = 3, [YIELD] = 3, [DIRECTED] = 1, [HALT] = 6};
         rows[w] = (struct lab_row){.group = lock_names[0],
                                    .label = ways[w].name,
                                    .measured = out,
@@ -325,7 +327,8 @@ static void add_four(const struct results *all, const struct lab_costs *costs, s
                 .unit = "exits",
                 .extra = "% wasted",
                 .theory = "Theory: a blind exit passes the turn to the next in order, and with three waiters it takes three of them to "
-                          "come to the holder. Spinning has no exits and burns three turns.",
+                          "come to the holder; a directed yield names it. Spinning has no exits and burns three turns. Halting puts "
+                          "all three to sleep, and the holder kicks each.",
                 .rows = rows,
                 .count = WAYS});
 }
