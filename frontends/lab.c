@@ -17,7 +17,7 @@ struct lab_report {
     FILE *html; /* NULL: text on standard output */
 };
 
-static const struct lab *const all_labs[] = {&lab_locks, &lab_steal, &lab_walks};
+static const struct lab *const all_labs[] = {&lab_batching, &lab_cli, &lab_clock, &lab_locks, &lab_steal, &lab_walks};
 
 static const struct lab *find(const char *name)
 {
@@ -27,17 +27,39 @@ static const struct lab *find(const char *name)
     return NULL;
 }
 
+/* ---- costs ---- */
+
+static const struct cost {
+    const char *key;     /* in -cost */
+    size_t offset;       /* in struct lab_costs */
+    uint64_t cycles;     /* default */
+    const char *meaning; /* for the list */
+} all_costs[] = {
+#define COST(key_, member_, cycles_, meaning_) {key_, offsetof(struct lab_costs, member_), cycles_, meaning_},
+#include "frontends/lab_costs.def"
+#undef COST
+};
+
+static uint64_t *cost_at(struct lab_costs *costs, unsigned i)
+{
+    return (uint64_t *)(void *)((char *)costs + all_costs[i].offset);
+}
+
+void lab_costs_init(struct lab_costs *costs)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(all_costs); i++)
+        *cost_at(costs, i) = all_costs[i].cycles;
+}
+
 static void list(void)
 {
-    const struct lab_costs c = LAB_COSTS_INIT;
-    printf("trapline lab NAME [-cost ref=N,exit=N] [-html FILE]: an experiment, and what theory "
+    printf("trapline lab NAME [-cost KEY=N,...] [-html FILE]: an experiment, and what theory "
            "says of it\n\n");
     for (unsigned i = 0; i < ARRAY_SIZE(all_labs); i++)
         printf("  %-10s %s\n", all_labs[i]->name, all_labs[i]->question);
-    printf(
-        "\n-cost: cycles of a reference to a paging structure, and of an exit (default ref=%" PRIu64
-        ",exit=%" PRIu64 ")\n",
-        c.reference, c.exit);
+    puts("\n-cost: what events cost, in cycles of a processor");
+    for (unsigned i = 0; i < ARRAY_SIZE(all_costs); i++)
+        printf("  %-10s %5" PRIu64 "  %s\n", all_costs[i].key, all_costs[i].cycles, all_costs[i].meaning);
 }
 
 /* ---- parts ---- */
@@ -57,14 +79,23 @@ static void print_wrapped(const char *text)
     }
 }
 
+static int digits_of(const struct lab_part *p)
+{
+    return p->digits ? (int)p->digits : 2;
+}
+
 static void print_text(const struct lab_part *p)
 {
-    printf("%s\n\n   %-9s %-21s %12s %12s %12s %12s\n", p->title, p->columns[0], p->columns[1],
-           p->unit, "theory", p->extra, "cycles");
+    printf("%s\n\n   %-9s %-21s %12s %12s %12s %12s%s\n", p->title, p->columns[0], p->columns[1],
+           p->unit, "theory", p->extra, "cycles", p->has_host ? "      host ns" : "");
+    int digits = digits_of(p);
     for (unsigned i = 0; i < p->count; i++) {
         const struct lab_row *r = &p->rows[i];
-        printf("   %-9s %-21s %12.2f %12.2f %12.2f %12.0f\n", r->group, r->label, r->measured,
-               r->predicted, r->extra, r->cycles);
+        printf("   %-9s %-21s %12.*f %12.*f %12.2f %12.0f", r->group, r->label, digits, r->measured,
+               digits, r->predicted, r->extra, r->cycles);
+        if (p->has_host)
+            printf(" %12.1f", r->host);
+        putchar('\n');
     }
     putchar('\n');
     print_wrapped(p->theory);
@@ -74,33 +105,46 @@ static void print_text(const struct lab_part *p)
 static void print_table(FILE *out, const struct lab_part *p)
 {
     const char *const heads[] = {p->columns[0], p->columns[1], p->unit,
-                                 "theory",      p->extra,      "cycles"};
+                                 "theory",      p->extra,      "cycles", "host ns"};
+    unsigned columns = p->has_host ? 7 : 6;
     fputs("<details><summary>The numbers</summary><table><thead>\n", out);
-    html_row(out, "th", heads, ARRAY_SIZE(heads));
+    html_row(out, "th", heads, columns);
     fputs("</thead><tbody>\n", out);
     for (unsigned i = 0; i < p->count; i++) {
         const struct lab_row *r = &p->rows[i];
-        char cell[4][32];
-        const double value[4] = {r->measured, r->predicted, r->extra, r->cycles};
-        for (unsigned k = 0; k < 4; k++)
-            snprintf(cell[k], sizeof(cell[k]), k == 3 ? "%.0f" : "%.2f", value[k]);
-        const char *const cells[] = {r->group, r->label, cell[0], cell[1], cell[2], cell[3]};
-        html_row(out, "td", cells, ARRAY_SIZE(cells));
+        char cell[5][32];
+        const double value[5] = {r->measured, r->predicted, r->extra, r->cycles, r->host};
+        for (unsigned k = 0; k < 5; k++)
+            snprintf(cell[k], sizeof(cell[k]), "%.*f", k == 3 ? 0 : k == 4 ? 1 : k == 2 ? 2 : digits_of(p), value[k]);
+        const char *const cells[] = {r->group, r->label, cell[0], cell[1], cell[2], cell[3], cell[4]};
+        html_row(out, "td", cells, columns);
     }
     fputs("</tbody></table></details>\n", out);
 }
 
-static void print_html(FILE *out, const struct lab_part *p)
+/* Bars of one column, with the prediction or without. */
+static void print_bars(FILE *out, const struct lab_part *p, const char *caption, size_t offset, bool has_mark)
 {
     struct html_bar bars[LAB_ROWS_MAX];
+    unsigned count = p->count < LAB_ROWS_MAX ? p->count : LAB_ROWS_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        double value = *(const double *)(const void *)((const char *)&p->rows[i] + offset);
+        bars[i] = (struct html_bar){p->rows[i].group, p->rows[i].label, value, has_mark ? p->rows[i].predicted : -1};
+    }
+    html_element(out, "p", caption);
+    html_bars(out, caption, bars, count);
+}
+
+static void print_html(FILE *out, const struct lab_part *p)
+{
     char caption[128];
-    for (unsigned i = 0; i < p->count && i < LAB_ROWS_MAX; i++)
-        bars[i] = (struct html_bar){p->rows[i].group, p->rows[i].label, p->rows[i].measured,
-                                    p->rows[i].predicted};
     html_element(out, "h2", p->title);
     snprintf(caption, sizeof(caption), "Blue: %s, counted. Red: predicted.", p->unit);
-    html_element(out, "p", caption);
-    html_bars(out, p->unit, bars, p->count < LAB_ROWS_MAX ? p->count : LAB_ROWS_MAX);
+    print_bars(out, p, caption, offsetof(struct lab_row, measured), true);
+    if (p->plots_cycles)
+        print_bars(out, p, "Cycles, by the model of -cost.", offsetof(struct lab_row, cycles), false);
+    if (p->has_host)
+        print_bars(out, p, "Nanoseconds of this host, beyond theory: another in each run.", offsetof(struct lab_row, host), false);
     html_element(out, "p class=\"theory\"", p->theory);
     print_table(out, p);
 }
@@ -146,10 +190,11 @@ static bool parse_costs(const char *text, struct lab_costs *costs)
 {
     struct piece p;
     while (next_piece(&text, &p)) {
-        uint64_t *cost = strcmp(p.key, "ref") == 0    ? &costs->reference
-                         : strcmp(p.key, "exit") == 0 ? &costs->exit
-                                                      : NULL;
-        if (!cost || !p.has_value || !parse_number(p.value, cost) || *cost > UINT32_MAX)
+        unsigned i = 0;
+        while (i < ARRAY_SIZE(all_costs) && strcmp(p.key, all_costs[i].key) != 0)
+            i++;
+        if (i == ARRAY_SIZE(all_costs) || !p.has_value || !parse_number(p.value, cost_at(costs, i)) ||
+            *cost_at(costs, i) > UINT32_MAX)
             return false;
     }
     return true;
@@ -204,19 +249,23 @@ static int run_to_terminal(const struct lab *lab, const struct lab_costs *costs)
 {
     struct lab_report r = {.html = NULL};
     int status = lab->run(costs, &r);
-    if (status == 0)
-        printf("Cycles: %" PRIu64 " for a reference to a paging structure, %" PRIu64
-               " for an exit (-cost ref=N,exit=N).\n",
-               costs->reference, costs->exit);
-    return status;
+    if (status != 0)
+        return status;
+    struct lab_costs c = *costs;
+    printf("Cycles (-cost):");
+    for (unsigned i = 0; i < ARRAY_SIZE(all_costs); i++)
+        printf("%s %s=%" PRIu64, i ? "," : "", all_costs[i].key, *cost_at(&c, i));
+    puts("; `trapline lab` says what they are.");
+    return 0;
 }
 
 int verb_lab(int count, char *const words[])
 {
-    struct lab_costs costs = LAB_COSTS_INIT;
+    struct lab_costs costs;
     const struct lab *lab = count > 0 ? find(words[0]) : NULL;
     const char *html = NULL;
     char text[128];
+    lab_costs_init(&costs);
     if (count == 0 || is_option(words[0], "help")) {
         list();
         return 0;
@@ -228,7 +277,7 @@ int verb_lab(int count, char *const words[])
     int wrong = parse_words(count, words, &costs, &html);
     if (wrong) {
         snprintf(text, sizeof(text), "lab %s: cannot use '%.64s'", lab->name, words[wrong]);
-        return report_error(text, "-cost ref=N,exit=N or -html FILE");
+        return report_error(text, "-cost ref=N,exit=N ... (trapline lab lists all) or -html FILE");
     }
     int status = html ? run_to_file(lab, &costs, html) : run_to_terminal(lab, &costs);
     return report_output(status);

@@ -12,14 +12,13 @@
 
 /* What events cost on hardware: the model that turns counts into cycles. Set by -cost. */
 struct lab_costs {
-    uint64_t reference; /* an entry of a paging structure read, by the walker */
-    uint64_t exit;      /* out of the guest and back */
+#define COST(key, member, cycles, meaning) uint64_t member; /* of lab_costs.def, which says what it is */
+#include "frontends/lab_costs.def"
+#undef COST
 };
 
-#define LAB_COSTS_INIT                                                                             \
-    {                                                                                              \
-        .reference = 10, .exit = 1500                                                              \
-    }
+/* The defaults. */
+void lab_costs_init(struct lab_costs *costs);
 
 /* One measurement. */
 struct lab_row {
@@ -29,6 +28,7 @@ struct lab_row {
     double predicted;  /* by the part's theory */
     double extra;      /* of the part's extra column */
     double cycles;     /* by the cost model */
+    double host;       /* ns of this host's time; shown if the part has_host */
 };
 
 /* An experiment of a lab: a table, and what it shows. */
@@ -38,6 +38,9 @@ struct lab_part {
     const char *unit;       /* of measured and predicted: "references" */
     const char *extra;      /* head of the extra column */
     const char *theory;     /* a paragraph */
+    unsigned digits;        /* of measured and predicted after the point; 0: two */
+    bool plots_cycles;      /* on a page: bars of the cycles as well */
+    bool has_host;          /* rows have a host time, which differs from run to run */
     const struct lab_row *rows;
     unsigned count;
 };
@@ -66,7 +69,7 @@ struct lab {
     int (*run)(const struct lab_costs *costs, struct lab_report *r);
 };
 
-extern const struct lab lab_locks, lab_steal, lab_walks;
+extern const struct lab lab_batching, lab_cli, lab_clock, lab_locks, lab_steal, lab_walks;
 
 /* The verb. */
 int verb_lab(int count, char *const words[]);

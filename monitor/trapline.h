@@ -574,6 +574,16 @@ void trapline_paging_counters(const struct trapline_machine *m, struct trapline_
 /* The shadow tables of a vCPU's current address space, or the nested tables, in outline. */
 void trapline_print_tables(struct trapline_machine *m, unsigned vcpu, FILE *out);
 
+/*
+ * How often an instruction was executed that is an exit, by its name in the instruction table ("CLI"), and the part of it for which translated
+ * code called the monitor (the rest of what was translated was done in line). "MMIO" is any access to a device by memory.
+ */
+struct trapline_exit_count {
+    uint64_t executed;
+    uint64_t called;
+};
+int trapline_count_exits(struct trapline_machine *m, const char *instruction, struct trapline_exit_count *out);
+
 /* Count from now on also where exits happen: by address. -ENOMEM. */
 int trapline_count_places(struct trapline_machine *m, struct trapline_error *error);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the translator did: `-d jit`. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cpu/jit/jit.h"
 #include "monitor/trapline_priv.h"
@@ -21,6 +23,28 @@ static int most_first(const void *a, const void *b)
     if (x->calls != y->calls)
         return x->calls < y->calls ? 1 : -1;
     return x->op != y->op ? (x->op > y->op ? 1 : -1) : x->is_slow_path - y->is_slow_path;
+}
+
+int trapline_count_exits(struct trapline_machine *t, const char *instruction, struct trapline_exit_count *out)
+{
+    struct vm *vm = t->m->vm;
+    struct jit_calls *calls = calloc(OP_COUNT, sizeof(*calls));
+    *out = (struct trapline_exit_count){0};
+    if (!calls)
+        return -ENOMEM;
+    block_cache_fold_all(vm->blocks);
+    if (t->m->jit)
+        jit_count_calls(t->m->jit, calls);
+    for (unsigned row = 0; row < INSN_ROWS; row++)
+        if (strcmp(insn_row(row)->name, instruction) == 0)
+            out->executed += vm->exits.by_row[row];
+    for (unsigned op = 0; op < OP_COUNT; op++)
+        if (strcmp(op_name(op), instruction) == 0)
+            out->called += calls[op].always + calls[op].rarely;
+    if (strcmp(instruction, "MMIO") == 0)
+        out->executed = vm->exits.mmio_reads + vm->exits.mmio_writes;
+    free(calls);
+    return 0;
 }
 
 static double per_thousand(uint64_t n, uint64_t ticks)

@@ -600,6 +600,58 @@ class Labs(Case):
         self.ends(p, 0)
         return p.stdout.decode()
 
+    def lab_rows(self, text, groups):
+        row = re.compile(r"^   (%s) +(\S.*?)  +([-\d. ]+)$" % groups, re.M)
+        return {(g, w): [float(x) for x in n.split()] for g, w, n in row.findall(text)}
+
+    def test_cli_counts_what_theory_says(self):
+        of = self.lab_rows(self.lab("cli", "-cost", "exit=1000,decode=100,call=10,inline=1"), "a pair")
+        exits = {w: n[:2] for (_, w), n in of.items()}
+        self.assertEqual(exits["trap"], [2, 2])
+        self.assertEqual(exits["hypercall"], [2, 2])
+        self.assertIn(exits["translation"], ([0, 0], [2, 0]))       # the latter where there is no translator
+        self.assertEqual([of["a pair", w][3] for w in ("trap", "hypercall")], [2200, 2020])
+        if exits["translation"][0] == 0:
+            self.assertEqual(of["a pair", "translation"][3], 2)
+
+    def test_batching_is_one_kth(self):
+        counts, host = re.split(r"^B\. ", self.lab("batching", "-cost", "exit=6400,decode=100,call=10"), flags=re.M)
+        of = self.lab_rows(counts, "timer|MSR")
+        self.assertEqual(len(of), 16)
+        for (group, size), n in of.items():
+            k = int(size[4:]) if size.startswith("k") else 1
+            trap = group == "MSR" and size == "one by one"
+            self.assertEqual(n[:2], [1 / k, 1 / k])
+            self.assertEqual(n[3], 6400 / k + (100 if trap else 10))
+        self.assertEqual(len(self.lab_rows(host, "timer|MSR")), 14)
+        self.assertRegex(host, r"timer: H = \d+ ns, c = \d+")
+
+    def test_clock_counts_what_theory_says(self):
+        reads, steps = re.split(r"^B\. ", self.lab("clock", "-cost", "exit=1000,decode=0,call=0,tsc=0,insn=0"), flags=re.M)
+        of = self.lab_rows(reads, "trap|call|page")
+        self.assertEqual(len(of), 6)
+        for (group, name), n in of.items():
+            self.assertEqual(n[:2], [0, 0] if group == "page" else [1, 1], name)
+            self.assertEqual(n[3], 1000 * n[0])
+        of = self.lab_rows(steps, "steps of")
+        self.assertEqual(len(of), 4)
+        for n in of.values():
+            self.assertEqual(n[0], n[1])
+
+    def test_pages_of_labs_need_nothing_else(self):
+        for name in ("cli", "batching", "clock"):
+            self.lab(name, "-html", self.path(name))
+            page = self.text(name)
+            self.assertTrue(page.endswith("</body></html>\n"))
+            self.assertIn("Cycles, by the model", page)
+            self.assertNotIn("http", page)
+
+    def test_costs_have_names(self):
+        text = self.run_it("lab").stdout.decode()
+        for word in ("ref", "exit", "decode", "call", "inline", "insn", "tsc"):
+            self.assertRegex(text, r"(?m)^  %s +\d+  " % word)
+            self.fails(self.run_it("lab", "cli", "-cost", word + "=x"), word + "=x")
+
     def test_locks_waste_what_theory_says(self):
         row = re.compile(r"^   (test-and-set|ticket) +(\S.*?)  +([\d.]+) +([\d.]+) +([\d.]+) +(\d+)$", re.M)
         text = self.lab("locks", "-cost", "exit=1000")
