@@ -7,11 +7,13 @@
 
 #include "cpu/mode.h"
 #include "cpu/pmu.h"
+#include "cpu/real.h"
 #include "cpu/record.h"
 #include "cpu/state.h"
 #include "mmu/mmu.h"
 
 struct lowering;
+struct real_guest;
 
 /* What a sensitive instruction's emulator says of how it went on. */
 enum sens_result {
@@ -90,6 +92,7 @@ struct run {
     struct jit *jit;              /* borrowed: the VM's translator, or NULL */
     uint64_t jit_flushes;         /* how often it had emptied its cache when jumps was last empty */
     void *owner;                  /* the monitor's struct for this vCPU */
+    const struct real_guest *real; /* arch shows the real machine, for the length of an instruction (monitor/emulate/real.h); else NULL */
     unsigned index;               /* vCPU number */
     /* register file: exactly before arch (exec.h) */
     uint64_t reg_none;            /* REC_NONE: always 0 */
@@ -99,6 +102,8 @@ struct run {
 struct vcpu {
     struct run run;  /* first: hot */
     struct cpu arch; /* gpr first */
+    struct real real; /* classic: the real machine, where arch is the virtual one */
+    struct real_fault real_fault; /* classic: its last fault */
     struct mmu_jumps jumps; /* translated code by RIP; large, so last */
 };
 

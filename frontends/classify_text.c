@@ -209,6 +209,34 @@ void classify_print_elements(FILE *out)
 
 /* ---- under a monitor ---- */
 
+/* Did a form before the i-th differ under this name? */
+static bool has_differed(const struct class_report *r, unsigned before, const char *name)
+{
+    struct trapline_class_form f = TRAPLINE_CLASS_FORM_INIT;
+    struct trapline_class_under u = TRAPLINE_CLASS_UNDER_INIT;
+    for (unsigned i = 0; i < before && trapline_class_form(r->c, i, &f) && trapline_class_under(r->c, i, &u); i++)
+        if (u.differ && strcmp(f.name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The names of the papers under which forms differ; of Robin and Irvine's list, or the others. */
+static void print_differing_names(const struct class_report *r, const char *title, bool is_robins)
+{
+    struct trapline_class_form f = TRAPLINE_CLASS_FORM_INIT;
+    struct trapline_class_under u = TRAPLINE_CLASS_UNDER_INIT;
+    unsigned names = 0;
+    fputs(title, r->out);
+    for (unsigned i = 0; trapline_class_form(r->c, i, &f) && trapline_class_under(r->c, i, &u); i++) {
+        bool is_of_list = f.published & TRAPLINE_PUBLISHED_ROBIN;
+        if (u.differ == 0 || is_of_list != is_robins || has_differed(r, i, f.name))
+            continue;
+        names++;
+        fprintf(r->out, " %s", f.name);
+    }
+    fprintf(r->out, " (%u)\n", names);
+}
+
 unsigned classify_print_under(const struct class_report *r)
 {
     struct trapline_class_form f = TRAPLINE_CLASS_FORM_INIT;
@@ -230,6 +258,10 @@ unsigned classify_print_under(const struct class_report *r)
             "\n%u runs under %s; of %u sensitive or privileged forms %u do not always reach the "
             "monitor;\n%u forms of all differ from the bare machine\n",
             runs, r->o->config.policy, forms, hidden, differ);
+    if (differ) {
+        print_differing_names(r, "on Robin and Irvine's list:", true);
+        print_differing_names(r, "not on it:", false);
+    }
     return differ;
 }
 

@@ -260,11 +260,14 @@ int option_top(struct options *o, const char *argument, struct err *err)
     return rc;
 }
 
-#define VIRT_HINT "bt or pv; pv takes time-step=NS, time-reads=N, revoke=FEATURE[+FEATURE]@NS: -virt pv,time-step=1000"
+#define VIRT_HINT                                                                                                       \
+    "bt, pv or classic; pv takes time-step=NS, time-reads=N, revoke=FEATURE[+FEATURE]@NS: -virt pv,time-step=1000; "      \
+    "classic takes ring=1|3, faults=reflect|emulate: -virt classic,ring=3"
 
 static bool virt_policy(struct trapline_virt *v, const char *word)
 {
-    static const char *const policies[] = {[TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv"};
+    static const char *const policies[] = {
+        [TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv", [TRAPLINE_POLICY_CLASSIC] = "classic"};
     for (unsigned i = 0; i < ARRAY_SIZE(policies); i++) {
         if (strcmp(word, policies[i]) == 0) {
             *v = (struct trapline_virt){.policy = (enum trapline_policy)i};
@@ -293,9 +296,25 @@ static bool virt_revocation(struct trapline_virt *v, const char *text)
     return at && v->revoke && parse_number(at + 1, &v->revoke_at);
 }
 
+static bool classic_key(struct trapline_virt *v, const struct piece *p)
+{
+    bool is_one = strcmp(p->value, "1") == 0, is_emulate = strcmp(p->value, "emulate") == 0;
+    if (strcmp(p->key, "ring") == 0 && (is_one || strcmp(p->value, "3") == 0)) {
+        v->ring = is_one ? 1 : 3;
+        return true;
+    }
+    if (strcmp(p->key, "faults") == 0 && (is_emulate || strcmp(p->value, "reflect") == 0)) {
+        v->emulates_faults = is_emulate;
+        return true;
+    }
+    return false;
+}
+
 /* KEY=VALUE of the policy. */
 static bool virt_key(struct trapline_virt *v, const struct piece *p)
 {
+    if (v->policy == TRAPLINE_POLICY_CLASSIC)
+        return classic_key(v, p);
     if (v->policy != TRAPLINE_POLICY_PV)
         return false;
     if (strcmp(p->key, "time-step") == 0)

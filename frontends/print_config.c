@@ -59,14 +59,18 @@ static void print_scheduling(const struct trapline_scheduling *s, FILE *out)
 void print_config(const struct options *o, FILE *out)
 {
     static const char *const mmu_names[] = {"direct", "shadow", "nested"};
-    static const char *const virt_names[] = {[TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv"};
+    static const char *const virt_names[] = {
+        [TRAPLINE_POLICY_BT] = "bt", [TRAPLINE_POLICY_PV] = "pv", [TRAPLINE_POLICY_CLASSIC] = "classic"};
     const struct trapline_config *c = &o->config;
     print_text("name", o->name, out);
     print_text("machine", c->board, out);
     print_text("cpu", c->cpu ? c->cpu : TRAPLINE_DEFAULT_CPU, out);
     print_number("smp", c->vcpus, out);
     fprintf(out, "memory %" PRIu64 "M\n", c->memory >> 20);
+    bool is_classic = c->virt.policy == TRAPLINE_POLICY_CLASSIC;
     print_text("virt", virt_names[c->virt.policy], out);
+    if (is_classic)
+        fprintf(out, "virt-ring %u\nvirt-faults %s\n", c->virt.ring ? c->virt.ring : 1, c->virt.emulates_faults ? "emulate" : "reflect");
     if (c->virt.time_step)
         print_number("time-step", c->virt.time_step, out);
     if (c->virt.time_reads)
@@ -75,7 +79,7 @@ void print_config(const struct options *o, FILE *out)
         if (c->virt.revoke >> i & 1)
             fprintf(out, "revoke %s@%" PRIu64 "\n", trapline_pv_feature(i), c->virt.revoke_at);
     print_scheduling(&c->scheduling, out);
-    print_text("mmu", mmu_names[c->paging.mmu], out);
+    print_text("mmu", mmu_names[is_classic && c->paging.mmu == TRAPLINE_MMU_DIRECT ? TRAPLINE_MMU_SHADOW : c->paging.mmu], out);
     print_number("rtc", c->rtc_base, out);
     print_number("seed", c->seed, out);
     print_number("ns-per-tick", c->ns_per_tick, out);

@@ -296,11 +296,15 @@ static int verify(struct session *s, struct trapline_stop *stop, struct err *err
 
 /* ---- after the last ---- */
 
+#define CLASSIC_HINT "-virt bt runs this guest; docs/classic.md says what goes wrong in another ring than 0"
+
 static const char *hint_for(enum trapline_reason reason)
 {
     switch (reason) {
     case TRAPLINE_STOP_TRIPLE_FAULT:
         return "-d int shows the exceptions that led to it";
+    case TRAPLINE_STOP_LONG_MODE:
+        return "-virt bt, or a guest of 16 or 32 bits";
     case TRAPLINE_STOP_DEAD_HALT:
         return "-d int,irq shows what the guest was waiting for";
     default:
@@ -311,12 +315,13 @@ static const char *hint_for(enum trapline_reason reason)
 static int report_end(const struct session *s, const struct trapline_stop *stop)
 {
     int status = trapline_exit_status(stop);
-    char text[128];
+    char text[256];
     if (status >= TRAPLINE_EXIT_ERROR && stop->reason != TRAPLINE_STOP_DEBUG_EXIT) {
         int n = snprintf(text, sizeof(text), "%s", trapline_reason_text(stop->reason));
         if (s->m)
             snprintf(text + n, sizeof(text) - (size_t)n, ", at tick %" PRIu64, trapline_ticks(s->m));
-        report_error(text, hint_for(stop->reason));
+        bool is_explained = s->m && stop->reason == TRAPLINE_STOP_TRIPLE_FAULT && trapline_explain_classic(s->m, stderr);
+        report_error(text, is_explained ? CLASSIC_HINT : hint_for(stop->reason));
     } else if (stop->reason == TRAPLINE_STOP_INTERRUPTED && isatty(STDERR_FILENO)) {
         fprintf(stderr, "\ntrapline: ended by its user\n");
     }

@@ -399,13 +399,22 @@ static bool limit_reached(struct machine *m)
 static bool is_over(enum stop_reason stop)
 {
     return stop == STOP_POWER_OFF || stop == STOP_DEBUG_EXIT || stop == STOP_RESET ||
-           stop == STOP_TRIPLE_FAULT || stop == STOP_DEAD_HALT;
+           stop == STOP_TRIPLE_FAULT || stop == STOP_DEAD_HALT || stop == STOP_LONG_MODE;
+}
+
+/* classic: a loader has begun in long mode. */
+static void check_long_mode(struct machine *m)
+{
+    for (unsigned i = 0; m->policy.policy == POLICY_CLASSIC && i < m->vm->vcpu_count; i++)
+        if (m->vm->vcpus[i].vcpu->arch.efer & EFER_LMA)
+            machine_stop(m, STOP_LONG_MODE, i);
 }
 
 enum stop_reason machine_run(struct machine *m)
 {
     m->turns = 0;
     m->stop = STOP_NONE;
+    check_long_mode(m);
     if (unlikely(m->is_suspended || scheduler_is_waiting(scheduler_current(m))))
         scheduler_resume(m); /* it was saved, or left a group, while it waited for a pcpu */
     for (;;) {

@@ -135,6 +135,11 @@ static const struct cpu_model *host_model(struct vcpu *vcpu)
     return &owner(vcpu)->vm->model;
 }
 
+static void host_long_mode(struct vcpu *vcpu)
+{
+    machine_stop(owner(vcpu)->vm->machine, STOP_LONG_MODE, 0);
+}
+
 const struct emulate_host monitor_host = {
     .port_read = host_port_read,
     .port_write = host_port_write,
@@ -154,4 +159,5 @@ const struct emulate_host monitor_host = {
     .pause = host_pause,
     .cache_flush = host_cache_flush,
     .model = host_model,
+    .long_mode = host_long_mode,
 };

@@ -8,6 +8,7 @@
 
 #include "cpu/jit/jit.h"
 #include "devices/lapic.h"
+#include "monitor/emulate/real.h"
 #include "monitor/emulate_host.h"
 #include "monitor/mpfr_transcendentals.h"
 #include "monitor/policy.h"
@@ -214,6 +215,8 @@ static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
     mmu_set_jumps(&vcpu->run.mmu, &vcpu->jumps);
     vcpu->run.blocks = vm->blocks;
     vcpu->run.sens = policy_slots(vm->machine->policy.policy);
+    if (vm->machine->policy.policy == POLICY_CLASSIC)
+        real_init(&vcpu->real, vm->machine->policy.ring, vm->machine->policy.emulates_faults);
     vcpu->run.decoder = vm->machine->decoder;
     vcpu->run.jit = vm->machine->jit;
     vcpu->run.pm = vm->pm;

@@ -80,6 +80,7 @@ enum stop_reason {
     STOP_DEAD_HALT,    /* every vCPU halted and nothing can wake one */
     STOP_TICK_LIMIT,   /* --max-ticks */
     STOP_POSITION,     /* a position the caller asked for (hash, save) was reached */
+    STOP_LONG_MODE,    /* -virt classic, and the guest entered long mode */
     STOP_USER,         /* the user asked (Ctrl-A x, a signal) */
     STOP_IDLE,         /* no vCPU is runnable, and the group that the machine is in has to know */
 };

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "monitor/policy.h"
 
+#include "monitor/emulate/classic.h"
 #include "monitor/emulate/emulate.h"
 
 static const struct sens_ops bt_slots[OP_COUNT] = {
 #define EMULATOR(op, function, reason) [OP_##op] = {.exec = emulate_##function},
 #define LOWERED(op, function, reason)  [OP_##op] = {.exec = emulate_##function, .lower = lower_##function},
+#include "monitor/emulate/emulators.def"
+#undef EMULATOR
+};
+
+/* What traps in ring R as under bt; the rest on the real machine. */
+static const struct sens_ops classic_slots[OP_COUNT] = {
+#define EMULATOR(op, function, reason) [OP_##op] = {.exec = emulate_##function},
+#define CLASSIC(op, function, reason)  [OP_##op] = {.exec = classic_##function},
 #include "monitor/emulate/emulators.def"
 #undef EMULATOR
 };
@@ -23,9 +32,11 @@ static const char *const reason_names[EXIT_REASON_COUNT] = {
 };
 
 /* OWNER_MONITOR throughout; NULL: not built yet. */
-static const struct policy_table bt_table = {.name = "bt"}, pv_table = {.name = "pv"};
-static const struct policy_table *const tables[POLICY_COUNT] = {[POLICY_BT] = &bt_table, [POLICY_PV] = &pv_table};
-static const struct sens_ops *const slots[POLICY_COUNT] = {[POLICY_BT] = bt_slots, [POLICY_PV] = bt_slots};
+static const struct policy_table bt_table = {.name = "bt"}, classic_table = {.name = "classic"}, pv_table = {.name = "pv"};
+static const struct policy_table *const tables[POLICY_COUNT] = {
+    [POLICY_BT] = &bt_table, [POLICY_CLASSIC] = &classic_table, [POLICY_PV] = &pv_table};
+static const struct sens_ops *const slots[POLICY_COUNT] = {
+    [POLICY_BT] = bt_slots, [POLICY_CLASSIC] = classic_slots, [POLICY_PV] = bt_slots};
 
 const char *exit_reason_name(unsigned reason)
 {

@@ -23,6 +23,8 @@ enum policy {
 struct policy_config {
     enum policy policy;
     struct pv_config pv; /* of POLICY_PV */
+    uint8_t ring;         /* classic: of the guest's ring 0, 1 or 3 */
+    bool emulates_faults; /* classic: cpu/real.h */
 };
 
 /*

@@ -190,6 +190,8 @@ static int read_config(struct trapline_config *full, const struct trapline_confi
     full->size = sizeof(*full);
     if (full->memory == 0)
         full->memory = DEFAULT_MEMORY;
+    if (full->virt.policy == TRAPLINE_POLICY_CLASSIC && full->paging.mmu == TRAPLINE_MMU_DIRECT)
+        full->paging.mmu = TRAPLINE_MMU_SHADOW; /* it implies that */
     if (full->memory > UINT64_MAX - SPARE_MEMORY || full->ns_per_tick == 0 || !full->board)
         return err_set(err, EINVAL, "the configuration of the machine is not filled in");
     return 0;
@@ -249,17 +251,40 @@ static int check_reach(const struct trapline_machine *t, struct err *err)
 
 static struct policy_config policy_config(const struct trapline_virt *v)
 {
-    static const enum policy policy[] = {POLICY_BT, POLICY_PV};
+    static const enum policy policy[] = {[TRAPLINE_POLICY_BT] = POLICY_BT,
+                                         [TRAPLINE_POLICY_PV] = POLICY_PV,
+                                         [TRAPLINE_POLICY_CLASSIC] = POLICY_CLASSIC};
     return (struct policy_config){.policy = policy[v->policy],
+                                  .ring = v->ring ? (uint8_t)v->ring : 1,
+                                  .emulates_faults = v->emulates_faults,
                                   .pv = {.time_step = v->time_step,
                                          .time_reads = v->time_reads,
                                          .revoke = v->revoke,
                                          .revoke_at = v->revoke_at}};
 }
 
+/* The monitor of classic has shadow tables: a guest that is kept down by rings is kept out by them. */
+static int check_classic(const struct trapline_machine *t, struct err *err)
+{
+    const struct trapline_config *c = &t->config;
+    if (c->virt.ring != 0 && c->virt.ring != 1 && c->virt.ring != 3) {
+        err_set(err, EINVAL, "-virt classic cannot run the guest's ring 0 in ring %u", c->virt.ring);
+        err_hint(err, "-virt classic,ring=1 or ring=3");
+        return -EINVAL;
+    }
+    if (c->paging.mmu == TRAPLINE_MMU_NESTED) {
+        err_set(err, EINVAL, "-virt classic has shadow page tables, not nested ones");
+        err_hint(err, "leave -mmu nested out, or -virt bt");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* A guest finds hypercalls by CPUID; where it can't it must not be promised them. */
 static int check_policy(const struct trapline_machine *t, struct err *err)
 {
+    if (t->config.virt.policy == TRAPLINE_POLICY_CLASSIC)
+        return check_classic(t, err);
     if (t->config.virt.policy != TRAPLINE_POLICY_PV || cpu_model_has(&t->model, CPUID_1_ECX, 31))
         return 0;
     err_set(err, EINVAL, "-virt pv is no use to a guest on -cpu %s, whose CPUID does not tell of a hypervisor", t->model.name);

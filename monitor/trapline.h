@@ -113,6 +113,7 @@ struct trapline_paging {
 enum trapline_policy {
     TRAPLINE_POLICY_BT, /* every one goes through the monitor, privileged or not */
     TRAPLINE_POLICY_PV, /* as bt, and the guest is offered hypercalls */
+    TRAPLINE_POLICY_CLASSIC, /* by architecture alone: what does not trap in a less privileged ring runs there (docs/classic.md) */
 };
 
 /* All zero: bt. The guest can tell. */
@@ -122,6 +123,8 @@ struct trapline_virt {
     uint64_t time_reads; /* pv: reads of the clock per ms of virtual time and vCPU that see it advance; 0: all */
     uint32_t revoke;     /* pv: features (trapline_pv_feature's bits) that are withdrawn ... */
     uint64_t revoke_at;  /* ... at this virtual time in ns */
+    unsigned ring;        /* classic: of the guest's ring 0, 1 or 3; 0: 1 */
+    bool emulates_faults; /* classic: a fault that only the real machine has is emulated, not reflected */
 };
 
 #define TRAPLINE_TIME_STEP_MAX UINT64_C(1000000000)
@@ -238,6 +241,7 @@ enum trapline_reason {
     TRAPLINE_STOP_INTERRUPTED,  /* *config.interrupted */
     TRAPLINE_STOP_EXCEPTION,    /* trapline_step: an exception, not delivered */
     TRAPLINE_STOP_HALT,         /* trapline_step: the vCPU is halted */
+    TRAPLINE_STOP_LONG_MODE,    /* policy classic: the guest enters long mode */
 };
 
 struct trapline_stop {
@@ -266,6 +270,7 @@ enum {
     TRAPLINE_EXIT_TICK_LIMIT = 68,   /* TRAPLINE_STOP_TICK_LIMIT */
     TRAPLINE_EXIT_DEAD_HALT = 70,    /* TRAPLINE_STOP_DEAD_HALT */
     TRAPLINE_EXIT_DIFFERENCE = 72,   /* trapline_verify found one */
+    TRAPLINE_EXIT_LONG_MODE = 74,    /* TRAPLINE_STOP_LONG_MODE */
 };
 int trapline_exit_status(const struct trapline_stop *stop);
 
@@ -522,6 +527,12 @@ int trapline_save(struct trapline_machine *m, const char *path, struct trapline_
 int trapline_load(struct trapline_machine *m, const char *path, struct trapline_error *error);
 
 /* ---- seeing inside ---- */
+
+/*
+ * Policy classic: the last exception that an instruction raised because it ran in a less privileged ring, or through the monitor's
+ * tables, in words. False: there was none.
+ */
+bool trapline_explain_classic(struct trapline_machine *m, FILE *out);
 
 /* The table of exits so far, most frequent first. */
 void trapline_print_exits(struct trapline_machine *m, FILE *out);
@@ -804,7 +815,7 @@ struct trapline_classify_config {
     const char *mode;     /* "prot16", "prot32", "long64"; NULL: prot32 */
     const char *variants; /* control bits set in all states: "umip,tsd"; NULL: none */
     unsigned states;      /* of each form that shows something; 0: enough */
-    const char *policy;   /* also run every form under this monitor: "bt"; NULL: no */
+    const char *policy;   /* also run every form under this monitor: "bt", "classic,ring=3"; NULL: no */
 };
 
 #define TRAPLINE_CLASSIFY_CONFIG_INIT                                                              \

@@ -11,7 +11,7 @@
 #include "monitor/policy.h"
 #include "monitor/trapline_priv.h"
 
-enum { STATES_FEW = 24, STATES_MANY = 48 };
+enum { STATES_FEW = 24, STATES_MANY = 48, STATES_UNDER = 192 };
 
 struct trapline_classification {
     struct witness base;    /* mode, CPU and variants of all its witnesses */
@@ -38,17 +38,42 @@ static int configure(const struct trapline_classify_config *config, struct witne
     return rc;
 }
 
-/* Only bt is there. Its slots are those of every vCPU (monitor/policy.c). */
-static int check_policy(const char *policy, struct err *err)
+/* "classic,ring=3" and the like; its slots are those of every vCPU (monitor/policy.c). */
+static bool parse_policy(const char *text, enum class_mode mode, struct policy_config *p)
 {
-    if (!policy || strcmp(policy, policy_name(POLICY_BT)) == 0)
+    static const struct {
+        const char *text;
+        struct policy_config policy;
+    } known[] = {
+        {"bt", {.policy = POLICY_BT}},
+        {"classic", {.policy = POLICY_CLASSIC, .ring = 1}},
+        {"classic,ring=1", {.policy = POLICY_CLASSIC, .ring = 1}},
+        {"classic,ring=3", {.policy = POLICY_CLASSIC, .ring = 3}},
+        {"classic,faults=emulate", {.policy = POLICY_CLASSIC, .ring = 1, .emulates_faults = true}},
+        {"classic,ring=1,faults=emulate", {.policy = POLICY_CLASSIC, .ring = 1, .emulates_faults = true}},
+        {"classic,ring=3,faults=emulate", {.policy = POLICY_CLASSIC, .ring = 3, .emulates_faults = true}},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+        if (strcmp(text, known[i].text) == 0 && (mode != CLASS_LONG64 || known[i].policy.policy != POLICY_CLASSIC)) {
+            *p = known[i].policy;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_policy(const char *text, enum class_mode mode, struct policy_config *policy, struct err *err)
+{
+    *policy = (struct policy_config){.policy = POLICY_BT};
+    if (!text || parse_policy(text, mode, policy))
         return 0;
-    err_set(err, EINVAL, "there is no policy '%.40s' to run under", policy);
-    err_hint(err, "bt");
+    err_set(err, EINVAL, "there is no policy '%.40s' to run under in %s", text, class_mode_name(mode));
+    err_hint(err, mode == CLASS_LONG64 ? "bt: classic has no long mode" : "bt or classic[,ring=1|3][,faults=emulate]");
     return -EINVAL;
 }
 
-static int run_under(struct trapline_classification *c, const struct experiment *x, struct err *err)
+static int run_under(struct trapline_classification *c, const struct experiment *x, const struct policy_config *policy,
+                     struct err *err)
 {
     struct world *vmm = world_create(&c->base.model, c->base.mode);
     c->under = calloc(insn_row_count(), sizeof(c->under[0]));
@@ -56,15 +81,16 @@ static int run_under(struct trapline_classification *c, const struct experiment 
         world_destroy(vmm);
         return err_set(err, ENOMEM, "out of memory");
     }
+    world_set_policy(vmm, policy);
     world_translate(vmm);
     for (unsigned row = 0; row < insn_row_count(); row++)
         if (!c->rows[row].is_absent)
-            experiment_under(x, vmm, row, &c->under[row]);
+            experiment_under(x, vmm, row, verdict_classes(&c->rows[row]) ? STATES_UNDER : STATES_FEW, &c->under[row]);
     world_destroy(vmm);
     return 0;
 }
 
-static int run_rows(struct trapline_classification *c, unsigned states, bool has_policy,
+static int run_rows(struct trapline_classification *c, unsigned states, const struct policy_config *policy,
                     struct err *err)
 {
     struct world *world = world_create(&c->base.model, c->base.mode);
@@ -77,7 +103,7 @@ static int run_rows(struct trapline_classification *c, unsigned states, bool has
                                  .states_many = states ? states : STATES_MANY};
     for (unsigned row = 0; row < insn_row_count(); row++)
         experiment_run(&x, row, &c->rows[row]);
-    int rc = has_policy ? run_under(c, &x, err) : 0;
+    int rc = policy ? run_under(c, &x, policy, err) : 0;
     world_destroy(world);
     return rc;
 }
@@ -91,12 +117,13 @@ int trapline_classify(const struct trapline_classify_config *config,
     if (!c)
         return trapline_fail(error, &err, err_set(&err, ENOMEM, "out of memory"));
     bool knows_policy = config->size > offsetof(struct trapline_classify_config, policy);
-    const char *policy = knows_policy ? config->policy : NULL;
+    const char *text = knows_policy ? config->policy : NULL;
+    struct policy_config policy;
     int rc = configure(config, &c->base, &err);
     if (rc == 0)
-        rc = check_policy(policy, &err);
+        rc = check_policy(text, c->base.mode, &policy, &err);
     if (rc == 0)
-        rc = run_rows(c, config->states < 1000 ? config->states : 1000, policy != NULL, &err);
+        rc = run_rows(c, config->states < 1000 ? config->states : 1000, text ? &policy : NULL, &err);
     if (rc < 0) {
         trapline_classification_destroy(c);
         return trapline_fail(error, &err, rc);

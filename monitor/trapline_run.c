@@ -30,6 +30,8 @@ enum trapline_reason trapline_reason_of(enum stop_reason stop)
         return TRAPLINE_STOP_TRIPLE_FAULT;
     case STOP_DEAD_HALT:
         return TRAPLINE_STOP_DEAD_HALT;
+    case STOP_LONG_MODE:
+        return TRAPLINE_STOP_LONG_MODE;
     case STOP_TICK_LIMIT:
         return TRAPLINE_STOP_TICK_LIMIT;
     case STOP_USER:
@@ -196,6 +198,8 @@ int trapline_exit_status(const struct trapline_stop *stop)
         return TRAPLINE_EXIT_TICK_LIMIT;
     case TRAPLINE_STOP_DEAD_HALT:
         return TRAPLINE_EXIT_DEAD_HALT;
+    case TRAPLINE_STOP_LONG_MODE:
+        return TRAPLINE_EXIT_LONG_MODE;
     default:
         return 0;
     }
@@ -224,6 +228,9 @@ const char *trapline_reason_text(enum trapline_reason reason)
         return "the instruction raised an exception";
     case TRAPLINE_STOP_HALT:
         return "the processor is halted";
+    case TRAPLINE_STOP_LONG_MODE:
+        return "the guest enters long mode, where -virt classic cannot follow: no segment limit keeps ring 1 from the "
+               "monitor there, and to paging it is a supervisor";
     }
     return "unknown";
 }

@@ -57,7 +57,7 @@ struct under {
 };
 
 /* bare interprets, vmm translates; both of one CPU and mode. */
-void experiment_under(const struct experiment *x, struct world *vmm, unsigned row,
+void experiment_under(const struct experiment *x, struct world *vmm, unsigned row, unsigned states,
                       struct under *out);
 
 /* ---- parts, for witnesses and tests ---- */

@@ -49,11 +49,11 @@ static bool try_level(const struct experiment *x, struct world *vmm, const struc
     return true;
 }
 
-void experiment_under(const struct experiment *x, struct world *vmm, unsigned row,
+void experiment_under(const struct experiment *x, struct world *vmm, unsigned row, unsigned states,
                       struct under *out)
 {
     memset(out, 0, sizeof(*out));
-    for (unsigned n = 0; n < x->states_few * UNDER_TRIES && out->runs < 2 * x->states_few; n++) {
+    for (unsigned n = 0; n < states * UNDER_TRIES && out->runs < 2 * states; n++) {
         struct seeded bare, same;
         if (!seed_state(x->world, row, n, x->cr4_set, &bare) ||
             !seed_state(vmm, row, n, x->cr4_set, &same))

@@ -8,8 +8,8 @@
 #include "cpu/block.h"
 #include "cpu/jit/jit.h"
 #include "monitor/classify/world_priv.h"
+#include "monitor/emulate/real.h"
 #include "monitor/mpfr_transcendentals.h"
-#include "monitor/policy.h"
 
 /* ---- creation ---- */
 
@@ -310,6 +310,13 @@ static void count_site(void *opaque, const struct site *site, uint32_t mode)
     (void)mode;
     if (site->insn.row == w->exits_row)
         w->exits += site->count;
+}
+
+void world_set_policy(struct world *w, const struct policy_config *policy)
+{
+    w->vcpu->run.sens = policy_slots(policy->policy);
+    if (policy->policy == POLICY_CLASSIC)
+        real_init(&w->vcpu->real, policy->ring, policy->emulates_faults);
 }
 
 bool world_translate(struct world *w)

@@ -13,6 +13,7 @@
 #include "cpu/cpuid.h"
 #include "monitor/classify/elements.h"
 #include "monitor/emulate/emulate.h"
+#include "monitor/policy.h"
 
 enum class_mode { CLASS_PROT16, CLASS_PROT32, CLASS_LONG64, CLASS_MODES };
 
@@ -130,6 +131,9 @@ bool world_vary(struct world *w, struct cpu *cpu, unsigned element);
 
 /* One instruction from the state: memory is as before afterwards. */
 void world_run(struct world *w, const struct cpu *before, struct outcome *out);
+
+/* Run under this policy from now on; before anything runs. */
+void world_set_policy(struct world *w, const struct policy_config *policy);
 
 /* Translate from now on, where the host can: true. */
 bool world_translate(struct world *w);

@@ -117,6 +117,12 @@ static const struct cpu_model *lab_model(struct vcpu *vcpu)
     return &world_of(vcpu)->model;
 }
 
+/* The mode of a world is no element. */
+static void lab_long_mode(struct vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
 const struct emulate_host world_host = {
     .port_read = lab_port_read,
     .port_write = lab_port_write,
@@ -136,4 +142,5 @@ const struct emulate_host world_host = {
     .pause = lab_pause,
     .cache_flush = lab_cache_flush,
     .model = lab_model,
+    .long_mode = lab_long_mode,
 };

@@ -2,6 +2,7 @@
 #include "monitor/emulate/descriptor.h"
 
 #include "base/endian.h"
+#include "monitor/emulate/real.h"
 
 void descriptor_parse(struct descriptor *d)
 {
@@ -20,6 +21,8 @@ enum lookup descriptor_lookup(struct vcpu *vcpu, uint16_t sel, struct descriptor
     uint64_t base = is_local ? cpu->seg_base[SEG_LDTR] : cpu->gdtr_base;
     uint32_t limit = is_local ? cpu->seg_limit[SEG_LDTR] : cpu->gdtr_limit;
     uint8_t b[8];
+    if (unlikely(vcpu->run.real))
+        return real_lookup(vcpu, sel, d);
     if ((is_local && (cpu->seg_attr[SEG_LDTR] & ATTR_UNUSABLE)) || (sel | 7u) > limit)
         return LOOKUP_OUTSIDE;
     *d = (struct descriptor){.sel = sel, .la = base + (sel & 0xfff8u)};

@@ -41,6 +41,7 @@ struct emulate_host {
     bool (*pause)(struct vcpu *vcpu);       /* PAUSE: true if the turn is to end now */
     void (*cache_flush)(struct vcpu *vcpu); /* INVD, WBINVD */
     const struct cpu_model *(*model)(struct vcpu *vcpu); /* what CPUID says */
+    void (*long_mode)(struct vcpu *vcpu);   /* classic: the guest has entered long mode, which is its end */
 };
 
 ALWAYS_INLINE const struct emulate_host *emulate_host(const struct vcpu *vcpu)

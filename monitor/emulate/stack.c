@@ -3,10 +3,13 @@
 
 #include "base/endian.h"
 #include "cpu/debug.h"
+#include "monitor/emulate/real.h"
 
+/* On the real machine of classic the guest's kernel may be at CPL 3: it has page tables with U = 1 then. */
 static struct privilege privilege_at(const struct vcpu *vcpu, unsigned cpl)
 {
-    return (struct privilege){.user = cpl == 3, .ac = vcpu->arch.rflags & F_AC};
+    bool is_kernel = unlikely(vcpu->run.real) && vcpu->run.real->cpl != 3;
+    return (struct privilege){.user = cpl == 3 && !is_kernel, .ac = vcpu->arch.rflags & F_AC};
 }
 
 struct stack stack_current(const struct vcpu *vcpu)

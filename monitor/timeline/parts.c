@@ -7,10 +7,24 @@
 #define MACHINE_VERSION 3
 #define PV_VERSION 1
 #define CPU_VERSION 4
+#define REAL_VERSION 1
+
+/* The real machines of classic. */
+static unsigned real_count(const struct machine *m)
+{
+    return m->policy.policy == POLICY_CLASSIC ? m->vm->vcpu_count : 0;
+}
 
 unsigned part_count(const struct machine *m)
 {
-    return 2 + 3 * m->vm->vcpu_count + m->vm->device_count;
+    return 2 + 3 * m->vm->vcpu_count + real_count(m) + m->vm->device_count;
+}
+
+static struct part real_part(struct machine *m, unsigned i)
+{
+    struct part p = {.version = REAL_VERSION, .fields = real_fields, .base = &m->vm->vcpus[i].vcpu->real};
+    snprintf(p.name, sizeof(p.name), "real%u", i);
+    return p;
 }
 
 static struct part vcpu_part(struct machine *m, unsigned i)
@@ -36,7 +50,9 @@ struct part part_get(struct machine *m, unsigned i)
         return (struct part){"pv", PV_VERSION, pv_state_fields, &m->vm->pv.s, NULL};
     if (i < 2 + vcpu_parts)
         return vcpu_part(m, i - 2);
-    const struct device *d = &m->vm->devices[i - 2 - vcpu_parts];
+    if (i < 2 + vcpu_parts + real_count(m))
+        return real_part(m, i - 2 - vcpu_parts);
+    const struct device *d = &m->vm->devices[i - 2 - vcpu_parts - real_count(m)];
     struct part p = {
         .version = d->ops->version, .fields = d->ops->fields, .base = d->self, .device = d};
     snprintf(p.name, sizeof(p.name), "%s", d->name);

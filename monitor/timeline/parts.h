@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The state of a machine as a list of parts, each a struct with its field table: what the hash, the snapshot and `info` walk. The
- * order is fixed: machine, paravirtual interfaces, vCPUs, devices in board order.
+ * order is fixed: machine, paravirtual interfaces, vCPUs, their real machines (-virt classic alone), devices in board order.
  */
 #pragma once
 

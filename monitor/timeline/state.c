@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "cpu/flags.h"
+#include "monitor/emulate/real.h"
 #include "monitor/scheduler.h"
 #include "monitor/timeline/parts.h"
 #include "monitor/timeline/snapshot.h"
@@ -191,12 +192,32 @@ static int load_ranges(struct loading *l)
     }
 }
 
+/* Before anything else: parts depend on it. values: of the part "machine". */
+static int check_policy(struct loading *l, const uint8_t *values)
+{
+    const struct machine *m = l->m;
+    const struct field *policy = field_find(machine_state_fields, "policy");
+    for (const struct field *f = machine_state_fields; f != policy; f++)
+        values += field_bytes(f);
+    const char *saved = policy_name((enum policy)values[0]);
+    if (values[0] == m->policy.policy)
+        return 0;
+    if (!saved)
+        return damaged(l, "there is no such policy");
+    err_set(l->err, EINVAL, "the saved state %s is of a machine with -virt %s, and this one has -virt %s", l->path, saved,
+            policy_name(m->policy.policy));
+    err_hint(l->err, "load it with -virt %s", saved);
+    return -EINVAL;
+}
+
 static int load_parts(struct loading *l)
 {
     for (unsigned i = 0; i < part_count(l->m); i++) {
         free(l->values[i]);
         l->values[i] = NULL;
         int rc = load_part(l, i);
+        if (rc == 0 && i == 0)
+            rc = check_policy(l, l->values[0]);
         if (rc < 0)
             return rc;
     }
@@ -270,20 +291,6 @@ static int check_vcpu(struct loading *l, const struct cpu *cpu)
     return bad ? damaged(l, "a vCPU is in a state that no processor can be in") : 0;
 }
 
-static int check_policy(struct loading *l)
-{
-    const struct machine *m = l->m;
-    const char *saved = policy_name((enum policy)m->s.policy);
-    if (m->s.policy == m->policy.policy)
-        return 0;
-    if (!saved)
-        return damaged(l, "there is no such policy");
-    err_set(l->err, EINVAL, "the saved state %s is of a machine with -virt %s, and this one has -virt %s", l->path, saved,
-            policy_name(m->policy.policy));
-    err_hint(l->err, "load it with -virt %s", saved);
-    return -EINVAL;
-}
-
 /* Virtual time, and half of it again to run on, must be representable. */
 static bool clock_is_possible(const struct machine_state *s)
 {
@@ -299,15 +306,35 @@ static int check_machine(struct loading *l)
     return bad ? damaged(l, "its clock or turn is impossible") : 0;
 }
 
+/* The real machine of classic is made by its options, and never changes. */
+static int check_real(struct loading *l, const struct real *saved)
+{
+    const struct policy_config *p = &l->m->policy;
+    struct real ours = {0};
+    if (p->policy != POLICY_CLASSIC)
+        return 0;
+    real_init(&ours, p->ring, p->emulates_faults);
+    if (saved->ring != ours.ring || saved->emulates_faults != ours.emulates_faults) {
+        err_set(l->err, EINVAL, "the saved state %s is of a machine with -virt classic,ring=%u,faults=%s", l->path, saved->ring,
+                saved->emulates_faults ? "emulate" : "reflect");
+        err_hint(l->err, "load it with the same -virt option");
+        return -EINVAL;
+    }
+    for (const struct field *f = real_fields; f->name; f++)
+        if (field_get(f, saved, 0) != field_get(f, &ours, 0))
+            return damaged(l, "its real machine is not the monitor's");
+    return 0;
+}
+
 static int settle_parts(struct loading *l)
 {
     struct vm *vm = l->m->vm;
     int rc = check_machine(l);
-    if (rc == 0)
-        rc = check_policy(l);
     for (unsigned i = 0; rc == 0 && i < vm->vcpu_count; i++) {
         struct vcpu *vcpu = vm->vcpus[i].vcpu;
         rc = check_vcpu(l, &vcpu->arch);
+        if (rc == 0)
+            rc = check_real(l, &vcpu->real);
         if (rc < 0)
             break;
         vcpu->run.attention = true;

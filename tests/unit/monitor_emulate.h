@@ -160,6 +160,7 @@ static const struct emulate_host fake_host = {
     fake_cr8_write, fake_apic_read,  fake_apic_write, fake_apic_id, fake_kvmclock,
     fake_hypercall, fake_pv_read,   fake_pv_write,   fake_pv_cpuid,
     fake_entropy,   fake_pause,      fake_nothing,    fake_model,
+    fake_nothing,
 };
 
 static void poke(struct bench *b, paddr pa, uint64_t v, unsigned size)
