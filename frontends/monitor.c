@@ -128,12 +128,17 @@ static void info_jit(const struct call *c)
     trapline_print_jit(c->m, stdout);
 }
 
+static void info_turns(const struct call *c)
+{
+    trapline_print_turns(c->m, stdout);
+}
+
 static const struct {
     const char *name;
     void (*print)(const struct call *c);
 } topics[] = {{"registers", info_registers}, {"status", info_status}, {"shadow", info_tables},
               {"nested", info_tables},       {"paging", info_paging}, {"exits", info_exits},
-              {"rows", info_rows},           {"jit", info_jit}};
+              {"rows", info_rows},           {"jit", info_jit},       {"turns", info_turns}};
 
 static bool do_info(struct call *c)
 {
@@ -144,7 +149,7 @@ static bool do_info(struct call *c)
         }
     }
     return complain(
-        "info takes one of: registers, status, shadow, nested, paging, exits, rows, jit", "");
+        "info takes one of: registers, status, shadow, nested, paging, exits, rows, jit, turns", "");
 }
 
 /* "ADDRESS [N]" */

@@ -564,6 +564,8 @@ static int debug_item(struct options *o, const char *name, struct err *err)
     }
     if (strcmp(item->name, "jit") == 0)
         o->shows_jit = true;
+    if (strcmp(item->name, "turns") == 0)
+        o->shows_turns = true;
     if (strcmp(item->name, "paging") == 0)
         o->shows_paging = true;
     if (strcmp(item->name, "hypercalls") == 0)

@@ -181,9 +181,9 @@ static int missing(struct err *err, const char *given, const char *needs)
 static int check_verify(const struct options *o, struct err *err)
 {
     const char *other = o->has_monitor ? "monitor" : o->load_path ? "load" : o->save_path ? "save" : o->hash_every ? "hash-every" : NULL;
-    if (!o->verifies || (!other && !o->shows_exits && !o->shows_rows && !o->shows_jit && !o->shows_paging && !o->shows_places && !o->shows_hypercalls))
+    if (!o->verifies || (!other && !o->shows_exits && !o->shows_rows && !o->shows_jit && !o->shows_paging && !o->shows_turns && !o->shows_places && !o->shows_hypercalls))
         return 0;
-    err_set(err, EINVAL, "-verify cannot be combined with -%s", other ? other : "d exits, rows, places, jit, paging or hypercalls");
+    err_set(err, EINVAL, "-verify cannot be combined with -%s", other ? other : "d exits, rows, places, jit, paging, turns or hypercalls");
     err_hint(err, "the guest's own run has the same chain, states and exits");
     return -EINVAL;
 }

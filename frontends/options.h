@@ -66,6 +66,7 @@ struct options {
     bool shows_exits;                        /* -d exits */
     bool shows_rows;                         /* -d rows */
     bool shows_jit;                          /* -d jit */
+    bool shows_turns;                        /* -d turns */
     bool shows_paging;                       /* -d paging */
     bool shows_hypercalls;                   /* -d hypercalls */
     bool shows_places;                       /* -d places */

@@ -342,6 +342,8 @@ static void print_tables(struct session *s)
         trapline_print_rows(s->m, s->log);
     if (s->o->shows_jit)
         trapline_print_jit(s->m, s->log);
+    if (s->o->shows_turns)
+        trapline_print_turns(s->m, s->log);
     if (s->o->shows_paging)
         trapline_print_paging(s->m, s->log);
     if (s->o->shows_hypercalls)

@@ -106,6 +106,7 @@ static void begin_turn(struct monitor_vcpu *mv)
     if (mv->s.is_waiting)
         end_waiting(mv);
     mv->s.is_pausing = false;
+    trace_point(&mv->vm->machine->trace, TRACE_turn, NULL, mv->vcpu->run.index, mv->s.stolen_ns, 0, 0);
     if (hooks)
         hooks->turn_begins(mv);
 }
@@ -265,7 +266,10 @@ bool scheduler_is_possible(const struct machine *m)
     bool is_sane = s->turn_vcpu < m->vm->vcpu_count && s->turn_left <= s->quantum && s->yield_to <= m->vm->vcpu_count &&
                    s->quantum >= SCHEDULER_QUANTUM_MIN && s->quantum <= SCHEDULER_QUANTUM_MAX &&
                    s->pause_exiting <= PAUSE_LOOP_EXITS;
-    for (unsigned i = 0; is_sane && i < m->vm->vcpu_count; i++)
-        is_sane = scheduler_stolen_ns(&m->vm->vcpus[i]) <= machine_now(m) && m->vm->vcpus[i].s.waiting_since <= machine_now(m);
+    for (unsigned i = 0; is_sane && i < m->vm->vcpu_count; i++) {
+        const struct monitor_vcpu *mv = &m->vm->vcpus[i];
+        vtime now = machine_now(m);
+        is_sane = mv->s.waiting_since <= now && mv->s.stolen_ns <= now && scheduler_stolen_ns(mv) <= now;
+    }
     return is_sane;
 }

@@ -328,6 +328,9 @@ struct trapline_turns {
 
 void trapline_turns(const struct trapline_machine *m, struct trapline_turns *out);
 
+/* The same as text, with what each vCPU executed and what was stolen from it. */
+void trapline_print_turns(const struct trapline_machine *m, FILE *out);
+
 /* ---- several machines on few physical CPUs ---- */
 
 /*

@@ -5,7 +5,6 @@
 
 #include "monitor/dispatcher.h"
 #include "monitor/reflect.h"
-#include "monitor/scheduler.h"
 #include "monitor/trace/tracer.h"
 #include "monitor/trapline_priv.h"
 
@@ -151,30 +150,6 @@ int trapline_inject(struct trapline_machine *t, unsigned vcpu, enum trapline_inj
         return 0;
     err_set(&err, EIO, "the delivery of vector %u ended in a triple fault", vector);
     return trapline_fail(error, &err, -EIO);
-}
-
-uint64_t trapline_stolen_ns(const struct trapline_machine *t, unsigned vcpu)
-{
-    return vcpu < t->m->vm->vcpu_count ? scheduler_stolen_ns(&t->m->vm->vcpus[vcpu]) : 0;
-}
-
-uint64_t trapline_vcpu_ticks(const struct trapline_machine *t, unsigned vcpu)
-{
-    return vcpu < t->m->vm->vcpu_count ? t->m->vm->vcpus[vcpu].vcpu->arch.ticks : 0;
-}
-
-void trapline_turns(const struct trapline_machine *t, struct trapline_turns *out)
-{
-    const struct scheduler_counters *c = &t->m->scheduling;
-    const struct trapline_turns all = {.size = out->size,
-                                       .turns = c->turns,
-                                       .pauses = c->pauses,
-                                       .pause_yields = c->pause_yields,
-                                       .ipi_yields = c->ipi_yields,
-                                       .yields = c->yields,
-                                       .directed_yields = c->directed_yields,
-                                       .kicks = c->kicks};
-    memcpy(out, &all, out->size < sizeof(all) ? out->size : sizeof(all));
 }
 
 uint64_t trapline_ticks(const struct trapline_machine *t)

@@ -558,6 +558,13 @@ class Statistics(Case):
             logs.append(self.text("log"))
         self.assertEqual(*logs)
 
+    def test_turns_add_up(self):
+        p = self.boot(g.count(), "-smp", "2", "-d", "turns", "-D", self.path("log"), "-scheduler", "quantum=5000,pause=never", "-max-ticks", "100000")
+        self.fails(p, "limit", status=68)
+        log = self.text("log")
+        self.assertIn("TURNS: a turn has 5000 ticks; PAUSE does not end it\n", log)
+        self.assertRegex(log, r"\n0 +100000 +0  has the turn\n1 +0 +0  halted\nthe clock: 100000 ns, of them idle 0,")
+
     def test_bad_symbols_are_named(self):
         for content, where in ((b"0 T a\nnonsense\n", ":2"), (b"11112222333344445 T long\n", ":1"), (b"10 T\n", ":1")):
             self.fails(self.boot(g.HALT, "-symbols", self.file("map", content)), self.path("map") + where, "System.map")

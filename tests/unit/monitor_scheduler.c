@@ -220,6 +220,9 @@ TEST(scheduler, who_waits_is_saved_and_impossible_turns_are_refused)
     a->vm->vcpus[0].s.stolen_ns = 2 * 7777 + 1;
     EXPECT_EQ(0, timeline_save(a, path, &err));
     EXPECT(timeline_load(b, path, &err) < 0);
+    a->vm->vcpus[0].s.stolen_ns = UINT64_MAX; /* with what it waits now, a small number */
+    EXPECT_EQ(0, timeline_save(a, path, &err));
+    EXPECT(timeline_load(b, path, &err) < 0);
     EXPECT_EQ(7777, b->s.ticks);
     machine_destroy(a);
     machine_destroy(b);
