@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontends/symbols_elf.h"
+
 enum { SYMBOLS_MAX = 1 << 22, FILE_MAX = 1 << 28, REACH = 1 << 20 };
 
 struct symbol {
@@ -48,7 +50,7 @@ static int bad_line(const char *name, size_t number, struct err *err)
 {
     err_set(err, EINVAL, "%.200s:%zu: not \"ADDRESS TYPE NAME\"", name, number);
     err_hint(err,
-             "-symbols takes a System.map, a saved /proc/kallsyms, or what nm prints of a vmlinux");
+             "-symbols takes a System.map, a saved /proc/kallsyms, an ELF file, or what nm prints of one");
     return -EINVAL;
 }
 
@@ -78,8 +80,7 @@ static int parse_all(struct symbols *s, size_t size, const char *name, struct er
     return 0;
 }
 
-int symbols_parse(const char *text, size_t size, const char *name, struct symbols **out,
-                  struct err *err)
+static int parse_text(const char *text, size_t size, const char *name, struct symbols **out, struct err *err)
 {
     struct symbols *s = calloc(1, sizeof(*s));
     if (s) {
@@ -100,12 +101,26 @@ int symbols_parse(const char *text, size_t size, const char *name, struct symbol
     return rc;
 }
 
+int symbols_parse(const char *text, size_t size, const char *name, struct symbols **out, struct err *err)
+{
+    char *lines;
+    size_t lines_size;
+    if (!symbols_is_elf(text, size))
+        return parse_text(text, size, name, out, err);
+    int rc = symbols_from_elf(text, size, name, &lines, &lines_size, err);
+    if (rc < 0)
+        return rc;
+    rc = parse_text(lines, lines_size, name, out, err);
+    free(lines);
+    return rc;
+}
+
 static int cannot_read(const char *path, struct err *err)
 {
     int code = errno ? errno : EIO;
     err_set(err, code, "cannot read '%.200s': %s", path, strerror(code));
     err_hint(err,
-             "-symbols takes a System.map, a saved /proc/kallsyms, or what nm prints of a vmlinux");
+             "-symbols takes a System.map, a saved /proc/kallsyms, an ELF file, or what nm prints of one");
     return -code;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names of the guest's addresses, from a file in the form of System.map, /proc/kallsyms and nm: "ADDRESS TYPE NAME" a line. Used by the
+ * Names of the guest's addresses, from an ELF file or one in the form of System.map, /proc/kallsyms and nm: "ADDRESS TYPE NAME" a line. Used by the
  * tables that say where something happened.
  */
 #pragma once

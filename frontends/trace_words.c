@@ -7,7 +7,7 @@
 #include "frontends/html.h"
 #include "frontends/trace_format.h"
 
-static const struct trace_format *const formats[] = {&trace_text, &trace_csv, &trace_chrome};
+static const struct trace_format *const formats[] = {&trace_text, &trace_csv, &trace_chrome, &trace_folded, &trace_svg, &trace_html};
 
 const struct trace_format *trace_format_at(unsigned i)
 {

@@ -9,10 +9,13 @@ import json
 import os
 import re
 import shlex
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 import guests as g
 
@@ -21,7 +24,7 @@ TRAPLINE = DOC = MAN = None
 
 def call(*words, status=0):
     p = subprocess.run(TRAPLINE + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=100)
-    if p.returncode != status:
+    if p.returncode < 0 or (status is not None and p.returncode != status):
         raise AssertionError("%s: status %d, not %d\n%s" % (" ".join(words), p.returncode, status, p.stdout[-2000:] + p.stderr[-2000:]))
     return p.stdout if status == 0 else p.stderr
 
@@ -173,6 +176,63 @@ class Formats(Case):
             f.write(b"0000000000100020 T </script><b>\"\\\xff\xfe\x01&,'x\n")
         json.loads(self.trace("-format", "chrome", "-symbols", self.path("map")))
 
+    HOSTILE = b"0000000000100020 T </script><script>alert(1)</script><b>\"\\\xff\xfe\x01&,'x;y\n0000000000100029 T w]]>\n"
+
+    def test_hostile_names_in_pages_and_pictures(self):
+        with open(self.path("map"), "wb") as f:
+            f.write(self.HOSTILE)
+        self.trace("-symbols", self.path("map"), "-level", "blocks", "-o", self.path("t.html"), "-o", self.path("t.svg"),
+                   "-o", self.path("t.folded"), "-o", self.path("t.csv"))
+        for name in ("t.html", "t.svg"):
+            text = text_of(self.path(name))
+            self.assertNotIn("<script", text)
+            self.assertIn("&lt;/script&gt;", text)
+        xml.etree.ElementTree.parse(self.path("t.svg"))
+        with open(self.path("t.folded"), "rb") as f:
+            for line in f.read().splitlines():
+                self.assertRegex(line, rb"^[^ ;]+(;[^ ;]+)* [0-9]+$")
+
+    def test_stacks_add_up_to_the_ticks(self):
+        """call a; call b: a function that calls another, twice."""
+        leaf, middle = b"\x90\x90\xc3", b"\xe8\x06\x00\x00\x00\xe8\x01\x00\x00\x00\xc3"
+        code = b"\xbc\x00\x00\x30\x00" + b"\xe8\x02\x00\x00\x00" + b"\xeb" + bytes([len(middle + leaf)]) + middle + leaf + g.POWER_OFF
+        with open(self.path("map"), "w") as f:
+            f.write("00100020 T start\n0010002c T middle\n00100037 T leaf\n0010003a T off\n")
+        words = ["-symbols", self.path("map"), "-format", "folded"]
+        for level in ("blocks", "insns"):
+            folded = dict(s.rsplit(" ", 1) for s in self.trace(*words, "-level", level, code=code).splitlines())
+            self.assertEqual("3", folded["kernel;start"])
+            self.assertEqual("3", folded["kernel;start;middle"])
+            self.assertEqual("6", folded["kernel;start;middle;leaf"])
+        exits = self.trace(*words, "-weight", "exits", code=code)
+        self.assertRegex(exits, r"^kernel;off [0-9]+\n$")
+
+    def test_symbols_of_an_elf_file(self):
+        """A table in 32 and in 64 bits, and files cut short."""
+        for wide in (False, True):
+            names = b"\0start\0.data\0"
+            syms = [(0, 0, 0, 0), (1, 0x100020, 2, 1)]
+            table = b"".join(struct.pack("<IBBHQQ", n, k, 0, s, v, 0) if wide else struct.pack("<IIIBBH", n, v, 0, k, 0, s) for n, v, k, s in syms)
+            head = 64 if wide else 52
+            at = head + len(names) + len(table)
+            sections = [(0, 0, 0, 0), (2, head + len(names), len(table), 2), (3, head, len(names), 0)]
+            form = "<IIQQQQIIQQ" if wide else "<IIIIIIIIII"
+            rest = b"".join(struct.pack(form, 0, t, 0, 0, o, n, link, 0, 1, 0) for t, o, n, link in sections)
+            ident = b"\x7fELF" + bytes([2 if wide else 1, 1, 1]) + bytes(9)
+            if wide:
+                header = ident + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 0, at, 0, 64, 0, 0, 64, 3, 0)
+            else:
+                header = ident + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, 0, 0, at, 0, 52, 0, 0, 40, 3, 0)
+            image = header + names + table + rest
+            for n in (len(image), len(image) - 1, head, 53):
+                with open(self.path("elf"), "wb") as f:
+                    f.write(image[:n])
+                words = ["-symbols", self.path("elf"), "-limit", "1", "-level", "insns"]
+                if n == len(image):
+                    self.assertIn("start+0x0 ", self.trace(*words))
+                else:
+                    self.trace(*words, status=None)
+
     def test_a_file_is_whole_or_not_there(self):
         self.trace("-o", self.path("t.json"), "-o", self.path("t.csv"))
         json.loads(text_of(self.path("t.json")))
@@ -196,6 +256,40 @@ class Formats(Case):
             self.assertIn("cannot write", self.trace("-o", "/dev/full", status=64))
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Page(Case):
+    """The report in a browser. Exit status 77, which CTest shows as skipped, where there is none."""
+
+    def dom(self, path):
+        words = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir=" + self.path("profile"),
+                 "--enable-logging=stderr", "--v=0", "--dump-dom", "file://" + path]
+        p = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=200)
+        said = [s for s in p.stderr.splitlines() if "CONSOLE" in s]
+        self.assertEqual([], said)
+        return p.stdout
+
+    def test_report_shows_histogram_timeline_walks_and_flame_graph(self):
+        self.trace("-level", "blocks", "-walk", "0x100020", "-o", self.path("report.html"))
+        page = self.dom(self.path("report.html"))
+        text = text_of(self.path("report.html"))
+        for where in (page, text):
+            self.assertRegex(where, r'(?s)<div id="histogram"><svg.*?CPUID.*?</div>')
+            self.assertRegex(where, r'(?s)<svg id="timeline".*?<rect class="exits".*?</svg>')
+            self.assertRegex(where, r'(?s)<svg class="walk".*?none paging.*?</svg>')
+            self.assertRegex(where, r'<svg id="flame"')
+        self.assertNotIn("http://", text.replace("http://www.w3.org/2000/svg", ""))
+        self.assertEqual(text.count("<rect"), page.count("<rect"))
+
+    def test_an_error_on_the_console_is_seen(self):
+        """The check above can fail."""
+        with open(self.path("bad.html"), "w") as f:
+            f.write("<script>undefined_function()</script>")
+        with self.assertRaises(AssertionError):
+            self.dom(self.path("bad.html"))
+
+
 class Doc(unittest.TestCase):
     def test_help_and_man_page_have_the_same_options(self):
         options = re.findall(r"(?m)^  -([\w-]+)", call("trace", "--help"))
@@ -214,4 +308,7 @@ if __name__ == "__main__":
             MAN, args = args[1], args[2:]
         else:
             rest.append(args.pop(0))
+    if rest[1:] == ["Page"] and not CHROMIUM:
+        print("skipped: there is no Chromium to open the report in")
+        sys.exit(77)
     unittest.main(argv=rest)
