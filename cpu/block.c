@@ -286,6 +286,15 @@ void block_cache_drop_all(struct block_cache *c)
     }
 }
 
+/* What blocks own besides their memory; with them goes everything that could point to them. */
+static void free_sites(struct block_cache *c)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(c->pages); i++)
+        for (struct code_page *page = c->pages[i]; page; page = page->next)
+            for (struct block *b = page->blocks; b; b = b->page_next)
+                free(b->sites);
+}
+
 static void pages_free(struct block_cache *c)
 {
     for (size_t i = 0; i < ARRAY_SIZE(c->pages); i++) {
@@ -301,9 +310,8 @@ void block_cache_destroy(struct block_cache *c)
 {
     if (!c)
         return;
-    c->running = NULL;
-    block_cache_drop_all(c);
     bury_dead(c);
+    free_sites(c);
     pages_free(c);
     block_memory_reset(&c->memory);
     free(c);

@@ -10,7 +10,7 @@
 struct block_cache;
 struct jit;
 
-#define BLOCK_HASH_BITS 16
+#define BLOCK_HASH_BITS 18
 #define BLOCK_RECENT_BITS 14
 
 /* Read inline by exec_goto. */

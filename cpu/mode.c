@@ -83,6 +83,23 @@ void cpu_update_mode(struct vcpu *vcpu)
         pmu_cpl_changed(vcpu);
 }
 
+void cpu_update_segment(struct vcpu *vcpu, unsigned seg)
+{
+    const struct cpu *cpu = &vcpu->arch;
+    uint64_t *fast = vcpu->run.seg_base_fast;
+    bool is_64 = mode_code(vcpu->run.mode) == DECODE_64;
+    if (segment_bits(cpu) != (vcpu->run.mode & MODE_SEGMENTS)) {
+        cpu_update_mode(vcpu);
+        return;
+    }
+    if (!is_64)
+        vcpu->run.seg_whole[seg] = is_whole(cpu, seg);
+    if (!is_64 || seg >= SEG_FS)
+        fast[seg] = cpu->seg_base[seg];
+    fast[SEG_FS_BIASED] = fast[SEG_FS] + SEG_BIAS;
+    fast[SEG_GS_BIASED] = fast[SEG_GS] + SEG_BIAS;
+}
+
 static enum mmu_format paging_format(const struct cpu *cpu)
 {
     if (!(cpu->cr0 & CR0_PG))

@@ -34,6 +34,7 @@ enum mode_bits {
 /* clang-format on */
 
 #define MODE_FLAT_ALL (MODE_FLAT_CS | MODE_FLAT_SS | MODE_FLAT_DS | MODE_FLAT_ES)
+#define MODE_SEGMENTS (MODE_CODE_MASK | MODE_STACK32 | MODE_FLAT_ALL) /* what segment registers decide */
 
 ALWAYS_INLINE enum decode_mode mode_code(uint32_t mode)
 {

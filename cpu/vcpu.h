@@ -124,6 +124,7 @@ enum cpu_exit cpu_run(struct vcpu *vcpu);
 
 /* Recompute run.mode, the segment bases, the mmu context and the view from arch: after any change to what they depend on. */
 void cpu_update_mode(struct vcpu *vcpu);      /* mode word and segment bases; also the view's privilege */
+void cpu_update_segment(struct vcpu *vcpu, unsigned seg); /* the same after only seg has changed: ES SS DS FS GS */
 void cpu_update_mmu(struct vcpu *vcpu);       /* mmu context: CR0, CR3, CR4, EFER, PDPTEs changed; calls cpu_update_mode */
 
 /* Ask the running block to end after the current instruction. From device and irq code, at any depth; cheap when repeated. */

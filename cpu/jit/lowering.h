@@ -25,3 +25,19 @@ void lowering_clear(struct lowering *l, size_t offset, uint32_t bits);
 void lowering_set(struct lowering *l, size_t offset, uint32_t bits);
 void lowering_swap(struct lowering *l, size_t a, size_t b);
 void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus);
+
+/*
+ * One value is carried from where it is to where it goes; there is none before the first take, and
+ * nothing may follow what gives it away but RSP's move. Only its guards may come between.
+ */
+void lowering_take(struct lowering *l, size_t offset, unsigned size); /* field; zero-extended */
+void lowering_take_flags(struct lowering *l, uint32_t mask);          /* RFLAGS, these bits and bit 1 */
+void lowering_take_top(struct lowering *l);                           /* of the stack; RSP does not move */
+void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask); /* as the field has these bits */
+void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size);    /* 2, 4 or 8 bytes, as MOV does */
+void lowering_give_status(struct lowering *l);                        /* bits F_OSZAPC to the flags */
+void lowering_push(struct lowering *l, unsigned size);                /* low bytes; RSP moves by a word */
+void lowering_drop_top(struct lowering *l);                           /* RSP moves back by a word */
+
+/* Can operands of this size be pushed and popped here? They are words then. To be asked first. */
+bool lowering_has_stack(const struct lowering *l, unsigned opsize);

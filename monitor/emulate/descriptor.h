@@ -3,7 +3,7 @@
  * Segment descriptors and gates in the GDT and LDT, and the loading of segment registers: the
  * checks of SDM Vol. 3A, "Protection", once. Used by segments.c, far.c, interrupts.c, deliver.c and
  * task_switch.c. Commits to arch only in the segment_* functions; callers then call
- * cpu_update_mode.
+ * cpu_update_mode, or cpu_update_segment if it was one.
  */
 #pragma once
 

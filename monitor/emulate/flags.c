@@ -37,6 +37,16 @@ enum sens_result emulate_pushf(struct vcpu *vcpu, const struct insn *in)
     return next_or_fault(stack_push(vcpu, in->opsize, f));
 }
 
+/* Outside virtual-8086 mode, whose code is not translated. */
+bool lower_pushf(struct lowering *l, const struct insn *in)
+{
+    if (!lowering_has_stack(l, in->opsize))
+        return false;
+    lowering_take_flags(l, ~(uint32_t)(F_VM | F_RF));
+    lowering_push(l, in->opsize);
+    return true;
+}
+
 /* The flags POPF may write here, VME aside. */
 static uint64_t popf_mask(const struct vcpu *vcpu, unsigned opsize)
 {
@@ -75,6 +85,20 @@ enum sens_result emulate_popf(struct vcpu *vcpu, const struct insn *in)
     if (!stack_pop(vcpu, in->opsize, &v))
         return SENS_FAULT;
     return commit_flags(vcpu, old, (old & ~(mask | F_RF)) | (v & mask));
+}
+
+/* Where no flag changes but the status flags, which anybody may write. */
+bool lower_popf(struct lowering *l, const struct insn *in)
+{
+    const size_t rflags = offsetof(struct vcpu, arch.rflags);
+    if (!lowering_has_stack(l, in->opsize))
+        return false;
+    lowering_guard_zero(l, rflags, 4, F_VM | F_RF);
+    lowering_take_top(l);
+    lowering_guard_same(l, rflags, (FREE_FLAGS & ~F_OSZAPC) | F_AC | F_ID | F_IF | F_IOPL);
+    lowering_give_status(l);
+    lowering_drop_top(l);
+    return true;
 }
 
 /* How CLI and STI act here (SDM Vol. 2A, "CLI", table "Decision Table for CLI Results"). */
@@ -161,6 +185,15 @@ enum sens_result emulate_clac(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;
     return write_ac(vcpu, false);
+}
+
+/* Where AC is clear already, as on most ways into a kernel. */
+bool lower_clac(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cpl), 1, 0xff);
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.rflags), 4, F_AC);
+    return true;
 }
 
 /* STAC.  SDM Vol. 2B, "STAC - Set AC Flag in EFLAGS Register". */

@@ -10,7 +10,7 @@
 static enum sens_result loaded_segment(struct vcpu *vcpu, unsigned seg)
 {
     uint32_t old_mode = vcpu->run.mode;
-    cpu_update_mode(vcpu);
+    cpu_update_segment(vcpu, seg);
     if (seg == SEG_SS) {
         vcpu->arch.int_shadow = SHADOW_MOV_SS;
         return SENS_END;
@@ -35,6 +35,22 @@ enum sens_result emulate_mov_sreg(struct vcpu *vcpu, const struct insn *in)
     return loaded_segment(vcpu, to);
 }
 
+static size_t selector_offset(const struct operand *o)
+{
+    return offsetof(struct vcpu, arch.seg_sel) + o->reg * sizeof(uint16_t);
+}
+
+/* To a general-purpose register. */
+bool lower_mov_sreg(struct lowering *l, const struct insn *in)
+{
+    const struct operand *to = &in->operands[0], *from = &in->operands[1];
+    if (to->kind != OPND_GPR || from->reg > SEG_GS)
+        return false;
+    lowering_take(l, selector_offset(from), 2);
+    lowering_give_gpr(l, to->reg, to->size);
+    return true;
+}
+
 /*
  * PUSH Sreg.  SDM Vol. 2B, "PUSH": with a 32-bit operand size "all recent Intel Core and Intel Atom
  * processors perform a 16-bit move, leaving the upper portion of the stack location unmodified".
@@ -49,6 +65,15 @@ enum sens_result emulate_push_sreg(struct vcpu *vcpu, const struct insn *in)
         return SENS_FAULT;
     stack_commit(vcpu, &s);
     return SENS_NEXT;
+}
+
+bool lower_push_sreg(struct lowering *l, const struct insn *in)
+{
+    if (!lowering_has_stack(l, in->opsize))
+        return false;
+    lowering_take(l, selector_offset(&in->operands[0]), 2);
+    lowering_push(l, in->opsize == 4 ? 2 : in->opsize);
+    return true;
 }
 
 /* POP Sreg.  SDM Vol. 2B, "POP": rSP moves only if the load succeeds, by the size of the old stack.
@@ -92,7 +117,7 @@ enum sens_result emulate_load_far_pointer(struct vcpu *vcpu, const struct insn *
     if (!insn_read_far(vcpu, in, &off, &sel) || !segment_load(vcpu, seg, sel))
         return SENS_FAULT;
     gpr_set(vcpu, in->operands[0].reg, size, off);
-    cpu_update_mode(vcpu);
+    cpu_update_segment(vcpu, seg);
     return next_unless_mode_changed(vcpu, old_mode);
 }
 

@@ -328,9 +328,9 @@ static void compare_trials(enum decode_mode mode)
      * worst */
     EXPECT((faults > 50 || mode != DECODE_64) && reads > 50 && whole > 100);
     EXPECT(jit_stats(jit).lowered > 10 * TRIALS);
-    jit_destroy(jit);
     h->vcpu->run.jit = NULL;
     block_cache_set_jit(h->blocks, NULL);
+    jit_destroy(jit);
     harness_destroy(h);
 }
 

@@ -89,3 +89,49 @@ void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus)
 {
     (void)l, (void)from, (void)to, (void)plus;
 }
+
+void lowering_take(struct lowering *l, size_t offset, unsigned size)
+{
+    (void)l, (void)offset, (void)size;
+}
+
+void lowering_take_flags(struct lowering *l, uint32_t mask)
+{
+    (void)l, (void)mask;
+}
+
+void lowering_take_top(struct lowering *l)
+{
+    (void)l;
+}
+
+void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask)
+{
+    (void)l, (void)offset, (void)mask;
+}
+
+void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size)
+{
+    (void)l, (void)reg, (void)size;
+}
+
+void lowering_give_status(struct lowering *l)
+{
+    (void)l;
+}
+
+void lowering_push(struct lowering *l, unsigned size)
+{
+    (void)l, (void)size;
+}
+
+void lowering_drop_top(struct lowering *l)
+{
+    (void)l;
+}
+
+bool lowering_has_stack(const struct lowering *l, unsigned opsize)
+{
+    (void)l, (void)opsize;
+    return false;
+}

@@ -251,8 +251,6 @@ void jit_destroy(struct jit *jit)
 {
     if (!jit)
         return;
-    while (jit->blocks)
-        detach(jit, jit->blocks);
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
     code_memory_fini(&jit->memory);

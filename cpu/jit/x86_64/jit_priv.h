@@ -314,6 +314,10 @@ struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
 #define RUN(field) mem_vcpu(offsetof(struct vcpu, run.field))
 #define ARCH(field) mem_vcpu(offsetof(struct vcpu, arch.field))
 
+/* Eight bytes for one instruction's own use, across a probe: in the red zone (SysV AMD64 ABI, "The
+ * Stack Frame"), below what late code of probes pushes when it calls a thunk. */
+static const struct host_mem host_spare = {H_RSP, H_NONE, 0, -64};
+
 /* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
 unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
 
@@ -388,6 +392,7 @@ bool lower_bit(struct unit *u);
 bool lower_avx(struct unit *u);
 bool lower_x87(struct unit *u);
 bool lower_bmi(struct unit *u);
+bool lower_element(struct unit *u);
 bool lower_sensitive(struct unit *u);
 bool lower_branch(struct unit *u); /* it ended the block's code, if it ends the block */
 

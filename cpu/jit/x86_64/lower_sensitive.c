@@ -49,6 +49,102 @@ void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus)
     emit_store(e, 8, T0, mem_vcpu(to));
 }
 
+/* ---- the value: in T0 ---- */
+
+void lowering_take(struct lowering *l, size_t offset, unsigned size)
+{
+    struct emit *e = &l->u->e;
+    if (size < 4)
+        emit_rm(e, X_0F | (size == 1 ? 0xb6 : 0xb7), 4, T0, mem_vcpu(offset)); /* MOVZX */
+    else
+        emit_load(e, size, T0, mem_vcpu(offset));
+}
+
+void lowering_take_flags(struct lowering *l, uint32_t mask)
+{
+    struct unit *u = l->u;
+    struct emit *e = &u->e;
+    struct host_mem high = RUN(flag_image);
+    high.disp++;
+    flags_to_image(u);
+    flags_clobber(u);
+    emit_rm(e, X_0F | 0xb6, 4, T0, RUN(flag_image)); /* MOVZX: OF in bit 0 */
+    emit_shift_ri(e, 4, 4, T0, 11);
+    emit_alu_rm(e, ALU_OR, 1, T0, high);
+    emit_alu_ri(e, ALU_AND, 4, T0, F_OSZAPC);
+    emit_load(e, 8, T1, ARCH(rflags));
+    emit_alu_ri(e, ALU_AND, 4, T1, ~F_OSZAPC);
+    emit_alu_rr(e, ALU_OR, 4, T0, T1);
+    emit_alu_ri(e, ALU_AND, 4, T0, (int32_t)mask);
+    emit_alu_ri(e, ALU_OR, 4, T0, 2);
+}
+
+void lowering_take_top(struct lowering *l)
+{
+    struct unit *u = l->u;
+    emit_load(&u->e, u->word, T0, probe_stack(u, pinned[REG_RSP], 0, u->word, false));
+}
+
+void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask)
+{
+    struct emit *e = &l->u->e;
+    emit_load(e, 4, T1, mem_vcpu(offset));
+    emit_alu_rr(e, ALU_XOR, 4, T1, T0);
+    emit_rr(e, 0xf7, 4, 0, T1); /* TEST r, imm */
+    emit_number(e, mask, 4);
+    late_handler(l->u, emit_jump(e, 5));
+}
+
+void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size)
+{
+    struct unit *u = l->u;
+    flags_before_write(u, pinned[reg]);
+    if (pinned[reg] != H_NONE)
+        emit_mov_rr(&u->e, size, pinned[reg], T0);
+    else
+        emit_store(&u->e, size == 4 ? 8 : size, T0, mem_gpr(reg));
+}
+
+void lowering_give_status(struct lowering *l)
+{
+    struct emit *e = &l->u->e;
+    struct host_mem high = RUN(flag_image);
+    high.disp++;
+    emit_store(e, 1, T0, high);
+    emit_shift_ri(e, 5, 4, T0, 11);
+    emit_alu_ri(e, ALU_AND, 4, T0, 1);
+    emit_store(e, 1, T0, RUN(flag_image));
+    flags_in_image(l->u);
+}
+
+static void move_rsp(struct unit *u, int32_t by)
+{
+    unsigned rsp = pinned[REG_RSP];
+    flags_before_write(u, rsp);
+    emit_lea(&u->e, u->word, rsp, (struct host_mem){(uint8_t)rsp, H_NONE, 0, by});
+}
+
+void lowering_push(struct lowering *l, unsigned size)
+{
+    struct unit *u = l->u;
+    int32_t word = (int32_t)u->word;
+    emit_store(&u->e, 8, T0, host_spare);
+    struct host_mem m = probe_stack(u, pinned[REG_RSP], -word, size, true);
+    emit_load(&u->e, 8, T0, host_spare);
+    emit_store(&u->e, size, T0, m);
+    move_rsp(u, -word);
+}
+
+void lowering_drop_top(struct lowering *l)
+{
+    move_rsp(l->u, (int32_t)l->u->word);
+}
+
+bool lowering_has_stack(const struct lowering *l, unsigned opsize)
+{
+    return l->u->has_stack && opsize == l->u->word;
+}
+
 bool lower_sensitive(struct unit *u)
 {
     const struct rec *rec = &u->block->rec[u->i];
@@ -61,6 +157,7 @@ bool lower_sensitive(struct unit *u)
         return false;
     if (!COUNT_EXITS)
         return true;
+    flags_clobber(u);
     emit_mov_ri(&u->e, T0, (uintptr_t)&site->count);
     emit_alu_mi(&u->e, ALU_ADD, 8, (struct host_mem){T0, H_NONE, 0, 0}, 1);
     return true;

@@ -35,9 +35,12 @@ static bool stack_change(const struct unit *u, const struct insn *in, int32_t *d
     *delta = 0;
     switch (in->op) {
     case OP_PUSH:
+    case OP_PUSHF:
+    case OP_PUSH_SREG:
         *delta = -word;
         return in->opsize == u->word;
     case OP_POP:
+    case OP_POPF:
         *delta = word;
         return in->opsize == u->word && !is_rsp(&o[0]);
     case OP_ADD:
@@ -114,10 +117,13 @@ static bool span_add_insn(const struct unit *u, struct span *s, const struct ins
         return false;
     switch (in->op) {
     case OP_PUSH:
+    case OP_PUSHF:
+    case OP_PUSH_SREG:
     case OP_CALL_NEAR:
     case OP_CALL_NEAR_IND:
         return span_add(s, delta - (int32_t)u->word, u->word);
     case OP_POP:
+    case OP_POPF:
     case OP_RET_NEAR:
         return span_add(s, delta, u->word);
     default:

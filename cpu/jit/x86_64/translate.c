@@ -38,6 +38,8 @@ static bool is_flag_blind(const struct insn *in)
     case OP_RDTSCP:
     case OP_INVLPG:
     case OP_MOV_SREG:
+    case OP_PUSH_SREG:
+    case OP_POP_SREG:
         return true;
     default:
         return false;
@@ -315,7 +317,7 @@ static bool lower(struct unit *u)
         return lower_branch(u);
     default:
         return lower_move(u) || lower_alu(u) || lower_stack(u) || lower_shift(u) || lower_sse(u) ||
-               lower_bit(u) || lower_avx(u) || lower_x87(u) || lower_bmi(u);
+               lower_bit(u) || lower_avx(u) || lower_x87(u) || lower_bmi(u) || lower_element(u);
     }
 }
 
