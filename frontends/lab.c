@@ -17,7 +17,7 @@ struct lab_report {
     FILE *html; /* NULL: text on standard output */
 };
 
-static const struct lab *const all_labs[] = {&lab_batching, &lab_cli, &lab_clock, &lab_locks, &lab_steal, &lab_walks};
+static const struct lab *const all_labs[] = {&lab_batching, &lab_cli, &lab_clock, &lab_holes, &lab_locks, &lab_steal, &lab_walks};
 
 static const struct lab *find(const char *name)
 {
@@ -182,6 +182,50 @@ void lab_add_strips(struct lab_report *r, const struct lab_strips *p)
     putchar('\n');
     print_wrapped(p->text);
     putchar('\n');
+}
+
+/* ---- tables ---- */
+
+static void print_table_row(const char *const *cells, const size_t *widths, unsigned columns)
+{
+    printf("  ");
+    for (unsigned c = 0; c < columns; c++)
+        printf(" %-*s", c + 1 < columns ? (int)widths[c] + 1 : 0, cells[c]);
+    putchar('\n');
+}
+
+static void print_table_text(const struct lab_table *t)
+{
+    size_t widths[LAB_COLUMNS_MAX] = {0};
+    for (unsigned i = 0; i < t->columns * (t->rows + 1); i++) {
+        size_t n = strlen(i < t->columns ? t->heads[i] : t->cells[i - t->columns]);
+        if (n > widths[i % t->columns])
+            widths[i % t->columns] = n;
+    }
+    printf("%s\n\n", t->title);
+    print_table_row(t->heads, widths, t->columns);
+    for (unsigned i = 0; i < t->rows; i++)
+        print_table_row(t->cells + (size_t)i * t->columns, widths, t->columns);
+    putchar('\n');
+    print_wrapped(t->text);
+    putchar('\n');
+}
+
+void lab_add_table(struct lab_report *r, const struct lab_table *t)
+{
+    assert(t->columns <= LAB_COLUMNS_MAX);
+    if (!r->html) {
+        print_table_text(t);
+        return;
+    }
+    html_element(r->html, "h2", t->title);
+    html_element(r->html, "p class=\"theory\"", t->text);
+    fputs("<table><thead>\n", r->html);
+    html_row(r->html, "th", t->heads, t->columns);
+    fputs("</thead><tbody>\n", r->html);
+    for (unsigned i = 0; i < t->rows; i++)
+        html_row(r->html, "td", t->cells + (size_t)i * t->columns, t->columns);
+    fputs("</tbody></table>\n", r->html);
 }
 
 /* ---- the command ---- */

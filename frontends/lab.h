@@ -46,6 +46,7 @@ struct lab_part {
 };
 
 #define LAB_ROWS_MAX 64
+#define LAB_COLUMNS_MAX 10
 
 /* Pictures of what happened when. */
 struct html_strip;
@@ -57,9 +58,20 @@ struct lab_strips {
     unsigned count;
 };
 
+/* A table of words. */
+struct lab_table {
+    const char *title;
+    const char *const *heads; /* of columns */
+    unsigned columns;
+    const char *const *cells; /* row by row */
+    unsigned rows;
+    const char *text; /* a paragraph */
+};
+
 /* Where parts go, one after the other; lab.c's. */
 struct lab_report;
 void lab_add(struct lab_report *r, const struct lab_part *part);
+void lab_add_table(struct lab_report *r, const struct lab_table *table);
 void lab_add_strips(struct lab_report *r, const struct lab_strips *strips);
 
 struct lab {
@@ -69,7 +81,7 @@ struct lab {
     int (*run)(const struct lab_costs *costs, struct lab_report *r);
 };
 
-extern const struct lab lab_batching, lab_cli, lab_clock, lab_locks, lab_steal, lab_walks;
+extern const struct lab lab_batching, lab_cli, lab_clock, lab_holes, lab_locks, lab_steal, lab_walks;
 
 /* The verb. */
 int verb_lab(int count, char *const words[]);

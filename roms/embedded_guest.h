@@ -13,5 +13,7 @@ extern const size_t embedded_guest_size; /* 0: built without a compiler for x86,
 /* The guests of the labs, roms/labs, in the same way; for 32 and 64 bits. */
 extern const unsigned char lab_walks32[], lab_walks64[];
 extern const size_t lab_walks32_size, lab_walks64_size;
+extern const unsigned char lab_holes32[];
+extern const size_t lab_holes32_size;
 extern const unsigned char lab_locks64[], lab_steal64[], lab_calls64[];
 extern const size_t lab_locks64_size, lab_steal64_size, lab_calls64_size;

@@ -645,6 +645,25 @@ class Labs(Case):
         for n in of.values():
             self.assertEqual(n[0], n[1])
 
+    def test_holes_are_where_theory_says(self):
+        text = self.lab("holes")
+        rows = re.findall(r"^   ([A-Z_]+) +(\S.*?)  +(\S+)  +(\S+)  +(\S+)  +(\S+)  +(hole|none) +(hole|none)$", text, flags=re.M)
+        self.assertEqual(len(rows), 32)
+        self.assertIn("32 questions, 0 not as theory predicts", text)
+        for name, asked, bare, bt, ring_1, ring_3, theory, found in rows:
+            self.assertEqual(bare, bt, name + asked)
+            self.assertEqual(theory, found, name + asked)
+            self.assertEqual(found == "none", ring_1 == bare and ring_3 == bare)
+        holes = {r[0] for r in rows if r[7] == "hole"}
+        self.assertEqual(holes, set("SGDT SIDT SLDT SMSW PUSHF POPF LAR LSL VERR VERW POP PUSH CALL JMP INT RET STR MOV "
+                                    "IRET LDS LES LFS LGS LSS".split()))
+        self.assertEqual({r[0] for r in rows} - holes, {"CLI", "STI", "MOV_CR"})
+
+    def test_holes_as_a_page(self):
+        self.lab("holes", "-html", self.path("holes"))
+        page = re.sub(r"<!DOCTYPE html>|<meta[^>]*>", "", self.text("holes"))
+        self.assertEqual(len(xml.etree.ElementTree.fromstring(page).findall(".//tbody/tr")), 32)
+
     def test_pages_of_labs_need_nothing_else(self):
         for name in ("cli", "batching", "clock"):
             self.lab(name, "-html", self.path(name))
