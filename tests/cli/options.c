@@ -194,7 +194,7 @@ TEST(options, debug_items_become_trace_points)
     EXPECT_EQ(0, PARSE("-d", "rows"));
     EXPECT(parsed.shows_rows && !parsed.shows_exits);
     EXPECT_EQ(-EINVAL, PARSE("-d", "nonsense"));
-    EXPECT(strstr(error.hint, "exits, rows, places, jit, paging, guest_errors") != NULL);
+    EXPECT(strstr(error.hint, "exits, rows, places, hypercalls, hypercall, jit, paging, turns, guest_errors") != NULL);
 }
 
 TEST(options, trouble_names_the_option)
