@@ -81,6 +81,9 @@ struct lab {
     int (*run)(const struct lab_costs *costs, struct lab_report *r);
 };
 
+/* This process's time so far, in ns of the host: for lab_row.host. */
+double lab_host_clock(void);
+
 extern const struct lab lab_batching, lab_cli, lab_clock, lab_holes, lab_locks, lab_steal, lab_walks;
 
 /* The verb. */

@@ -2,7 +2,6 @@
 #include "frontends/lab_calls.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/compiler.h"
 #include "frontends/run.h"
@@ -18,13 +17,6 @@ struct session {
     int at;                  /* experiment under way; -1: none */
     int number;              /* that is being received; -1: none yet */
 };
-
-static double host_clock(void)
-{
-    struct timespec t = {0, 0};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static struct lab_probe look(struct session *s)
 {
@@ -56,11 +48,11 @@ static void end_experiment(struct session *s, double now)
 static void on_byte(void *opaque, uint8_t byte)
 {
     struct session *s = opaque;
-    double now = host_clock();
+    double now = lab_host_clock();
     if (byte >= 'A' && byte < 'A' + LAB_CALLS_EXPERIMENTS) {
         s->at = byte - 'A';
         s->before = look(s);
-        s->before.host_ns = host_clock();
+        s->before.host_ns = lab_host_clock();
     } else if (byte == '.' && s->at >= 0) {
         end_experiment(s, now);
     } else if (byte == '#' && s->number + 1 < LAB_CALLS_NUMBERS) {

@@ -40,6 +40,7 @@ struct session {
     uint32_t view;                /* address of the guest's struct view */
     uint64_t began;               /* virtual time of mark A: a tick is a ns */
     struct trapline_turns before; /* at mark A */
+    double host;                  /* host's clock at A; from A to the end */
     uint64_t ticks;               /* from A to the end */
     struct trapline_turns turns;  /* in that time */
     uint32_t number[NUMBERS];     /* the guest's: see enum */
@@ -55,7 +56,9 @@ static void on_mark(struct session *s, uint8_t mark)
     if (mark == 'A') {
         s->began = trapline_vtime_ns(s->m);
         s->before = now;
+        s->host = lab_host_clock();
     } else {
+        s->host = lab_host_clock() - s->host;
         s->ticks = trapline_vtime_ns(s->m) - s->began;
         s->turns = now;
     }
@@ -222,6 +225,18 @@ static double holds(const struct result *r)
     return CRITICAL / round_ticks(r);
 }
 
+/* Of the host's time, what goes with the ticks that are wasted and the exits. */
+static double host_wasted(const struct result *r)
+{
+    return r->run.host - r->alone.host;
+}
+
+/* By the model. */
+static double cycles_of(double ticks, double out, const struct lab_costs *costs)
+{
+    return ticks * (double)costs->instruction + out * (double)(costs->exit + costs->call);
+}
+
 /* ---- theory ---- */
 
 /* Ticks that a waiter burns before somebody else runs. */
@@ -260,7 +275,8 @@ static void add_preempted(const struct results *all, const struct lab_costs *cos
                                    .measured = each,
                                    .predicted = burnt(w),
                                    .extra = out,
-                                   .cycles = each + out * (double)costs->exit};
+                                   .cycles = cycles_of(each, out, costs),
+                                   .host = host_wasted(r) / n};
     }
     lab_add(report,
             &(struct lab_part){
@@ -272,6 +288,8 @@ static void add_preempted(const struct results *all, const struct lab_costs *cos
                           "turn is over. Spinning burns the turn, 20000 ticks; PAUSE-loop exiting its window, 4000; a yield nothing "
                           "but its exit; halt and kick nothing but two. Spinning is a little cheaper than predicted: the waiter "
                           "first has work of its own to do, outside the lock, and that is not wasted.",
+                .plots_cycles = true,
+                .has_host = true,
                 .rows = rows,
                 .count = WAYS});
 }
@@ -288,7 +306,8 @@ static void add_waste(const struct results *all, const struct lab_costs *costs, 
                                    .measured = 100 * wasted(r) / ticks,
                                    .predicted = 100 * predicted_waste(r, lock, w, 2),
                                    .extra = 1e6 * taken / ticks,
-                                   .cycles = (ticks + exits(r, &ways[w]) * (double)costs->exit) / taken};
+                                   .cycles = cycles_of(ticks, exits(r, &ways[w]), costs) / taken,
+                                   .host = r->run.host / taken};
     }
     lab_add(report,
             &(struct lab_part){
@@ -302,6 +321,8 @@ static void add_waste(const struct results *all, const struct lab_costs *costs, 
                           "lock to one that does not run, and then waits for it. A turn has one round, whatever its length: "
                           "1 - U / Q is wasted by spinning, w / (w + U) with a window, for a round of U ticks. Fairness in taking "
                           "turns is what does it; with yields or halts there is a switch for each round, but no waste.",
+                .plots_cycles = true,
+                .has_host = true,
                 .rows = rows,
                 .count = LOCKS * WAYS});
 }
@@ -318,7 +339,8 @@ static void add_four(const struct results *all, const struct lab_costs *costs, s
                                    .measured = out,
                                    .predicted = predicted[w],
                                    .extra = 100 * wasted(r) / (double)r->run.ticks,
-                                   .cycles = wasted(r) / n + out * (double)costs->exit};
+                                   .cycles = cycles_of(wasted(r) / n, out, costs),
+                                   .host = host_wasted(r) / n};
     }
     lab_add(report,
             &(struct lab_part){
@@ -329,6 +351,8 @@ static void add_four(const struct results *all, const struct lab_costs *costs, s
                 .theory = "Theory: a blind exit passes the turn to the next in order, and with three waiters it takes three of them to "
                           "come to the holder; a directed yield names it. Spinning has no exits and burns three turns. Halting puts "
                           "all three to sleep, and the holder kicks each.",
+                .plots_cycles = true,
+                .has_host = true,
                 .rows = rows,
                 .count = WAYS});
 }

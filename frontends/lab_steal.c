@@ -46,6 +46,7 @@ enum { CELL = 50000, CELLS = 84, SETTLE = 20000000 }; /* of the picture, ns */
 struct results {
     struct guest of[ARRAY_SIZE(experiments)][MACHINES];
     char cells[ARRAY_SIZE(experiments)][MACHINES][CELLS + 1];
+    double host[ARRAY_SIZE(experiments)]; /* ns of host time */
 };
 
 static void on_byte(void *opaque, uint8_t byte)
@@ -222,12 +223,16 @@ static void add_shares(const struct results *r, const struct lab_costs *costs, s
     for (unsigned x = 0; x < ARRAY_SIZE(experiments); x++) {
         double share[MACHINES];
         predict(&experiments[x], share);
+        double slices = 0;
+        for (unsigned i = 0; i < experiments[x].count; i++)
+            slices += (double)r->of[x][i].share.slices;
         for (unsigned i = 0; i < experiments[x].count; i++, n++) {
             const struct trapline_group_member *k = &r->of[x][i].share;
             rows[n].measured = percent((double)k->run_ns);
             rows[n].predicted = share[i];
             rows[n].extra = percent((double)k->waited_ns);
-            rows[n].cycles = (double)(k->slices * costs->exit);
+            rows[n].cycles = (double)(k->slices * (costs->exit + costs->call));
+            rows[n].host = r->host[x] / slices;
         }
     }
     lab_add(report,
@@ -240,7 +245,8 @@ static void add_shares(const struct results *r, const struct lab_costs *costs, s
                           "what it wants takes no more, and the rest is poured over the others, in the same proportion. No machine "
                           "with one processor takes more than one physical CPU: on two, weight 6 of 9 gets 100 %, not 133 %. Nobody who "
                           "stays runnable is ever more than a slice (0.2 % of 50 ms) ahead or behind. Those that sleep come out a little "
-                          "lower: they first have to boot, and the end cuts off their last period. Cycles: one exit for each slice.",
+                          "lower: they first have to boot, and the end cuts off their last period. Cycles: one exit and one small request for each slice. Host: time per slice, the guests' work included.",
+                .has_host = true,
                 .rows = rows,
                 .count = count});
 }
@@ -256,7 +262,7 @@ static void add_seen(const struct results *r, const struct lab_costs *costs, str
             rows[n].measured = g->seen / 1000;
             rows[n].predicted = g->stolen / 1000;
             rows[n].extra = g->gaps / 1000;
-            rows[n].cycles = (double)(g->share.slices * costs->exit);
+            rows[n].cycles = (double)(g->share.slices * (costs->exit + costs->call));
         }
     }
     lab_add(report,
@@ -308,7 +314,9 @@ static int run_steal(const struct lab_costs *costs, struct lab_report *report)
         return report_error("this trapline was built without the guests of the labs",
                             "build it where there is a gcc for x86");
     for (unsigned x = 0; x < ARRAY_SIZE(experiments); x++) {
+        double began = lab_host_clock();
         int status = measure(&experiments[x], r.of[x], r.cells[x]);
+        r.host[x] = lab_host_clock() - began;
         if (status)
             return status;
     }
