@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpu/block_memory.h"
+#include "cpu/breakpoint.h"
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 
@@ -21,6 +22,7 @@ struct draft {
     bool crosses;                                /* the one instruction continues on the next page */
     paddr pa2;                                   /* start of that page */
     bool is_ended;                               /* the last instruction ends the block */
+    const struct breakpoints *breakpoints;       /* that it ends before, or NULL */
     uint64_t live;                               /* bit i: flags written by insn i are live */
     uint64_t wants_insn;                         /* bit i: record i keeps its struct insn */
     uint64_t sites;                              /* bit i: record i is sensitive */
@@ -220,11 +222,22 @@ static bool falls_through(const struct draft *d, const struct insn *in)
            rel > INT32_MIN + BLOCK_MAX_BYTES && rel < INT32_MAX - BLOCK_MAX_BYTES - INSN_MAX_LEN;
 }
 
+/*
+ * A block ends before an address that may be a breakpoint's; the one that would begin there only leaves, for the run loop to
+ * decide. It goes by the offset in the page, since whoever comes by another linear address may have the same block.
+ */
+static bool is_at_breakpoint(const struct draft *d)
+{
+    return unlikely(d->breakpoints != NULL) && breakpoints_may_have(d->breakpoints, d->pa + d->bytes);
+}
+
 static void add_insn(struct draft *d, enum decode_result result)
 {
     struct insn *in = &d->insn[d->count];
     exec_fn *forced = NULL;
-    if (result == DECODE_TOO_LONG)
+    if (is_at_breakpoint(d))
+        forced = exec_break;
+    else if (result == DECODE_TOO_LONG)
         forced = exec_gp0;
     else if (result == DECODE_UD || !is_executed(d, in))
         forced = exec_ud;
@@ -256,6 +269,8 @@ static bool decode_next(struct draft *d)
     const uint8_t *p = bus;
     if ((d->pa ^ (d->pa + d->bytes)) & PAGE_MASK)
         return false; /* the last instruction ended with the page */
+    if (d->count > 0 && is_at_breakpoint(d))
+        return false;
     size_t avail = first_page_bytes(d, d->bytes, &p);
     if (avail == 0)
         avail = bus_bytes(d, d->bytes, bus);
@@ -459,6 +474,8 @@ static void draft_init(struct draft *d, struct vcpu *vcpu, uint64_t rip, paddr p
     d->rip = rip;
     d->pa = pa;
     d->mode = mode;
+    if (!(mode & (MODE_EXACT | MODE_TF | MODE_BREAK)))
+        d->breakpoints = vcpu->run.breakpoints;
 }
 
 struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)

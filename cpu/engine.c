@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The run loop of a vCPU: find a block, charge it, enter it, settle what was really executed (design section 4). */
 #include "cpu/block.h"
+#include "cpu/breakpoint.h"
 #include "cpu/debug.h"
 #include "cpu/exec.h"
 #include "cpu/select.h"
@@ -115,10 +116,13 @@ static unsigned records_in_limit(const struct vcpu *vcpu, const struct block *b)
     return n;
 }
 
-/* The block for arch.rip that can be entered for `limit` ticks; *limit is lowered at the CS limit. NULL: run.fault. */
-static struct block *find(struct vcpu *vcpu, int64_t *limit)
+/*
+ * The block for arch.rip that can be entered for `limit` ticks; *limit is lowered at the CS limit. is_exact: one that goes on at
+ * breakpoints. NULL: run.fault.
+ */
+static struct block *find(struct vcpu *vcpu, int64_t *limit, bool is_exact)
 {
-    struct block *b = block_find(vcpu, vcpu->arch.rip, false);
+    struct block *b = block_find(vcpu, vcpu->arch.rip, is_exact);
     if (unlikely(b && !(vcpu->run.mode & MODE_FLAT_CS))) {
         unsigned n = records_in_limit(vcpu, b);
         if (n == 0) {
@@ -128,7 +132,7 @@ static struct block *find(struct vcpu *vcpu, int64_t *limit)
         if (n < b->count && n < *limit)
             *limit = n;
     }
-    if (likely(!b || b->count <= *limit))
+    if (likely(!b || b->count <= *limit || is_exact))
         return b;
     return block_find(vcpu, vcpu->arch.rip, true);
 }
@@ -149,10 +153,10 @@ static bool hits_insn_breakpoint(struct vcpu *vcpu)
  * One entry. limit: most ticks it may take. With TF set, a shadow or breakpoints exactly one instruction runs, so that the
  * boundary after it is seen.
  */
-static enum exec_status step(struct vcpu *vcpu, int64_t limit)
+static enum exec_status step(struct vcpu *vcpu, int64_t limit, bool is_exact)
 {
     struct run *run = &vcpu->run;
-    struct block *b = find(vcpu, &limit);
+    struct block *b = find(vcpu, &limit, is_exact);
     if (unlikely(!b))
         return EXEC_FAULT;
     int64_t hold = limit < run->budget ? run->budget - limit : 0;
@@ -196,7 +200,7 @@ static bool has_branched(const struct vcpu *vcpu, uint64_t rip)
 }
 
 /* TF, RF, breakpoints and interrupt shadows: instruction by instruction. */
-static enum exec_status step_carefully(struct vcpu *vcpu)
+static enum exec_status step_carefully(struct vcpu *vcpu, bool at_breakpoint)
 {
     struct cpu *cpu = &vcpu->arch;
     bool traps = cpu->rflags & F_TF;
@@ -206,7 +210,7 @@ static enum exec_status step_carefully(struct vcpu *vcpu)
     bool had_rf = cpu->rflags & F_RF;
     uint64_t rip = cpu->rip, pending = cpu->pending_db;
     cpu->rflags &= ~(uint64_t)F_RF;
-    enum exec_status status = step(vcpu, 1);
+    enum exec_status status = step(vcpu, 1, at_breakpoint);
     if (status == EXEC_FAULT) {
         cpu->rflags |= had_rf ? F_RF : 0;
         cpu->pending_db = pending | (cpu->pending_db & DR6_BT); /* its accesses were none */
@@ -223,14 +227,14 @@ static enum exec_status step_carefully(struct vcpu *vcpu)
  * Many instructions at once. An interrupt shadow ends with the first of them, and nothing waits for its end; RF too, unless
  * that one faults (SDM Vol. 3B, "Instruction-Breakpoint Exception Condition").
  */
-static enum exec_status step_freely(struct vcpu *vcpu)
+static enum exec_status step_freely(struct vcpu *vcpu, bool at_breakpoint)
 {
     struct cpu *cpu = &vcpu->arch;
     int64_t before = vcpu->run.budget;
     uint64_t rf = cpu->rflags & F_RF;
     cpu->int_shadow = SHADOW_NONE;
     cpu->rflags ^= rf;
-    enum exec_status status = step(vcpu, before);
+    enum exec_status status = step(vcpu, at_breakpoint ? 1 : before, at_breakpoint);
     if (unlikely(rf) && status == EXEC_FAULT && vcpu->run.budget == before)
         cpu->rflags |= F_RF;
     return status;
@@ -241,12 +245,38 @@ static bool needs_care(const struct vcpu *vcpu)
     return (vcpu->run.mode & (MODE_TF | MODE_BREAK)) || (vcpu->arch.int_shadow && vcpu->run.attention);
 }
 
+static laddr linear_rip(const struct vcpu *vcpu)
+{
+    return (vcpu->run.seg_base_fast[SEG_CS] + vcpu->arch.rip) & vcpu->run.la_mask;
+}
+
+/* May arch.rip be at a breakpoint, so that its block would not go on? */
+static bool is_near_breakpoint(const struct vcpu *vcpu)
+{
+    return vcpu->run.breakpoints && breakpoints_may_have(vcpu->run.breakpoints, linear_rip(vcpu));
+}
+
+/* Stop here: not again where the last run stopped, and not between the iterations of a REP. */
+static bool stops_here(struct vcpu *vcpu)
+{
+    struct run *run = &vcpu->run;
+    uint64_t now = vcpu->arch.ticks + (uint64_t)(run->budget_start - run->budget);
+    if (!breakpoints_have(run->breakpoints, linear_rip(vcpu)) || (vcpu->arch.rflags & F_RF) ||
+        run->stopped_at == now + 1)
+        return false;
+    run->stopped_at = now + 1;
+    return true;
+}
+
 static enum cpu_exit run_blocks(struct vcpu *vcpu)
 {
     struct run *run = &vcpu->run;
     while (run->budget > 0) {
-        bool care = unlikely(needs_care(vcpu));
-        enum exec_status status = care ? step_carefully(vcpu) : step_freely(vcpu);
+        bool care = unlikely(needs_care(vcpu)), at_breakpoint = unlikely(is_near_breakpoint(vcpu));
+        if (at_breakpoint && stops_here(vcpu))
+            return CPU_EXIT_STOP;
+        enum exec_status status =
+            care ? step_carefully(vcpu, at_breakpoint) : step_freely(vcpu, at_breakpoint);
         if (status == EXEC_FAULT)
             return CPU_EXIT_FAULT;
         if (status == EXEC_LEAVE)

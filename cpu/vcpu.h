@@ -40,6 +40,7 @@ enum cpu_exit {
     CPU_EXIT_BREAK,  /* somebody asked for attention (deadline moved, irq), or a sensitive instruction ended its block */
     CPU_EXIT_FAULT,  /* run.fault is to be delivered; arch.rip is the faulting instruction */
     CPU_EXIT_LEAVE,  /* SENS_LEAVE */
+    CPU_EXIT_STOP,   /* arch.rip is at one of run.breakpoints; the next cpu_run goes on from there */
 };
 
 struct block_cache;
@@ -77,6 +78,8 @@ struct run {
     bool in_block;                /* a handler is running */
     bool attention;               /* something is pending that a change of IF, CPL or TPR may make deliverable */
     int64_t budget_start;         /* budget when cpu_run was entered, plus what was added since */
+    const struct breakpoints *breakpoints; /* borrowed: a debugger's; NULL: there are none */
+    uint64_t stopped_at;          /* ticks + 1 at which one of them stopped it last */
     uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */
     struct pmu_run pmu;           /* where the performance counters are */
     /* wiring */

@@ -65,6 +65,66 @@ static bool do_until(struct call *c)
     return go_to(c, tick);
 }
 
+/* ---- breakpoints ---- */
+
+/* A linear address, or the name of one. */
+static bool parse_address(const struct call *c, uint64_t *address)
+{
+    const struct symbols *s = c->mon->symbols;
+    uint64_t last;
+    return parse_number(c->argument, address) || (s && symbols_range(s, c->argument, address, &last));
+}
+
+static void print_place(const struct monitor *mon, uint64_t address)
+{
+    uint64_t offset;
+    const char *name = mon->symbols ? symbols_find(mon->symbols, address, &offset) : NULL;
+    printf("%016" PRIx64, address);
+    if (name)
+        printf(offset ? " %s+%#" PRIx64 : " %s", name, offset);
+}
+
+static bool do_break(struct call *c)
+{
+    struct trapline_error e;
+    uint64_t address;
+    if (!parse_address(c, &address))
+        return complain("break takes a linear address, or a name that -symbols FILE has", "break 0xffffffff81000000");
+    return trapline_break(c->m, address, &e) < 0 && complain_error(&e);
+}
+
+static bool do_delete(struct call *c)
+{
+    struct trapline_error e;
+    uint64_t address;
+    if (c->argument[0]) {
+        if (!parse_address(c, &address))
+            return complain("delete takes the address or name of a breakpoint", "info breakpoints lists them");
+        return trapline_unbreak(c->m, address, &e) < 0 && complain_error(&e);
+    }
+    while (trapline_breakpoint(c->m, 0, &address))
+        (void)trapline_unbreak(c->m, address, &e);
+    return false;
+}
+
+static void info_breakpoints(const struct call *c)
+{
+    uint64_t address;
+    for (unsigned i = 0; trapline_breakpoint(c->m, i, &address); i++) {
+        print_place(c->mon, address);
+        fputc('\n', stdout);
+    }
+}
+
+void monitor_stopped(struct monitor *mon, const struct trapline_stop *stop)
+{
+    mon->vcpu = stop->code;
+    terminal_restore();
+    printf("CPU#%u is at a breakpoint: ", stop->code);
+    print_place(mon, stop->address);
+    fputc('\n', stdout);
+}
+
 static bool do_quit(struct call *c)
 {
     c->answer = MONITOR_QUIT;
@@ -136,9 +196,10 @@ static void info_turns(const struct call *c)
 static const struct {
     const char *name;
     void (*print)(const struct call *c);
-} topics[] = {{"registers", info_registers}, {"status", info_status}, {"shadow", info_tables},
-              {"nested", info_tables},       {"paging", info_paging}, {"exits", info_exits},
-              {"rows", info_rows},           {"jit", info_jit},       {"turns", info_turns}};
+} topics[] = {{"registers", info_registers}, {"status", info_status}, {"breakpoints", info_breakpoints},
+              {"shadow", info_tables},       {"nested", info_tables}, {"paging", info_paging},
+              {"exits", info_exits},         {"rows", info_rows},     {"jit", info_jit},
+              {"turns", info_turns}};
 
 static bool do_info(struct call *c)
 {
@@ -149,7 +210,7 @@ static bool do_info(struct call *c)
         }
     }
     return complain(
-        "info takes one of: registers, status, shadow, nested, paging, exits, rows, jit, turns", "");
+        "info takes one of: registers, status, breakpoints, shadow, nested, paging, exits, rows, jit, turns", "");
 }
 
 /* "ADDRESS [N]" */

@@ -7,15 +7,20 @@
 #pragma once
 
 #include "frontends/options.h"
+#include "frontends/symbols.h"
 
 struct monitor {
-    unsigned vcpu; /* that is looked at */
+    unsigned vcpu;                 /* that is looked at */
+    const struct symbols *symbols; /* borrowed; NULL: none */
 };
 
 enum monitor_answer {
     MONITOR_GO,   /* run to *until */
     MONITOR_QUIT, /* end the run; also at the end of standard input */
 };
+
+/* Say where a breakpoint stopped the machine, and look at its vCPU from here on. */
+void monitor_stopped(struct monitor *mon, const struct trapline_stop *stop);
 
 /* Commands until one that says how to go on. *until: ticks, UINT64_MAX: no end. */
 enum monitor_answer monitor_prompt(struct monitor *mon, struct trapline_machine *m,

@@ -159,6 +159,7 @@ static int prepare(struct session *s, struct err *err)
     int rc = open_log(s, err);
     if (rc == 0 && o->symbols_path)
         rc = symbols_load(o->symbols_path, &s->symbols, err);
+    s->monitor.symbols = s->symbols;
     if (rc == 0)
         rc = channels_open(&s->channels, o, err);
     if (rc == 0)
@@ -234,6 +235,12 @@ static bool attend(struct session *s)
     return !(attention & ATTENTION_MONITOR) || ask_monitor(s);
 }
 
+static bool at_breakpoint(struct session *s, const struct trapline_stop *stop)
+{
+    monitor_stopped(&s->monitor, stop);
+    return ask_monitor(s);
+}
+
 /* A position was reached: whose? False: the run ends. */
 static bool pass_position(struct session *s)
 {
@@ -258,6 +265,7 @@ static int run_machine(struct session *s, struct trapline_stop *stop, struct err
         if (rc < 0)
             return rc;
         bool goes_on = (stop->reason == TRAPLINE_STOP_POSITION && pass_position(s)) ||
+                       (stop->reason == TRAPLINE_STOP_BREAKPOINT && at_breakpoint(s, stop)) ||
                        (stop->reason == TRAPLINE_STOP_INTERRUPTED && attend(s));
         if (!goes_on)
             return 0;

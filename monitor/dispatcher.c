@@ -287,6 +287,8 @@ static void step_vcpu(struct monitor_vcpu *mv)
     scheduler_spend(m, done, why == CPU_EXIT_FAULT);
     if (why == CPU_EXIT_FAULT)
         deliver_fault(mv);
+    else if (why == CPU_EXIT_STOP)
+        machine_stop(m, STOP_BREAKPOINT, mv->vcpu->run.index);
     scheduler_end_turn(m);
 }
 

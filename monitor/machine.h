@@ -9,6 +9,7 @@
 #include "base/event.h"
 #include "base/trace.h"
 #include "cpu/block.h"
+#include "cpu/breakpoint.h"
 #include "cpu/cpuid.h"
 #include "cpu/vcpu.h"
 #include "decoder/insn.h"
@@ -81,6 +82,7 @@ enum stop_reason {
     STOP_TICK_LIMIT,   /* --max-ticks */
     STOP_POSITION,     /* a position the caller asked for (hash, save) was reached */
     STOP_LONG_MODE,    /* -virt classic, and the guest entered long mode */
+    STOP_BREAKPOINT,   /* a vCPU is at one of vm->breakpoints; stop_code: which */
     STOP_USER,         /* the user asked (Ctrl-A x, a signal) */
     STOP_IDLE,         /* no vCPU is runnable, and the group that the machine is in has to know */
 };
@@ -98,6 +100,7 @@ struct vm {
     struct device devices[MAX_DEVICES];     /* in board order: snapshot, hash and info walk these */
     unsigned device_count;                  /* of devices[] */
     struct pv pv;                           /* what paravirtual interfaces there are */
+    struct breakpoints breakpoints;         /* a debugger's: no state of the guest */
     struct exit_totals exits;               /* folded from dead and, at the end, live blocks */
     struct board *board;                    /* owned by the board's destroy; NULL: bare vCPUs */
     const struct board_ops *board_ops;      /* reset and destroy */

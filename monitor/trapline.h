@@ -242,16 +242,17 @@ enum trapline_reason {
     TRAPLINE_STOP_EXCEPTION,    /* trapline_step: an exception, not delivered */
     TRAPLINE_STOP_HALT,         /* trapline_step: the vCPU is halted */
     TRAPLINE_STOP_LONG_MODE,    /* policy classic: the guest enters long mode */
+    TRAPLINE_STOP_BREAKPOINT,   /* a vCPU is about to execute at a breakpoint */
 };
 
 struct trapline_stop {
     size_t size;                 /* sizeof(struct trapline_stop) */
     enum trapline_reason reason; /* why */
-    uint32_t code;               /* DEBUG_EXIT: the value written */
+    uint32_t code;               /* DEBUG_EXIT: the value written; BREAKPOINT: the vCPU */
     unsigned vector;             /* EXCEPTION: 0-31 */
     bool has_error_code;         /* EXCEPTION: error_code is valid */
     uint32_t error_code;         /* EXCEPTION: as pushed */
-    uint64_t address;            /* EXCEPTION: the linear address of a page fault */
+    uint64_t address;            /* EXCEPTION: the linear address of a page fault; BREAKPOINT: its own */
 };
 
 #define TRAPLINE_STOP_INIT                                                                         \
@@ -419,6 +420,14 @@ uint64_t trapline_vtime_ns(const struct trapline_machine *m);
 /* Bytes for serial port n come from fd from now on (-1: from nowhere): somebody connected. -ENODEV:
  * no such port. */
 int trapline_serial_connect(struct trapline_machine *m, unsigned n, int fd);
+
+/*
+ * Stop trapline_run and trapline_step before the instruction at this linear address, in every vCPU and address space. The guest cannot
+ * tell. trapline_break: -EEXIST, or -ENOSPC beyond 64. trapline_unbreak: -ENOENT. trapline_breakpoint: the n-th; false: there are not so many.
+ */
+int trapline_break(struct trapline_machine *m, uint64_t address, struct trapline_error *error);
+int trapline_unbreak(struct trapline_machine *m, uint64_t address, struct trapline_error *error);
+bool trapline_breakpoint(const struct trapline_machine *m, unsigned n, uint64_t *address);
 
 /* Forget everything that can be rebuilt: decoded blocks, cached translations. The guest can't tell.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Running: to a position, by single steps, and events injected from outside. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "monitor/dispatcher.h"
@@ -33,11 +34,23 @@ enum trapline_reason trapline_reason_of(enum stop_reason stop)
         return TRAPLINE_STOP_LONG_MODE;
     case STOP_TICK_LIMIT:
         return TRAPLINE_STOP_TICK_LIMIT;
+    case STOP_BREAKPOINT:
+        return TRAPLINE_STOP_BREAKPOINT;
     case STOP_USER:
         return TRAPLINE_STOP_INTERRUPTED;
     default:
         return TRAPLINE_STOP_POSITION;
     }
+}
+
+static struct trapline_stop stop_at_breakpoint(const struct monitor_vcpu *mv)
+{
+    const struct run *run = &mv->vcpu->run;
+    return (struct trapline_stop){
+        .reason = TRAPLINE_STOP_BREAKPOINT,
+        .code = run->index,
+        .address = (run->seg_base_fast[SEG_CS] + mv->vcpu->arch.rip) & run->la_mask,
+    };
 }
 
 /* The next place to forget all caches, or `until`. */
@@ -64,7 +77,8 @@ void trapline_run(struct trapline_machine *t, uint64_t until, struct trapline_st
     m->stop_at = UINT64_MAX;
     if (m->tracer)
         tracer_flush(m->tracer);
-    report(stop, (struct trapline_stop){.reason = trapline_reason_of(why), .code = m->stop_code});
+    report(stop, why == STOP_BREAKPOINT ? stop_at_breakpoint(&m->vm->vcpus[m->stop_code])
+                                        : (struct trapline_stop){.reason = trapline_reason_of(why), .code = m->stop_code});
 }
 
 void trapline_drop_caches(struct trapline_machine *t)
@@ -105,6 +119,8 @@ int trapline_step(struct trapline_machine *t, unsigned vcpu, uint64_t n, struct 
         n -= mv->vcpu->arch.ticks - before;
         if (why == CPU_EXIT_FAULT)
             result = stop_at_fault(&mv->vcpu->run.fault);
+        else if (why == CPU_EXIT_STOP)
+            result = stop_at_breakpoint(mv);
         else if (m->stop != STOP_NONE)
             result = (struct trapline_stop){.reason = trapline_reason_of(m->stop), .code = m->stop_code};
     }
@@ -112,6 +128,56 @@ int trapline_step(struct trapline_machine *t, unsigned vcpu, uint64_t n, struct 
     report(stop, result);
     return 0;
 }
+
+/* ---- breakpoints ---- */
+
+/* The set has changed: blocks end elsewhere now. */
+static void follow_breakpoints(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vm->vcpus[i].vcpu->run.breakpoints = vm->breakpoints.count ? &vm->breakpoints : NULL;
+    block_cache_drop_all(vm->blocks);
+}
+
+int trapline_break(struct trapline_machine *t, uint64_t address, struct trapline_error *error)
+{
+    struct err err = {{0}, {0}};
+    struct breakpoints *b = &t->m->vm->breakpoints;
+    int rc = breakpoints_have(b, address) ? -EEXIST : b->count == BREAKPOINTS_MAX ? -ENOSPC : 0;
+    if (rc < 0) {
+        err_set(&err, -rc, rc == -EEXIST ? "there is a breakpoint at %#" PRIx64 : "no more breakpoints: %#" PRIx64, address);
+        return trapline_fail(error, &err, rc);
+    }
+    b->at[b->count++] = address;
+    follow_breakpoints(t->m->vm);
+    return 0;
+}
+
+int trapline_unbreak(struct trapline_machine *t, uint64_t address, struct trapline_error *error)
+{
+    struct err err = {{0}, {0}};
+    struct breakpoints *b = &t->m->vm->breakpoints;
+    for (unsigned i = 0; i < b->count; i++) {
+        if (b->at[i] != address)
+            continue;
+        b->at[i] = b->at[--b->count];
+        follow_breakpoints(t->m->vm);
+        return 0;
+    }
+    err_set(&err, ENOENT, "there is no breakpoint at %#" PRIx64, address);
+    return trapline_fail(error, &err, -ENOENT);
+}
+
+bool trapline_breakpoint(const struct trapline_machine *t, unsigned n, uint64_t *address)
+{
+    const struct breakpoints *b = &t->m->vm->breakpoints;
+    if (n >= b->count)
+        return false;
+    *address = b->at[n];
+    return true;
+}
+
+/* ---- events from outside ---- */
 
 /* Vectors that push an error code: SDM Vol. 3A, "Protected-Mode Exceptions and Interrupts". */
 static bool pushes_error_code(unsigned vector)
@@ -206,6 +272,8 @@ const char *trapline_reason_text(enum trapline_reason reason)
     case TRAPLINE_STOP_LONG_MODE:
         return "the guest enters long mode, where -virt classic cannot follow: no segment limit keeps ring 1 from the "
                "monitor there, and to paging it is a supervisor";
+    case TRAPLINE_STOP_BREAKPOINT:
+        return "a breakpoint";
     }
     return "unknown";
 }

@@ -488,6 +488,19 @@ class Monitor(Case):
         self.assertEqual(*(h[-32:] for h in hashes))
         self.assertRegex(hashes[0], r"\A(up)?[0-9a-f]{32}\Z")
 
+    def test_breakpoints(self):
+        spin = re.search(r"rip +(\w+)", self.ask("until 20000", "info registers")).group(1)
+        names = self.file("map", ("%s T forever\n" % spin).encode())
+        out = self.ask("break forever", "b 0x%s" % spin, "break 0x%s" % spin, "info breakpoints", "cont", "hash", "c", "info status",
+                       "delete forever", "delete forever", "until 20000", "hash", "break nowhere", "break", words=("-symbols", names))
+        self.assertEqual(out.count("there is a breakpoint at"), 2)
+        self.assertEqual(out.count("%s forever\n" % spin), 3)
+        self.assertEqual(out.count("CPU#0 is at a breakpoint: %s forever\n" % spin), 2)
+        self.assertEqual(out.count("there is no breakpoint at"), 1)
+        self.assertEqual(out.count("break takes a linear address, or a name"), 2)
+        undisturbed = self.ask("until 20000", "hash").splitlines()[-1][-32:]
+        self.assertIn(undisturbed, out)
+
     def test_registers_and_memory(self):
         out = self.ask("until 20000", "info registers", "xp 0x100000", "x 0x100000 2", "cpu 1", "cpu 0", "xp 0xffffffff00000000", "x")
         self.assertRegex(out, r"rip +0000000000\w{6} ")

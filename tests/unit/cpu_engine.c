@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include "cpu/breakpoint.h"
+#include "cpu/jit/jit.h"
 #include "tests/unit/cpu_harness.h"
 
-#define RUN_CODE(h, ticks, ...)                                                                          \
-    ({                                                                                                   \
-        static const uint8_t code_[] = {__VA_ARGS__};                                                    \
-        harness_code((h), code_, sizeof(code_));                                                         \
-        harness_run((h), (ticks));                                                                       \
+#define RUN_CODE(h, ticks, ...)                                                                    \
+    ({                                                                                             \
+        static const uint8_t code_[] = {__VA_ARGS__};                                              \
+        harness_code((h), code_, sizeof(code_));                                                   \
+        harness_run((h), (ticks));                                                                 \
     })
 
 TEST(engine, budget_ends_on_the_exact_instruction)
@@ -13,8 +15,8 @@ TEST(engine, budget_ends_on_the_exact_instruction)
     for (int64_t n = 1; n <= 7; n++) {
         struct harness *h = harness_create(DECODE_64);
         /* inc eax x 6; jmp back to the start */
-        enum cpu_exit why = RUN_CODE(h, n, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff,
-                                     0xc0, 0xeb, 0xf2);
+        enum cpu_exit why = RUN_CODE(h, n, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff,
+                                     0xc0, 0xff, 0xc0, 0xeb, 0xf2);
         EXPECT_EQ(CPU_EXIT_BUDGET, why);
         EXPECT_EQ(n < 7 ? n : 6, h->vcpu->arch.gpr[REG_RAX]);
         EXPECT_EQ(n < 7 ? CODE + 2 * n : CODE, h->vcpu->arch.rip);
@@ -40,11 +42,12 @@ TEST(engine, loop_runs_through_links)
 TEST(engine, dead_flags_are_exact_at_every_boundary)
 {
     /* Each of these overwrites the flags of the one before: stop after each and look. */
-    static const uint8_t code[] = {0x83, 0xc0, 0xff,  /* add eax, -1: CF=0 for 0 */
-                                   0x31, 0xdb,        /* xor ebx, ebx: ZF PF */
-                                   0x83, 0xe9, 0x01,  /* sub ecx, 1: borrow: CF SF AF */
-                                   0x85, 0xc0};       /* test eax, eax: SF */
-    static const uint32_t want[] = {F_SF | F_PF, F_ZF | F_PF, F_CF | F_SF | F_AF | F_PF, F_SF | F_PF};
+    static const uint8_t code[] = {0x83, 0xc0, 0xff, /* add eax, -1: CF=0 for 0 */
+                                   0x31, 0xdb,       /* xor ebx, ebx: ZF PF */
+                                   0x83, 0xe9, 0x01, /* sub ecx, 1: borrow: CF SF AF */
+                                   0x85, 0xc0};      /* test eax, eax: SF */
+    static const uint32_t want[] = {F_SF | F_PF, F_ZF | F_PF, F_CF | F_SF | F_AF | F_PF,
+                                    F_SF | F_PF};
     for (int n = 1; n <= 4; n++) {
         struct harness *h = harness_create(DECODE_32);
         harness_code(h, code, sizeof(code));
@@ -74,8 +77,7 @@ TEST(engine, store_to_the_next_instruction_takes_effect_at_once)
 {
     struct harness *h = harness_create(DECODE_64);
     /* mov byte [CODE + 8], 0xc3 (inc eax -> inc ebx: c0 -> c3); inc eax at +7; jmp . */
-    enum cpu_exit why =
-        RUN_CODE(h, 2, 0xc6, 0x05, 0x01, 0, 0, 0, 0xc3, 0xff, 0xc0, 0xeb, 0xfe);
+    enum cpu_exit why = RUN_CODE(h, 2, 0xc6, 0x05, 0x01, 0, 0, 0, 0xc3, 0xff, 0xc0, 0xeb, 0xfe);
     while (why == CPU_EXIT_BREAK)
         why = cpu_run(h->vcpu);
     EXPECT_EQ(0, h->vcpu->arch.gpr[REG_RAX]);
@@ -133,7 +135,8 @@ TEST(engine, block_ends_with_its_page_even_between_instructions)
 {
     struct harness *h = harness_create(DECODE_64);
     /* inc eax as the last two bytes of a page; inc ebx; jmp back to inc eax on the next. */
-    static const uint8_t tail[] = {0xff, 0xc0}, head[] = {0xff, 0xc3, 0xeb, 0xfa}, patch[] = {0xff, 0xc1};
+    static const uint8_t tail[] = {0xff, 0xc0}, head[] = {0xff, 0xc3, 0xeb, 0xfa},
+                         patch[] = {0xff, 0xc1};
     EXPECT(physmem_write(h->pm, 0x1ffe, tail, sizeof(tail)));
     EXPECT(physmem_write(h->pm, 0x2000, head, sizeof(head)));
     h->vcpu->arch.rip = 0x1ffe;
@@ -157,8 +160,8 @@ TEST(engine, dropping_all_blocks_changes_nothing)
     harness_destroy(h);
 }
 
-/* Iterations leave RF set wherever the run stops, and so they do where it does not: a fault that nobody takes, in shutdown,
- * shows it. */
+/* Iterations leave RF set wherever the run stops, and so they do where it does not: a fault that
+ * nobody takes, in shutdown, shows it. */
 TEST(engine, fault_of_a_later_iteration_finds_the_same_flags_with_and_without_a_stop)
 {
     for (int64_t first = 1; first <= 5; first++) {
@@ -187,11 +190,13 @@ static void segment_code(struct harness *h, uint32_t base, uint32_t limit, uint3
     cpu_update_mmu(h->vcpu);
 }
 
-/* What the engine remembers of a target is checked by physical address and mode. That says nothing of code with a base, and so
- * the place of a block of flat code must not come to hold one of other code. */
+/* What the engine remembers of a target is checked by physical address and mode. That says nothing
+ * of code with a base, and so the place of a block of flat code must not come to hold one of other
+ * code. */
 TEST(engine, remembered_target_is_not_taken_for_code_with_another_base)
 {
-    static const uint8_t jump[] = {0xb8, 0x00, 0x11, 0, 0, 0xff, 0xe0}; /* mov eax, 1100h; jmp eax */
+    static const uint8_t jump[] = {0xb8, 0x00, 0x11, 0,
+                                   0,    0xff, 0xe0}; /* mov eax, 1100h; jmp eax */
     static const uint8_t back[] = {0x43, 0xe9, 0xfa, 0xfe, 0xff, 0xff}; /* inc ebx; jmp CODE */
     static const uint8_t wrong[] = {0x42, 0xeb, 0xfe};                  /* inc edx; jmp . */
     static const uint8_t right[] = {0x41, 0xeb, 0xfe};                  /* inc ecx; jmp . */
@@ -213,14 +218,63 @@ TEST(engine, remembered_target_is_not_taken_for_code_with_another_base)
     harness_destroy(h);
 }
 
-TEST_MAIN(RUN(engine, budget_ends_on_the_exact_instruction) RUN(engine, loop_runs_through_links)
-              RUN(engine, dead_flags_are_exact_at_every_boundary)
-                  RUN(engine, fault_in_the_middle_refunds_and_changes_nothing)
-                      RUN(engine, store_to_the_next_instruction_takes_effect_at_once)
-                          RUN(engine, undefined_opcode_faults_without_retiring)
-                              RUN(engine, single_step_traps_after_each_instruction)
-                                  RUN(engine, rep_takes_a_tick_for_each_iteration_and_can_stop_in_the_middle)
-                                      RUN(engine, block_ends_with_its_page_even_between_instructions)
-                                      RUN(engine, dropping_all_blocks_changes_nothing)
-                                      RUN(engine, fault_of_a_later_iteration_finds_the_same_flags_with_and_without_a_stop)
-                                      RUN(engine, remembered_target_is_not_taken_for_code_with_another_base))
+/* INC EAX; INC EBX; REP STOSB of two bytes; JMP: rounds of 5 ticks, once it is translated too. */
+static const uint8_t round_of_five[] = {0xff, 0xc0, 0xff, 0xc3, 0xf3, 0xaa, 0xb1, 0x02, 0xeb, 0xf6};
+
+static void expect_stops(struct jit *jit)
+{
+    enum { INC_EBX = CODE + 2, STOS = CODE + 4, ALIAS = CODE + PAGE_SIZE };
+    const struct breakpoints b = {.count = 3, .at = {INC_EBX, STOS, ALIAS}};
+    struct harness *h = harness_create(DECODE_64);
+    h->vcpu->run.jit = jit;
+    block_cache_set_jit(h->blocks, jit);
+    h->vcpu->run.breakpoints = &b;
+    h->vcpu->arch.gpr[REG_RCX] = 2;
+    h->vcpu->arch.gpr[REG_RDI] = DATA;
+    harness_code(h, round_of_five, sizeof(round_of_five));
+    for (unsigned i = 0; i < 50; i++) {
+        EXPECT_EQ(CPU_EXIT_STOP, harness_run(h, 100));
+        EXPECT_EQ(INC_EBX, h->vcpu->arch.rip);
+        EXPECT_EQ(6 * i + 1, h->vcpu->arch.ticks);
+        EXPECT_EQ(i, h->vcpu->arch.gpr[REG_RBX]);
+        EXPECT_EQ(CPU_EXIT_STOP, harness_run(h, 100));
+        EXPECT_EQ(STOS, h->vcpu->arch.rip);
+        EXPECT_EQ(CPU_EXIT_BUDGET, harness_run(h, 1)); /* one iteration: no stop before the next */
+        EXPECT_EQ(STOS, h->vcpu->arch.rip);
+        EXPECT_EQ(6 * i + 3, h->vcpu->arch.ticks);
+    }
+    h->vcpu->arch.rflags |= F_TF;
+    cpu_update_mode(h->vcpu);
+    for (unsigned i = 0; i < 4; i++)
+        EXPECT_EQ(CPU_EXIT_BREAK, harness_run(h, 100));
+    EXPECT_EQ(CPU_EXIT_STOP, harness_run(h, 100));
+    EXPECT_EQ(INC_EBX, h->vcpu->arch.rip);
+    h->vcpu->run.jit = NULL;
+    block_cache_set_jit(h->blocks, NULL);
+    harness_destroy(h);
+}
+
+TEST(engine, breakpoints_stop_before_their_instruction_and_cost_no_tick)
+{
+    expect_stops(NULL);
+    if (!jit_is_available())
+        return;
+    struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
+    expect_stops(jit);
+    jit_destroy(jit);
+}
+
+TEST_MAIN(
+    RUN(engine, breakpoints_stop_before_their_instruction_and_cost_no_tick)
+        RUN(engine, budget_ends_on_the_exact_instruction) RUN(engine, loop_runs_through_links) RUN(
+            engine, dead_flags_are_exact_at_every_boundary)
+            RUN(engine, fault_in_the_middle_refunds_and_changes_nothing) RUN(
+                engine, store_to_the_next_instruction_takes_effect_at_once)
+                RUN(engine, undefined_opcode_faults_without_retiring) RUN(
+                    engine, single_step_traps_after_each_instruction)
+                    RUN(engine, rep_takes_a_tick_for_each_iteration_and_can_stop_in_the_middle) RUN(
+                        engine, block_ends_with_its_page_even_between_instructions)
+                        RUN(engine, dropping_all_blocks_changes_nothing) RUN(
+                            engine,
+                            fault_of_a_later_iteration_finds_the_same_flags_with_and_without_a_stop)
+                            RUN(engine, remembered_target_is_not_taken_for_code_with_another_base))

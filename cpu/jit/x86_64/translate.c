@@ -324,7 +324,7 @@ static bool lower(struct unit *u)
 bool record_is_plain(const struct rec *rec)
 {
     return rec->fn != exec_sensitive && rec->fn != exec_ud && rec->fn != exec_nm &&
-           rec->fn != exec_gp0 && rec->fn != exec_far_branch;
+           rec->fn != exec_gp0 && rec->fn != exec_far_branch && rec->fn != exec_break;
 }
 
 /* Does its lowering destroy no flags but in probes? */
