@@ -6,6 +6,7 @@
 
 #include "frontends/classify.h"
 #include "frontends/debug_items.h"
+#include "frontends/diff.h"
 #include "frontends/lab.h"
 #include "frontends/run.h"
 #include "frontends/terminal.h"
@@ -37,6 +38,7 @@ static void print_help(void)
            "  trapline monitor [OPTION]...\n"
            "                             the same, stopped at a prompt before the first instruction\n"
            "  trapline trace [OPTION]... run a guest, and tell what it did (--help)\n"
+           "  trapline diff ...          where two runs, or two traces, part (--help)\n"
            "  trapline classify [OPTION]...\n"
            "                             find privileged and sensitive instructions by experiment "
            "(--help)\n"
@@ -180,6 +182,7 @@ static const struct {
 } verbs[] = {
     {"run", verb_run},
     {"classify", verb_classify},
+    {"diff", verb_diff},
     {"lab", verb_lab},
     {"monitor", verb_monitor},
     {"stat", verb_stat},

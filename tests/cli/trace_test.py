@@ -290,6 +290,61 @@ class Page(Case):
             self.dom(self.path("bad.html"))
 
 
+class Diff(Case):
+    def differ(self, *words, status):
+        p = subprocess.run(TRAPLINE + ["diff"] + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True, timeout=200)
+        self.assertEqual(status, p.returncode, p.stdout + p.stderr)
+        return p.stdout + p.stderr
+
+    def test_two_traces(self):
+        for name, level in (("t.txt", "insns"), ("t.csv", "exits")):
+            path = self.path(name)
+            self.trace("-level", level, "-o", path)
+            said = self.differ(path, path, status=0)
+            self.assertRegex(said, r"^no difference in [1-9][0-9]* steps\n$")
+            lines = text_of(path).splitlines()
+            with open(self.path("other"), "w") as f:
+                f.write("\n".join(lines[:10] + [lines[10] + "!"] + lines[11:]) + "\n")
+            said = self.differ(path, self.path("other"), status=72)
+            steps = 8 if name == "t.txt" else 9
+            self.assertTrue(said.startswith("the first %d steps are the same; then:\n" % steps), said)
+            self.assertIn("\nA %s\n" % lines[10], said)
+            self.assertIn("\nB %s!\n" % lines[10], said)
+            with open(self.path("short"), "w") as f:
+                f.write("\n".join(lines[:10]) + "\n")
+            self.assertIn("\nB ends here\n", self.differ(path, self.path("short"), status=72))
+
+    def test_two_runs_part_at_the_instruction_that_sees_a_difference(self):
+        code = g.repeat(5000, b"\x90" * 8) + b"\x31\xc9\xb8\x01\x00\x00\x00\x0f\xa2\x89\xd6" + g.HALT
+        guest = self.guest(code)
+        same = self.differ("-kernel", guest, "--", "-engine", "interp", "--", "-engine", "auto", status=0)
+        self.assertRegex(same, r"^no difference in 5\d+ ticks: every processor is halted")
+        said = self.differ("-kernel", guest, "--", "-cpu", "max", "--", "-cpu", "max,-avx2,-sse4.2", status=72)
+        tick = 1 + 5000 * 10 + 2
+        self.assertTrue(said.startswith("the first difference is at tick %d\n" % tick), said)
+        self.assertEqual(2, len(re.findall(r"(?m)^ +%d .* cpuid ;" % tick, said)))
+        self.assertRegex(said, r"(?m)^  cpu0.gpr\[1\] +A [0-9a-f]{16}  B [0-9a-f]{16}$")
+
+    def test_two_runs_by_flow(self):
+        code = g.repeat(3000, b"\x90" * 5) + b"\x31\xc9\xb8\x01\x00\x00\x00\x0f\xa2" + b"\xa9\x00\x00\x00\x00" + b"\xf7\xc1\x00\x00\x10\x00\x74\x01\x90\x90" + g.HALT
+        guest = self.guest(code)
+        said = self.differ("-by", "flow", "-kernel", guest, "--", "-cpu", "max", "--", "-cpu", "max,-sse4.2", status=72)
+        tick = 1 + 3000 * 7 + 5
+        self.assertTrue(said.startswith("the first difference is at tick %d\n" % tick), said)
+        self.assertEqual("no difference", self.differ("-by", "flow", "-kernel", guest, "--", "-seed", "1", "--", "-seed", "2", status=0)[:13])
+        self.assertIn("machine.prng", self.differ("-kernel", guest, "--", "-seed", "1", "--", "-seed", "2", status=72))
+
+    def test_bad_input_is_refused(self):
+        guest = self.guest(g.HALT)
+        self.assertIn("wants two traces", self.differ(status=64))
+        self.assertIn("cannot read", self.differ(self.path("a"), self.path("b"), status=64))
+        self.assertIn("is no trace", self.differ(guest, guest, status=64))
+        self.assertIn("-by takes state or flow", self.differ("-by", "luck", "--", "--", status=64))
+        self.assertIn("of no use", self.differ("-kernel", guest, "--", "-save", "x", "--", status=64))
+        self.assertIn("there is no option", self.differ("-kernel", guest, "--", "-x", "--", status=64))
+
+
 class Doc(unittest.TestCase):
     def test_help_and_man_page_have_the_same_options(self):
         options = re.findall(r"(?m)^  -([\w-]+)", call("trace", "--help"))
