@@ -193,13 +193,18 @@ static void info_turns(const struct call *c)
     trapline_print_turns(c->m, stdout);
 }
 
+static void info_hypercalls(const struct call *c)
+{
+    trapline_print_hypercalls(c->m, stdout);
+}
+
 static const struct {
     const char *name;
     void (*print)(const struct call *c);
 } topics[] = {{"registers", info_registers}, {"status", info_status}, {"breakpoints", info_breakpoints},
               {"shadow", info_tables},       {"nested", info_tables}, {"paging", info_paging},
               {"exits", info_exits},         {"rows", info_rows},     {"jit", info_jit},
-              {"turns", info_turns}};
+              {"turns", info_turns},         {"hypercalls", info_hypercalls}};
 
 static bool do_info(struct call *c)
 {
@@ -210,7 +215,7 @@ static bool do_info(struct call *c)
         }
     }
     return complain(
-        "info takes one of: registers, status, breakpoints, shadow, nested, paging, exits, rows, jit, turns", "");
+        "info takes one of: registers, status, breakpoints, shadow, nested, paging, exits, rows, jit, turns, hypercalls", "");
 }
 
 /* "ADDRESS [N]" */
@@ -275,6 +280,18 @@ static bool do_log(struct call *c)
     bool on = c->argument[0] != '-';
     if (!c->argument[0] || trapline_trace(c->m, c->argument + !on, on) == 0)
         return complain("no trace point has such a name", "trapline -trace help lists them");
+    return false;
+}
+
+static bool do_revoke(struct call *c)
+{
+    unsigned i = 0;
+    while (trapline_pv_feature(i) && strcmp(trapline_pv_feature(i), c->argument) != 0)
+        i++;
+    if (!trapline_pv_feature(i))
+        return complain("revoke takes a feature of -virt pv",
+                        "timer, eoi, time-page, time, multicall, write-msrs, sleep, yield, interrupts");
+    trapline_revoke(c->m, 1u << i);
     return false;
 }
 

@@ -474,6 +474,13 @@ class Monitor(Case):
         self.assertEqual((p.returncode, p.stderr.decode()), (0, ""))
         return p.stdout.decode()
 
+    def test_a_feature_is_revoked(self):
+        out = self.ask("info hypercalls", "hash", "revoke timer", "hash", "revoke clock", words=("-virt", "pv"))
+        self.assertIn("HYPERCALL", out)
+        self.assertIn("revoke takes a feature of -virt pv", out)
+        before, after = re.findall(r"\b[0-9a-f]{32}\b", out)
+        self.assertNotEqual(before, after)
+
     def test_positions(self):
         out = self.ask("info status", "step", "i status", "until 2000000", "info status", "until 5", "quit", "info status")
         self.assertIn("paused at tick 0, virtual time 0.000000000 s\n", out)
