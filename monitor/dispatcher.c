@@ -115,6 +115,7 @@ static void deliver_debug_trap(struct monitor_vcpu *mv)
 static void deliver_nmi(struct monitor_vcpu *mv)
 {
     mv->vm->exits.nmis++;
+    exits_at(&mv->vm->exits, PLACE_NMI, mv->vcpu->arch.rip, mv->vcpu->arch.cpl == 3);
     note_delivery(mv, TRAPLINE_STEP_NMI, EXC_NMI, 0);
     end_delivery(mv, reflect_nmi(mv->vcpu));
 }
@@ -129,6 +130,7 @@ static void deliver_interrupt(struct monitor_vcpu *mv)
         vector = mv->vm->board_ops->intr_acknowledge(mv->vm);
     }
     mv->vm->exits.interrupts++;
+    exits_at(&mv->vm->exits, PLACE_INTERRUPT, mv->vcpu->arch.rip, mv->vcpu->arch.cpl == 3);
     note_delivery(mv, TRAPLINE_STEP_INTERRUPT, (uint8_t)vector, 0);
     end_delivery(mv, reflect_interrupt(mv->vcpu, (uint8_t)vector));
 }

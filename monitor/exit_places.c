@@ -9,12 +9,12 @@
 static bool is_same(const struct exit_place *a, const struct exit_place *b)
 {
     return a->rip == b->rip && a->what == b->what && a->is_user == b->is_user &&
-           a->is_exception == b->is_exception;
+           a->kind == b->kind;
 }
 
 static unsigned slot_of(const struct exit_place *p)
 {
-    uint64_t h = (p->rip ^ (uint64_t)p->what << 48) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h = (p->rip ^ (uint64_t)p->what << 48 ^ (uint64_t)p->kind << 60) * UINT64_C(0x9e3779b97f4a7c15);
     return (unsigned)(h >> 32) % EXIT_PLACES;
 }
 
@@ -53,7 +53,15 @@ void exits_exception(struct exit_totals *t, uint8_t vector, uint64_t rip, bool i
         exit_places_add(
             t->places,
             &(struct exit_place){
-                .rip = rip, .is_user = is_user, .is_exception = true, .what = vector, .count = 1});
+                .rip = rip, .is_user = is_user, .kind = PLACE_EXCEPTION, .what = vector, .count = 1});
+}
+
+void exits_at(struct exit_totals *t, enum exit_place_kind kind, uint64_t rip, bool is_user)
+{
+    if (t->places)
+        exit_places_add(
+            t->places,
+            &(struct exit_place){.rip = rip, .is_user = is_user, .kind = (uint8_t)kind, .count = 1});
 }
 
 /* Most frequent first, then by address: the same order on every host. */
@@ -64,7 +72,9 @@ static int by_count(const void *a, const void *b)
         return x->count < y->count ? 1 : -1;
     if (x->rip != y->rip)
         return x->rip > y->rip ? 1 : -1;
-    return (x->what > y->what) - (x->what < y->what);
+    if (x->what != y->what)
+        return x->what > y->what ? 1 : -1;
+    return (x->kind > y->kind) - (x->kind < y->kind);
 }
 
 struct exit_place *exit_places_sorted(const struct exit_totals *t, unsigned *count)

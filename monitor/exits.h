@@ -21,13 +21,15 @@ struct exit_totals {
     struct exit_places *places; /* owned; NULL: nobody asked where exits happen */
 };
 
+enum exit_place_kind { PLACE_INSN, PLACE_EXCEPTION, PLACE_INTERRUPT, PLACE_NMI, PLACE_MMIO_READ, PLACE_MMIO_WRITE };
+
 /* What happened at one address. */
 struct exit_place {
     uint64_t rip;
-    bool is_user;      /* at CPL 3 */
-    bool is_exception; /* what is a vector; else a row of insn.def */
-    uint16_t what;
-    uint64_t count;    /* 0: unused */
+    bool is_user;  /* at CPL 3 */
+    uint8_t kind;  /* enum exit_place_kind */
+    uint16_t what; /* INSN: a row of insn.def; EXCEPTION: the vector; else 0 */
+    uint64_t count; /* 0: unused */
 };
 
 #define EXIT_PLACES 16384 /* a power of two; half of them are used, a guest with more has the rest `elsewhere` */
@@ -46,6 +48,9 @@ void exits_fini(struct exit_totals *t);
 
 /* An exception was delivered, raised at rip. */
 void exits_exception(struct exit_totals *t, uint8_t vector, uint64_t rip, bool is_user);
+
+/* Something else happened at rip: counted there if places are. */
+void exits_at(struct exit_totals *t, enum exit_place_kind kind, uint64_t rip, bool is_user);
 
 /* A copy of the places, most frequent first; *count of them; the caller frees it. NULL: no memory, or nobody asked. */
 struct exit_place *exit_places_sorted(const struct exit_totals *t, unsigned *count);

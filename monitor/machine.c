@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/exec.h"
 #include "cpu/jit/jit.h"
 #include "devices/lapic.h"
 #include "monitor/emulate/real.h"
@@ -160,11 +161,20 @@ static bool in_lapic(const struct monitor_vcpu *mv, paddr pa, uint32_t *offset)
     return true;
 }
 
+/* Where the instruction is that makes the access. */
+static void count_access(struct monitor_vcpu *mv, enum exit_place_kind kind)
+{
+    const struct vcpu *vcpu = mv->vcpu;
+    if (mv->vm->exits.places)
+        exits_at(&mv->vm->exits, kind, vcpu->run.in_block ? rec_rip(vcpu, vcpu->run.rec) : vcpu->arch.rip, vcpu->arch.cpl == 3);
+}
+
 static uint64_t bus_read(void *opaque, paddr pa, unsigned size)
 {
     struct monitor_vcpu *mv = opaque;
     uint32_t offset;
     mv->vm->exits.mmio_reads++;
+    count_access(mv, PLACE_MMIO_READ);
     uint64_t v = in_lapic(mv, pa, &offset) ? lapic_mmio_read(mv->lapic, offset, size)
                                            : io_space_read(&mv->vm->mmio, pa, size, NULL);
     trace_point(&mv->vm->machine->trace, TRACE_mmio_read, NULL, pa, size, v, 0);
@@ -178,6 +188,7 @@ static void bus_write(void *opaque, paddr pa, unsigned size, uint64_t v)
     struct monitor_vcpu *mv = opaque;
     uint32_t offset;
     mv->vm->exits.mmio_writes++;
+    count_access(mv, PLACE_MMIO_WRITE);
     trace_point(&mv->vm->machine->trace, TRACE_mmio_write, NULL, pa, size, v, 0);
     if (TRACE_POINTS && unlikely(mv->vm->machine->tracer))
         tracer_mmio(mv->vm->machine->tracer, mv, TRAPLINE_STEP_MMIO_WRITE, pa, size, v);

@@ -615,9 +615,9 @@ struct trapline_exit_place {
     size_t size;        /* sizeof(struct trapline_exit_place) */
     uint64_t rip;       /* of the instruction */
     bool is_user;       /* at CPL 3 */
-    const char *name;   /* of the instruction, or "#PF" */
+    const char *name;   /* of the instruction, or "#PF", "interrupt", "NMI", "MMIO read", "MMIO write" */
     const char *reason; /* under which its exit is counted */
-    const char *what;   /* after Popek and Goldberg: "privileged", "conditionally privileged", "sensitive, unprivileged"; "exception" */
+    const char *what;   /* after Popek and Goldberg: "privileged", "conditionally privileged", "sensitive, unprivileged"; "exception", "interrupt", "device access" */
     uint64_t count;     /* exits */
 };
 

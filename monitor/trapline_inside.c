@@ -86,13 +86,34 @@ int trapline_count_places(struct trapline_machine *t, struct trapline_error *err
     return trapline_fail(error, &err, rc);
 }
 
+static void describe_event(struct trapline_exit_place *out, const struct exit_place *p)
+{
+    static const struct {
+        const char *name, *reason, *what;
+    } others[] = {
+        [PLACE_INTERRUPT] = {"interrupt", NULL, "interrupt"},
+        [PLACE_NMI] = {"NMI", NULL, "interrupt"},
+        [PLACE_MMIO_READ] = {"MMIO read", "memory-mapped I/O read", "device access"},
+        [PLACE_MMIO_WRITE] = {"MMIO write", "memory-mapped I/O write", "device access"},
+    };
+    if (p->kind == PLACE_EXCEPTION) {
+        out->name = exits_exception_name(p->what);
+        out->reason = exit_reason_name(REASON_EXCEPTION_NMI);
+        out->what = "exception";
+        return;
+    }
+    out->name = others[p->kind].name;
+    out->what = others[p->kind].what;
+    out->reason = others[p->kind].reason;
+    if (!out->reason)
+        out->reason = exit_reason_name(p->kind == PLACE_NMI ? REASON_EXCEPTION_NMI : REASON_EXTERNAL_INTERRUPT);
+}
+
 static struct trapline_exit_place describe(const struct exit_place *p)
 {
     struct trapline_exit_place out = {.size = sizeof(out), .rip = p->rip, .is_user = p->is_user, .count = p->count};
-    if (p->is_exception) {
-        out.name = exits_exception_name(p->what);
-        out.reason = exit_reason_name(REASON_EXCEPTION_NMI);
-        out.what = "exception";
+    if (p->kind != PLACE_INSN) {
+        describe_event(&out, p);
         return out;
     }
     const struct insn_desc *d = insn_row(p->what);

@@ -560,6 +560,18 @@ class Statistics(Case):
         self.assertRegex(log, r"privileged \(kernel\) +[1-9]")
         self.assertRegex(log, r"\nstart\+0x[0-9a-f]+ +\d+ +[\d.]+%  kernel OUT +privileged\n")
 
+    def test_interrupts_and_device_accesses_have_places_and_functions_sums(self):
+        read = b"\xbe\x00\x00\xe0\xfe" + g.repeat(50, b"\x8b\x46\x20")   # mov esi, 0xfee00000; mov eax, [esi + 0x20], 50 times
+        p = self.run_it("stat", "-m", "16", "-nographic", "-kernel", self.guest(read + g.debug_exit(1)), *Ends.EXIT, "-D", self.path("log"),
+                        "-symbols", self.file("map", self.SYMBOLS))
+        self.assertEqual(p.returncode, 3)
+        log = self.text("log")
+        self.assertRegex(log, r"\nstart\+0x2a +50 +[\d.]+%  kernel MMIO read +device access\n")
+        self.assertRegex(log, r"\ndevice access \(kernel\) +50 ")
+        total = int(re.search(r"\nFUNCTION .*\nstart +(\d+) +100.00%\n\(elsewhere\) +0 ", log)[1])
+        places = re.findall(r"(?m)^start\+0x[0-9a-f]+ +(\d+) ", log)
+        self.assertEqual(total, sum(map(int, places)))
+
     def test_the_most_frequent_comes_first(self):
         p = self.run_it("stat", "-m", "16", "-nographic", "-kernel", self.guest(g.say("0123456789") + g.debug_exit(1)), *Ends.EXIT,
                         "-D", self.path("log"), "-top", "2")
