@@ -163,17 +163,25 @@ static void print_places(const struct trace_output *o, struct state *st)
     }
 }
 
+/* Without what stands in brackets, and no longer than a chart's label. */
+static void short_name(char *text, size_t size, const char *name)
+{
+    const char *bracket = strstr(name, " (");
+    int n = bracket ? (int)(bracket - name) : (int)strlen(name);
+    snprintf(text, size, n > 27 ? "%.*s..." : "%.*s", n > 27 ? 24 : n, name);
+}
+
 static void print_histogram(FILE *out, struct state *st)
 {
     struct html_bar bars[TOP];
+    char labels[TOP][32];
     unsigned n = 0;
     qsort(st->reasons, COUNTERS, sizeof(st->reasons[0]), by_count);
     html_element(out, "h2", "Exits by reason");
     fputs("<style>#histogram svg text{font-size:11px}</style><div id=\"histogram\">", out);
     for (; n < TOP && st->reasons[n].count; n++) {
-        static const char many[] = "privileged flag (PUSHF POPF CLI STI CLAC STAC)";
-        const char *name = st->reasons[n].name;
-        bars[n] = (struct html_bar){"exits", strcmp(name, many) == 0 ? "privileged flag" : name, (double)st->reasons[n].count, -1};
+        short_name(labels[n], sizeof(labels[n]), st->reasons[n].name);
+        bars[n] = (struct html_bar){"exits", labels[n], (double)st->reasons[n].count, -1};
     }
     if (n)
         html_bars(out, "exits", bars, n);

@@ -62,14 +62,15 @@ static void print_instruction(const struct trace_context *c, FILE *out, const st
         fprintf(out, " (%" PRIu64 "%s)", s->ticks, s->kind == TRAPLINE_STEP_RUN ? " instructions" : " iterations");
 }
 
-/* Where control went, if not behind. */
-static void print_flow(const struct trace_context *c, FILE *out, const struct trapline_step *s)
+/* Where control went, if not behind. *mark: what stands before the next part. */
+static void print_flow(const struct trace_context *c, FILE *out, const struct trapline_step *s, const char **mark)
 {
     char place[128];
     if (s->flow == TRAPLINE_FLOW_NEXT)
         return;
     trace_place(c, s->next_rip, place, sizeof(place));
-    fprintf(out, "; to %s", place);
+    fprintf(out, "%s to %s", *mark, place);
+    *mark = ";";
     if (s->next_cpl != s->cpl)
         fprintf(out, " at CPL %u", s->next_cpl);
 }
@@ -83,9 +84,9 @@ static void step(struct trace_output *o, const struct trapline_step *s, bool is_
     trace_place(c, s->rip, place, sizeof(place));
     fprintf(o->out, "%14" PRIu64 " %2u %-6s %3u  %-32s  ", s->tick, s->vcpu, trace_mode_name(s->mode), s->cpl, place);
     print_instruction(c, o->out, s);
-    if (s->kind == TRAPLINE_STEP_INSN || s->kind == TRAPLINE_STEP_RUN || s->kind == TRAPLINE_STEP_IDLE)
-        fputs(" ", o->out);
-    else
+    bool is_plain = s->kind == TRAPLINE_STEP_INSN || s->kind == TRAPLINE_STEP_RUN || s->kind == TRAPLINE_STEP_IDLE;
+    const char *mark = is_plain ? " ;" : ";";
+    if (!is_plain)
         print_class(o->out, s);
     if (s->has_value)
         print_value(o->out, s);
@@ -93,9 +94,11 @@ static void step(struct trace_output *o, const struct trapline_step *s, bool is_
         print_event(o->out, s);
     if (s->is_fault)
         fputs("; raises an exception", o->out);
-    print_flow(c, o->out, s);
+    print_flow(c, o->out, s, &mark);
     trace_changes(c, s, changes, sizeof(changes));
-    fprintf(o->out, "%s%s\n", changes[0] ? "; " : "", changes);
+    if (changes[0])
+        fprintf(o->out, "%s %s", mark, changes);
+    fputc('\n', o->out);
 }
 
 const struct trace_format trace_text = {.name = "text", .suffix = ".txt", .level = TRAPLINE_LEVEL_EXITS, .begin = begin, .step = step};
