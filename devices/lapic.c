@@ -192,7 +192,7 @@ void lapic_settle(struct lapic *l)
     if (!l->s.eoi_offered)
         return;
     l->s.eoi_offered = false;
-    if (l->host.take_eoi(l->host.opaque))
+    if (l->host.take_eoi && l->host.take_eoi(l->host.opaque))
         lapic_eoi(l);
 }
 
