@@ -53,6 +53,7 @@ struct run {
     uint64_t flag_result;         /* lazy flags, see flags.h */
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
+    uint64_t jit_proof[4];        /* translated code: what was proved of bases, while a block runs */
     uint64_t jit_page;            /* translated code: RIP of the first byte of the page that runs */
     uint64_t jit_target;          /* translated code: a target or value, within one instruction */
     uint64_t flag_a, flag_b;      /* translated code: what flag_how makes the status flags of */

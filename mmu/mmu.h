@@ -69,6 +69,7 @@ struct vtlb_view {
     uint64_t byte_mask;       /* the same as an offset in bytes: la >> 8 & byte_mask */
     struct vtlb_window stack; /* of the current address space and privilege */
     uint64_t epoch;           /* in bits 63:48, of fetch: see struct mmu_jumps */
+    uint64_t kept;            /* an engine sets it; 0 once the stack window was closed: what it knew of the arrays is past */
 };
 
 /*

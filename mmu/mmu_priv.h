@@ -185,6 +185,7 @@ ALWAYS_INLINE void mmu_mapping_changed(struct mmu_vm *mv)
 ALWAYS_INLINE void mmu_close_window(struct mmu_private *p)
 {
     p->mmu->view.stack.limit = 0;
+    p->mmu->view.kept = 0;
 }
 
 /* ---- walk.c ---- */

@@ -5,7 +5,7 @@
  *   RAX RCX RDX RBX RBP RSI RDI R8-R11   the guest's of the same name
  *   R12          the guest's RSP
  *   R13, R14     T0, T1: scratch, dead at every instruction boundary
- *   R15          struct vcpu *
+ *   R15          struct vcpu *, and VCPU_BIAS
  *   RSP          the host's stack, a multiple of 16
  *
  * The guest's R12-R15 stay in arch.gpr. Between blocks all pinned registers hold guest values and
@@ -21,10 +21,16 @@
 #include "cpu/jit/jit.h"
 #include "cpu/jit/x86_64/emit.h"
 #include "cpu/jit/x86_64/fp.h"
+#include "cpu/jit/x86_64/late.h"
 #include "cpu/jit/x86_64/memory.h"
+#include "cpu/jit/x86_64/proof.h"
+#include "cpu/jit/x86_64/state.h"
 #include "cpu/select.h"
 
 enum { T0 = H_R13, T1 = H_R14, VCPU = H_R15 };
+
+/* VCPU - vcpu: displacements of 8 bits reach twice as many of its fields. */
+enum { VCPU_BIAS = 0x80 };
 
 /* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. That takes six
  * instructions, so mostly it is not made: run.flag_how says of what it would be. */
@@ -94,91 +100,12 @@ struct jit_block {
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
 };
 
-/* ---- the state of the flags, while translating ---- */
-
-enum recipe_op { RECIPE_NONE, RECIPE_ADD, RECIPE_SUB, RECIPE_CMP, RECIPE_LOGIC };
-
-/* How to make the host's flags again from registers that still hold what they held. */
-struct recipe {
-    uint8_t op;   /* enum recipe_op */
-    uint8_t size; /* of the operation, bytes */
-    uint8_t a;    /* host register: result (CMP: first operand) */
-    uint8_t b;    /* host register: second operand, or H_NONE: imm */
-    int32_t imm;  /* second operand */
-};
-
-/* Where the guest's flags are; at least one holds. */
-struct flag_state {
-    bool memory;          /* in run.flag_image or as flag_how says, or nobody will look */
-    bool plain;           /* run.flag_how is 0 */
-    bool host;            /* in the host's flags, now */
-    bool is_logic;        /* if host: AF is to be 0 and is not */
-    bool is_shift;        /* if host: OF may be another one; memory is true */
-    struct recipe recipe; /* or can be made again */
-};
-
-/*
- * A guest memory operand: base + index << scale + shifted << scale + parts + disp + rest. What is
- * H_NONE or REG_NONE is 0. Narrow: modulo 4 GiB.
- */
-struct address {
-    uint8_t base;    /* host register */
-    uint8_t index;   /* host register */
-    uint8_t shifted; /* guest register that is in memory */
-    uint8_t scale;   /* shift, 0..3 */
-    uint8_t parts;   /* of part */
-    uint8_t seg;     /* 32-bit code: the one that is not flat, its base a part; or SEG_NONE */
-    bool narrow;     /* 32-bit code: the sum may wrap around, and not only to a miss */
-    struct host_mem part[3]; /* in memory: segment base, jit_page, registers that are not pinned */
-    int32_t disp;
-    int64_t rest; /* of a displacement that has more than 32 bits */
-};
-
-struct mem_access {
-    struct address address;
-    uint8_t size; /* bytes */
-    bool write;   /* or read */
-    bool aligned; /* it has to be: the handler raises #GP */
-};
-
 /* Which part of the stack is known to lie in the stack window (stack.c). */
 struct stack_proof {
     unsigned proof;  /* its number; 0: nothing is known */
     unsigned proofs; /* made in this block */
     int32_t low;     /* from RSP at the proof: its first byte; VTLB_WINDOW_REACH bytes */
     int32_t delta;   /* RSP now - RSP at the proof */
-};
-
-/* What late code does before it gives up. */
-enum late_try {
-    TRY_NOTHING,
-    TRY_UNALIGNED, /* the probe of an access that was expected to be aligned */
-    TRY_WINDOW,    /* open the stack window; probe the array */
-    TRY_PROOF,     /* open the stack window, and check again */
-};
-
-/* Work for the end of a block: code that is rarely run. */
-struct late {
-    emit_label from;          /* jumps here */
-    const uint8_t *back;      /* where it goes on, or NULL: does not */
-    struct flag_state flags;  /* at the jump */
-    struct flag_state after;  /* where it goes on */
-    struct jit_site *site;    /* its handler does the instruction, or NULL */
-    struct jit_exit *exit;    /* taken branch, or NULL */
-    uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
-    struct fp_state fp;       /* at the jump */
-    struct fp_state fp_after; /* where it goes on */
-    enum late_try try;        /* first */
-    const uint8_t *hit;       /* where that goes on if it succeeds; T1: entry, or window's addend */
-    struct mem_access access; /* what is probed */
-    int32_t low;              /* TRY_PROOF: first byte, from RSP */
-    unsigned before;          /* unit.stack.proof at the jump */
-    unsigned proof;           /* the same where it goes on: not without it */
-    struct jit_exit *next;    /* to the next instruction, when the proof is gone; or NULL */
-    uint16_t xmm;             /* unit.xmm where it goes on */
-    bool touches_flags;       /* the handler needs them */
-    bool tails;               /* the handler goes on by itself */
-    bool plain;               /* the flags to run.flag_image */
 };
 
 #define LATE_MAX 256
@@ -199,9 +126,12 @@ struct unit {
     struct insn *in; /* its instruction: &insn[i] */
     struct flag_state flags;
     struct stack_proof stack;
+    struct base_proofs proofs;
     bool is_quiet;         /* the instruction's lowering destroys no flags but in a probe */
     bool flags_needed;     /* those that this instruction leaves may be looked at */
+    bool flags_shown;      /* somebody may look at any flag behind it */
     uint64_t needed;       /* bit i: flags_needed of instruction i */
+    uint64_t shown;        /* bit i: flags_shown behind instruction i */
     uint16_t xmm;          /* bit g: the host's XMM g is the guest's */
     struct fp_state fp;    /* where the guest's floating-point units are */
     emit_label entry_over; /* a computed jump's charge made the budget negative */
@@ -336,6 +266,12 @@ struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write); /* #GP if it is not */
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
 
+/* What a probe is made of. T0 := the address and plus, which is 0 unless the displacement has room for it (reaches_last); T1 is used
+ * if there is a rest. T1 := the entry in the array of the address, which is in T0 too. Compare the page of T0, and the bits of odd, with the entry's. */
+void emit_address(struct unit *u, const struct address *a, int32_t plus);
+void emit_index(struct unit *u, const struct address *a, bool write);
+void emit_compare(struct unit *u, unsigned odd);
+
 /* Late code of a probe: perhaps it was not aligned; T1 is the entry. The whole probe. */
 void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit);
@@ -366,18 +302,9 @@ bool operand_is_native(const struct unit *u);
 /* Offset of the memory operand in its segment into T0. */
 void emit_operand_offset(struct unit *u);
 
-/* Late code for the jump that was just emitted: the instruction by its handler; the same, after a
- * second look; a unit of the guest's to be brought, to go on here; a taken branch. */
-void late_handler(struct unit *u, emit_label from);
-void late_probe(struct unit *u, emit_label from, const struct mem_access *x);
-void late_window(struct unit *u, emit_label from, const struct mem_access *x);
-void late_proof(struct unit *u, emit_label from, int32_t low);
-void late_bring(struct unit *u, emit_label from, uint32_t want);
-void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
-void late_plain(struct unit *u, emit_label from); /* flags to run.flag_image, to go on here */
-
-/* Here the late code of this instruction goes on. */
-void late_back(struct unit *u);
+/* Does it read or write status flags, so that its handler must find them? */
+bool handler_needs_flags(const struct insn *in);
+void call_site(struct unit *u, struct jit_site *site, bool flags);
 
 struct jit_site *site_of(struct unit *u);
 

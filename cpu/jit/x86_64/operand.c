@@ -132,8 +132,7 @@ static void add_constant(struct unit *u, unsigned reg, int64_t v)
     emit_alu_rr(&u->e, ALU_ADD, 8, reg, reg == T0 ? T1 : T0);
 }
 
-/* T0 := the address and plus, which is 0 unless reaches_last. T1 is used if there is a rest. */
-static void emit_address(struct unit *u, const struct address *a, int32_t plus)
+void emit_address(struct unit *u, const struct address *a, int32_t plus)
 {
     struct emit *e = &u->e;
     int64_t disp = (int64_t)a->disp + plus;
@@ -155,6 +154,8 @@ static void emit_address(struct unit *u, const struct address *a, int32_t plus)
     struct host_mem m = {(uint8_t)base, a->index, a->scale, (int32_t)disp};
     if (base == H_NONE && a->index == H_NONE)
         emit_mov_ri(e, T0, a->narrow ? (uint32_t)disp : (uint64_t)disp);
+    else if (base != T0 && a->index == H_NONE && !disp && !a->narrow)
+        emit_mov_rr(e, 8, T0, base);
     else if (base != T0 || a->index != H_NONE || disp)
         emit_lea(e, size, T0, m);
     if (a->rest)
@@ -217,28 +218,34 @@ static void check_segment(struct unit *u, const struct mem_access *x)
 
 /* ---- the virtual TLB ---- */
 
+/* Is it nothing but a register's value? */
+static bool is_register(const struct address *a)
+{
+    return a->base != H_NONE && a->index == H_NONE && a->shifted == REG_NONE && !a->parts && !a->disp && !a->rest &&
+           !a->narrow;
+}
+
 static struct host_mem entry_field(size_t offset)
 {
     return (struct host_mem){T1, H_NONE, 0, (int32_t)offset};
 }
 
-/* T0: linear address. T1 := its entry in the array. */
-static void emit_index(struct unit *u, bool write)
+void emit_index(struct unit *u, const struct address *a, bool write)
 {
     struct emit *e = &u->e;
+    unsigned la = is_register(a) ? a->base : (unsigned)T0; /* it need not wait for the copy */
     static_assert(sizeof(struct vtlb_entry) == 16, "the byte mask goes with this shift");
     if (u->jit->host_has[FEAT_BMI2]) {
-        emit_rorx(e, T1, T0, PAGE_SHIFT - 4);
+        emit_rorx(e, T1, la, PAGE_SHIFT - 4);
     } else {
-        emit_mov_rr(e, 8, T1, T0);
+        emit_mov_rr(e, 8, T1, la);
         emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
     }
     emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.byte_mask));
     emit_alu_rm(e, ALU_ADD, 8, T1, write ? RUN(mmu.view.write) : RUN(mmu.view.read));
 }
 
-/* The page of T0, and the bits of odd, which are to be 0, against the entry's tag. */
-static void emit_compare(struct unit *u, unsigned odd)
+void emit_compare(struct unit *u, unsigned odd)
 {
     emit_alu_ri(&u->e, ALU_AND, 8, T0, (int32_t)((uint32_t) - (int32_t)PAGE_SIZE | odd));
     emit_alu_rm(&u->e, ALU_CMP, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
@@ -275,7 +282,7 @@ void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit)
         emit_alu_rr(&u->e, ALU_CMP, 8, T1, T0);
         wide = emit_jump(&u->e, 5);
     }
-    emit_index(u, x->write);
+    emit_index(u, &x->address, x->write);
     if (x->size > 1)
         emit_address(u, &x->address, (int32_t)x->size - 1);
     emit_compare(u, 0);
@@ -298,7 +305,7 @@ static struct host_mem probe(struct unit *u, struct mem_access *x)
     if (x->address.seg != SEG_NONE)
         check_segment(u, x);
     emit_address(u, &x->address, 0);
-    emit_index(u, x->write);
+    emit_index(u, &x->address, x->write);
     if (!x->aligned && x->size > 1 && !again) {
         if (reaches_last(x))
             emit_address(u, &x->address, (int32_t)x->size - 1);
@@ -318,7 +325,8 @@ static struct host_mem probe(struct unit *u, struct mem_access *x)
 struct host_mem probe_operand(struct unit *u, unsigned size, bool write)
 {
     struct mem_access x = {.address = address_of(u), .size = (uint8_t)size, .write = write};
-    return probe(u, &x);
+    struct host_mem m;
+    return proof_operand(u, &x, &m) ? m : probe(u, &x);
 }
 
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write)

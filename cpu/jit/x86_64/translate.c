@@ -46,15 +46,14 @@ static bool is_flag_blind(const struct insn *in)
     }
 }
 
-/* Does it read or write status flags, so that its handler must find them? */
-static bool handler_needs_flags(const struct insn *in)
+bool handler_needs_flags(const struct insn *in)
 {
     const struct insn_desc *row = insn_row(in->row);
     return (row->sensitivity != SENS_NONE && !is_flag_blind(in)) ||
            ((row->tested | row->written | row->undefined) & F_OSZAPC);
 }
 
-static void call_site(struct unit *u, struct jit_site *site, bool flags)
+void call_site(struct unit *u, struct jit_site *site, bool flags)
 {
     emit_mov_ri(&u->e, T0, (uintptr_t)site);
     emit_call_to(&u->e, flags ? u->jit->call_flags : u->jit->call_plain);
@@ -70,6 +69,7 @@ static void call_handler(struct unit *u)
     call_site(u, site, flags);
     u->flags = (struct flag_state){.memory = true, .plain = flags || u->flags.plain};
     stack_forget(u);
+    proof_forget(u);
     u->xmm = 0;
     fp_after_handler(u);
 }
@@ -80,188 +80,6 @@ void emit_tail(struct unit *u)
     fp_settle(u);
     emit_mov_ri(&u->e, T0, (uintptr_t)site_of(u));
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
-}
-
-/* ---- late code ---- */
-
-/* A unit for the block's code, or the block is dropped. */
-static void emit_bring(struct unit *u, const struct late *l)
-{
-    emit_mov_ri(&u->e, T0, l->bring);
-    emit_call_to(&u->e, l->bring == FP_WANT_MXCSR ? u->jit->bring_mxcsr : u->jit->bring_x87);
-    emit_jump_to(&u->e, 4, l->back);
-    flags_to_memory(u);
-    fp_settle(u);
-    emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
-    emit_mov_ri(&u->e, T1, 0);
-    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->drop);
-}
-
-static void emit_try(struct unit *u, const struct late *l)
-{
-    switch (l->try) {
-    case TRY_NOTHING:
-        break;
-    case TRY_UNALIGNED:
-        probe_again(u, &l->access, l->hit);
-        break;
-    case TRY_WINDOW:
-        emit_open_window(u, &l->access);
-        probe_late(u, &l->access, l->hit);
-        break;
-    case TRY_PROOF:
-        proof_again(u, l->low, l->hit);
-        break;
-    }
-}
-
-/* Behind a handler: does what was proved of the stack still hold? */
-static void emit_late_next(struct unit *u, const struct late *l)
-{
-    emit_label holds = NULL;
-    if (l->before == l->proof) {
-        emit_alu_mi(&u->e, ALU_CMP, 8, RUN(mmu.view.stack.limit), 0);
-        holds = emit_jump(&u->e, 5);
-    }
-    exit_code(u, l->next);
-    if (holds)
-        emit_bind(&u->e, holds);
-}
-
-static void emit_late(struct unit *u, struct late *l)
-{
-    bool goes_back = !l->next || l->before == l->proof;
-    emit_bind(&u->e, l->from);
-    u->flags = l->flags;
-    u->fp = l->fp;
-    if (l->bring) {
-        emit_bring(u, l);
-        return;
-    }
-    if (l->plain) {
-        emit_call_to(&u->e, u->jit->plain_flags);
-        emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
-        return;
-    }
-    emit_try(u, l);
-    flags_to_memory(u);
-    fp_settle(u);
-    if (l->exit) {
-        exit_code(u, l->exit);
-        return;
-    }
-    if (l->tails) {
-        emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
-        emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
-        return;
-    }
-    call_site(u, l->site, l->touches_flags);
-    u->flags = (struct flag_state){.memory = true, .plain = l->touches_flags || u->flags.plain};
-    if (l->next)
-        emit_late_next(u, l);
-    if (!goes_back)
-        return;
-    if ((l->after.plain || l->after.host) && !u->flags.plain)
-        emit_call_to(&u->e, u->jit->plain_flags);
-    u->flags.plain = true;
-    fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
-    sse_reload(u, l->xmm);
-    if (l->after.host)
-        flags_to_host(u);
-    emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
-}
-
-/* A jump that was just emitted leads to late code. */
-static struct late *late_add(struct unit *u, emit_label from)
-{
-    if (u->late_count == LATE_MAX) {
-        u->e.full = true;
-        return &u->late[LATE_MAX - 1];
-    }
-    struct late *l = &u->late[u->late_count++];
-    *l = (struct late){.from = from, .flags = u->flags, .fp = u->fp};
-    return l;
-}
-
-/* The exit to the record i, whose ticks and all behind it are not used. */
-static struct jit_exit *inner_exit(struct unit *u, unsigned i)
-{
-    struct jit_exit *x =
-        exit_make(u, (int64_t)u->offset + u->block->rec[i].off, (int64_t)u->block->count - i);
-    x->is_inner = true;
-    return x;
-}
-
-void late_back(struct unit *u)
-{
-    unsigned more = u->late_count - u->late_first;
-    if (u->out->exit_count + more > u->out->exit_room || u->i + 1 == u->block->count)
-        stack_forget(u);
-    for (unsigned i = u->late_first; i < u->late_count; i++) {
-        struct late *l = &u->late[i];
-        if (!l->site || l->back)
-            continue;
-        l->back = emit_here(&u->e);
-        l->after = u->flags;
-        l->fp_after = u->fp;
-        l->xmm = u->xmm;
-        l->proof = u->stack.proof;
-        if (l->proof && !l->tails)
-            l->next = inner_exit(u, u->i + 1);
-    }
-}
-
-void late_handler(struct unit *u, emit_label from)
-{
-    struct late *l = late_add(u, from);
-    l->site = site_of(u);
-    l->touches_flags = handler_needs_flags(u->in);
-    l->tails = l->site->fn != exec_sensitive_step && insn_row(u->in->row)->ends_block;
-}
-
-void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
-{
-    late_handler(u, from);
-    u->late[u->late_count - 1].try = TRY_UNALIGNED;
-    u->late[u->late_count - 1].hit = emit_here(&u->e);
-    u->late[u->late_count - 1].access = *x;
-}
-
-void late_window(struct unit *u, emit_label from, const struct mem_access *x)
-{
-    late_handler(u, from);
-    struct late *l = &u->late[u->late_count - 1];
-    l->try = TRY_WINDOW;
-    l->access = *x;
-}
-
-void late_proof(struct unit *u, emit_label from, int32_t low)
-{
-    struct late *l = late_add(u, from);
-    l->try = TRY_PROOF;
-    l->low = low;
-    l->hit = emit_here(&u->e);
-    l->exit = inner_exit(u, u->i);
-}
-
-void late_bring(struct unit *u, emit_label from, uint32_t want)
-{
-    struct late *l = late_add(u, from);
-    l->site = site_of(u);
-    l->bring = want;
-    l->back = emit_here(&u->e);
-}
-
-void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
-{
-    late_add(u, from)->exit = exit_make(u, target, refund);
-}
-
-void late_plain(struct unit *u, emit_label from)
-{
-    struct late *l = late_add(u, from);
-    l->plain = true;
-    l->back = emit_here(&u->e);
 }
 
 /* ---- the block ---- */
@@ -335,6 +153,7 @@ static bool is_quiet(const struct insn *in)
     case OP_MOVZX:
     case OP_MOVSX:
     case OP_MOVSXD:
+    case OP_LEA:
     case OP_PUSH:
     case OP_POP:
         return in->operands[0].kind != OPND_GPR_HIGH && in->operands[1].kind != OPND_GPR_HIGH;
@@ -350,12 +169,14 @@ static bool translate_insn(struct unit *u)
     bool is_plain = record_is_plain(rec);
     bool ends = (is_plain || rec->fn == exec_far_branch) && insn_row(u->in->row)->ends_block;
     u->flags_needed = u->needed >> u->i & 1;
+    u->flags_shown = u->shown >> u->i & 1;
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
     u->jit->stats.insns++;
     if (is_plain ? lower(u) : lower_sensitive(u)) {
         u->jit->stats.lowered++;
         stack_after_insn(u);
+        proof_after_insn(u);
         late_back(u);
         return ends && u->in->op != OP_JCC;
     }
@@ -389,7 +210,7 @@ static void translate_block(struct unit *u)
     emit_entry_over(u);
 }
 
-/* Exits from inside the block that stack.c may want. */
+/* Exits from inside the block that stack.c and proof.c may want. */
 static unsigned inner_exits(const struct unit *u)
 {
     unsigned stack = 0, others = 0;
@@ -400,7 +221,7 @@ static unsigned inner_exits(const struct unit *u)
         else
             others += in->has_mem ? 2 : 0;
     }
-    return stack > 1 ? stack + others : 0;
+    return stack > 1 || others > 2 ? stack + others : 0;
 }
 
 /* In table memory: as many sites and exits as there can be; tables_keep gives back what is left. */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* Late code: what is rarely run, at the end of a block. */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* A unit for the block's code, or the block is dropped. */
+static void emit_bring(struct unit *u, const struct late *l)
+{
+    emit_mov_ri(&u->e, T0, l->bring);
+    emit_call_to(&u->e, l->bring == FP_WANT_MXCSR ? u->jit->bring_mxcsr : u->jit->bring_x87);
+    emit_jump_to(&u->e, 4, l->back);
+    flags_to_memory(u);
+    fp_settle(u);
+    emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
+    emit_mov_ri(&u->e, T1, 0);
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->drop);
+}
+
+static void emit_try(struct unit *u, const struct late *l)
+{
+    switch (l->try) {
+    case TRY_NOTHING:
+        break;
+    case TRY_UNALIGNED:
+        probe_again(u, &l->access, l->hit);
+        break;
+    case TRY_WINDOW:
+        emit_open_window(u, &l->access);
+        probe_late(u, &l->access, l->hit);
+        break;
+    case TRY_PROOF:
+        proof_again(u, l->low, l->hit);
+        break;
+    }
+}
+
+/* Can it go on in the block, with what has been proved there? Not if the same instruction has
+ * proved it later. */
+static bool goes_back(const struct late *l)
+{
+    return !l->next || (l->before == l->proof && (l->is_proof || l->made == l->made_after));
+}
+
+/* In front of a handler. */
+static void watch_proofs(struct unit *u, const struct late *l)
+{
+    if (!l->next || !l->keeps)
+        return;
+    emit_rm(&u->e, 0xc7, 8, 0, RUN(mmu.view.kept));
+    emit_number(&u->e, 1, 4);
+}
+
+/* Behind it: does what was proved still hold? The labels are for no. */
+static unsigned check_proofs(struct unit *u, const struct late *l, emit_label gone[3])
+{
+    unsigned count = 0;
+    if (!l->next)
+        return 0;
+    if (l->proof) {
+        emit_alu_mi(&u->e, ALU_CMP, 8, RUN(mmu.view.stack.limit), 0);
+        gone[count++] = emit_jump(&u->e, 4);
+    }
+    if (l->keeps) {
+        emit_alu_mi(&u->e, ALU_CMP, 8, RUN(mmu.view.kept), 0);
+        gone[count++] = emit_jump(&u->e, 4);
+    }
+    if (l->is_proof)
+        gone[count++] = prove_again(u, l);
+    return count;
+}
+
+/* A handler has done the instruction: on in the block, as it expects things there, or to the block
+ * of the next one. */
+static void emit_late_rest(struct unit *u, struct late *l)
+{
+    emit_label gone[3];
+    u->flags = (struct flag_state){.memory = true, .plain = l->touches_flags || u->flags.plain};
+    if (!goes_back(l)) {
+        exit_code(u, l->next);
+        return;
+    }
+    unsigned count = check_proofs(u, l, gone);
+    if ((l->after.plain || l->after.host) && !u->flags.plain)
+        emit_call_to(&u->e, u->jit->plain_flags);
+    u->flags.plain = true;
+    fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
+    sse_reload(u, l->xmm);
+    if (l->after.host)
+        flags_to_host(u);
+    emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
+    for (unsigned i = 0; i < count; i++)
+        emit_bind(&u->e, gone[i]);
+    if (count)
+        exit_code(u, l->next);
+}
+
+void emit_late(struct unit *u, struct late *l)
+{
+    emit_bind(&u->e, l->from);
+    u->flags = l->flags;
+    u->fp = l->fp;
+    if (l->bring) {
+        emit_bring(u, l);
+        return;
+    }
+    if (l->plain) {
+        emit_call_to(&u->e, u->jit->plain_flags);
+        emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
+        return;
+    }
+    emit_try(u, l);
+    flags_to_memory(u);
+    fp_settle(u);
+    if (l->exit) {
+        exit_code(u, l->exit);
+        return;
+    }
+    if (l->tails) {
+        emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
+        emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
+        return;
+    }
+    watch_proofs(u, l);
+    call_site(u, l->site, l->touches_flags);
+    emit_late_rest(u, l);
+}
+
+/* A jump that was just emitted leads to late code. */
+static struct late *late_add(struct unit *u, emit_label from)
+{
+    if (u->late_count == LATE_MAX) {
+        u->e.full = true;
+        return &u->late[LATE_MAX - 1];
+    }
+    struct late *l = &u->late[u->late_count++];
+    *l = (struct late){.from = from,
+                       .flags = u->flags,
+                       .fp = u->fp,
+                       .before = u->stack.proof,
+                       .made = u->proofs.made};
+    return l;
+}
+
+/* The exit to the record i, whose ticks and all behind it are not used. */
+static struct jit_exit *inner_exit(struct unit *u, unsigned i)
+{
+    struct jit_exit *x =
+        exit_make(u, (int64_t)u->offset + u->block->rec[i].off, (int64_t)u->block->count - i);
+    x->is_inner = true;
+    return x;
+}
+
+void late_back(struct unit *u)
+{
+    unsigned more = u->late_count - u->late_first;
+    if (u->out->exit_count + more > u->out->exit_room || u->i + 1 == u->block->count) {
+        stack_forget(u);
+        proof_forget(u);
+    }
+    for (unsigned i = u->late_first; i < u->late_count; i++) {
+        struct late *l = &u->late[i];
+        if (!l->site || l->back)
+            continue;
+        l->back = emit_here(&u->e);
+        l->after = u->flags;
+        l->fp_after = u->fp;
+        l->xmm = u->xmm;
+        l->proof = u->stack.proof;
+        l->keeps = proof_any(u);
+        l->made_after = u->proofs.made;
+        if ((l->proof || l->keeps) && !l->tails)
+            l->next = inner_exit(u, u->i + 1);
+    }
+}
+
+void late_handler(struct unit *u, emit_label from)
+{
+    struct late *l = late_add(u, from);
+    l->site = site_of(u);
+    l->touches_flags = handler_needs_flags(u->in);
+    l->tails = l->site->fn != exec_sensitive_step && insn_row(u->in->row)->ends_block;
+}
+
+void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
+{
+    late_handler(u, from);
+    u->late[u->late_count - 1].try = TRY_UNALIGNED;
+    u->late[u->late_count - 1].hit = emit_here(&u->e);
+    u->late[u->late_count - 1].access = *x;
+}
+
+void late_prove(struct unit *u, emit_label from, const struct mem_access *x, unsigned slot)
+{
+    late_handler(u, from);
+    struct late *l = &u->late[u->late_count - 1];
+    l->is_proof = true;
+    l->proves = (uint8_t)slot;
+    l->proofs = u->proofs;
+    l->access = *x;
+}
+
+void late_window(struct unit *u, emit_label from, const struct mem_access *x)
+{
+    late_handler(u, from);
+    struct late *l = &u->late[u->late_count - 1];
+    l->try = TRY_WINDOW;
+    l->access = *x;
+}
+
+void late_proof(struct unit *u, emit_label from, int32_t low)
+{
+    struct late *l = late_add(u, from);
+    l->try = TRY_PROOF;
+    l->low = low;
+    l->hit = emit_here(&u->e);
+    l->exit = inner_exit(u, u->i);
+}
+
+void late_bring(struct unit *u, emit_label from, uint32_t want)
+{
+    struct late *l = late_add(u, from);
+    l->site = site_of(u);
+    l->bring = want;
+    l->back = emit_here(&u->e);
+}
+
+void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
+{
+    late_add(u, from)->exit = exit_make(u, target, refund);
+}
+
+void late_plain(struct unit *u, emit_label from)
+{
+    struct late *l = late_add(u, from);
+    l->plain = true;
+    l->back = emit_here(&u->e);
+}

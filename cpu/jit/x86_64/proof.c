@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory operands through one base register (docs/decisions/0008).
+ *
+ * Looking ahead from an access [base + disp], the ones behind it through the same base are found,
+ * as long as nothing but a constant is added to it. If there are some within PROOF_REACH bytes, the
+ * probe asks for the range of all of them: it is in one page, and that page in the array. What the
+ * entry adds is kept in run.jit_proof, and the others are a load of that and the access itself,
+ * which leaves the flags alone.
+ *
+ * A range that fails raises nothing: the instruction is done by its handler, like any that misses,
+ * and asked again; if it still fails (it is in two pages, or in a special one), translated code
+ * leaves for the block that begins behind the instruction. So nobody ever relies on a range that
+ * was not seen to be whole, and faults are raised by the instruction that is due.
+ *
+ * An entry may go while a handler runs, and only then: the MMU clears view.kept with the first that
+ * goes, and late code that finds it cleared leaves for the next instruction's block too.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* ---- shapes ---- */
+
+/* Small enough that sums of a few do not overflow. */
+static bool is_near(int64_t disp)
+{
+    return disp > -INT32_MAX / 4 && disp < INT32_MAX / 4;
+}
+
+/* Of a 64-bit mode operand: base and displacement only, in a segment without a base. */
+static bool is_simple(const struct insn *in)
+{
+    return in->has_mem && !in->is_moffs && in->index == REG_NONE && in->base != REG_NONE &&
+           in->base != REG_RSP && in->seg != SEG_FS && in->seg != SEG_GS && in->addrsize == 8;
+}
+
+/* Displacement of instruction i from its base's value. */
+static int64_t disp_of(const struct unit *u, unsigned i)
+{
+    const struct insn *in = &u->insn[i];
+    return in->base == REG_RIP ? (int64_t)in->disp + u->offset + u->block->rec[i].off + in->len
+                               : in->disp;
+}
+
+static const struct operand *mem_of(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operands[i].kind == OPND_MEM)
+            return &in->operands[i];
+    return NULL;
+}
+
+/* ---- what instructions do to a base ---- */
+
+/* Writes it no register but those of its operands? What calls its handler is not asked. */
+static bool writes_operands_only(const struct insn *in)
+{
+    switch (in->op) {
+    case OP_ADD:
+    case OP_OR:
+    case OP_ADC:
+    case OP_SBB:
+    case OP_AND:
+    case OP_SUB:
+    case OP_XOR:
+    case OP_CMP:
+    case OP_TEST:
+    case OP_INC:
+    case OP_DEC:
+    case OP_NEG:
+    case OP_NOT:
+    case OP_MOV:
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+    case OP_LEA:
+    case OP_SHL:
+    case OP_SHR:
+    case OP_SAR:
+    case OP_ROL:
+    case OP_ROR:
+    case OP_NOP:
+    case OP_CMOVCC:
+    case OP_SETCC:
+    case OP_BSWAP:
+    case OP_PUSH:
+    case OP_POP:
+    case OP_BT:
+    case OP_JCC:
+    case OP_MOVD:
+    case OP_MOVQ:
+    case OP_MOVUPS:
+    case OP_MOVAPS:
+    case OP_MOVDQU:
+    case OP_MOVDQA:
+    case OP_PXOR:
+    case OP_XORPS:
+        return true;
+    case OP_IMUL:
+        return in->operand_count > 1;
+    default:
+        return false;
+    }
+}
+
+/* The base changes by *delta; false: nobody knows. */
+static bool base_change(const struct insn *in, unsigned base, int32_t *delta)
+{
+    const struct operand *o = in->operands;
+    *delta = 0;
+    if (base == REG_RIP)
+        return true;
+    bool is_it = o[0].kind == OPND_GPR && o[0].reg == base && o[0].size == 8;
+    int64_t imm = (int64_t)in->imm;
+    if (is_it && (in->op == OP_ADD || in->op == OP_SUB) && o[1].kind == OPND_IMM && is_near(imm)) {
+        *delta = in->op == OP_ADD ? (int32_t)imm : -(int32_t)imm;
+        return true;
+    }
+    if (is_it && in->op == OP_LEA && in->base == base && in->index == REG_NONE &&
+        in->addrsize == 8 && is_near(in->disp)) {
+        *delta = in->disp;
+        return true;
+    }
+    if (!writes_operands_only(in))
+        return false;
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if ((o[i].kind == OPND_GPR || o[i].kind == OPND_GPR_HIGH) && o[i].reg == base &&
+            (o[i].access & ACC_W))
+            return false;
+    return true;
+}
+
+/* ---- a look ahead ---- */
+
+/* Add the access of instruction i, with the base moved by so much, if it is one through the base
+ * that the proof would be good for. */
+static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, int32_t moved)
+{
+    const struct insn *in = &u->insn[i];
+    if (!is_simple(in) || in->base != p->base || !is_near(disp_of(u, i)))
+        return false;
+    const struct operand *o = mem_of(in);
+    if (!o || !o->size || o->access == ACC_ADDR || ((o->access & ACC_W) && !p->write))
+        return false;
+    int32_t at = moved + (int32_t)disp_of(u, i), end = at + o->size;
+    int32_t low = at < p->low ? at : p->low, high = end > p->high ? end : p->high;
+    if (high - low > PROOF_REACH)
+        return false;
+    p->low = low;
+    p->high = high;
+    p->last = (uint8_t)i;
+    return true;
+}
+
+/* The access of this instruction, and those behind it that one proof can cover. last is 0 if it is
+ * not worth while: a proof is two or three instructions more, which one access is that saves seven,
+ * but every branch in between may halve its chance. */
+static struct base_proof look_ahead(const struct unit *u, const struct mem_access *x)
+{
+    int32_t disp = x->address.disp, moved = 0, change;
+    struct base_proof p = {
+        .base = u->in->base, .write = x->write, .low = disp, .high = disp + x->size};
+    unsigned chance = 4, gain = 0; /* in quarters of an access */
+    for (unsigned i = u->i; i < u->block->count && is_near(moved); i++) {
+        if (i > u->i && range_add(u, &p, i, moved))
+            gain += chance;
+        if (u->insn[i].op == OP_JCC)
+            chance /= 2;
+        if (!record_is_plain(&u->block->rec[i]) || !base_change(&u->insn[i], p.base, &change))
+            break;
+        moved += change;
+    }
+    if (gain < 2)
+        p.last = 0;
+    return p;
+}
+
+/* ---- using a proof, and making one ---- */
+
+static struct host_mem kept_sum(const struct base_proofs *all, const struct base_proof *p)
+{
+    return mem_vcpu(offsetof(struct vcpu, run.jit_proof) + 8 * (size_t)(p - all->slot));
+}
+
+/* T1: what is kept. It is to be added to a base in a register; of others it has the base itself, as
+ * it was. */
+static struct host_mem proved_operand(const struct base_proof *p, const struct mem_access *x)
+{
+    if (x->address.parts)
+        return (struct host_mem){T1, H_NONE, 0, x->address.disp + p->moved};
+    return (struct host_mem){x->address.base, T1, 0, x->address.disp};
+}
+
+/* Is the range in one page, and that in the array? If not, a jump. T1 := what to keep. */
+static emit_label emit_prove(struct unit *u, const struct base_proof *p, const struct mem_access *x)
+{
+    struct address a = x->address;
+    a.disp = p->low;
+    emit_address(u, &a, 0);
+    emit_index(u, &a, p->write);
+    emit_address(u, &a, p->high - 1 - p->low);
+    emit_compare(u, 0);
+    emit_label fails = emit_jump(&u->e, 5);
+    emit_load(&u->e, 8, T1, (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
+    if (a.parts)
+        emit_alu_rm(&u->e, ALU_ADD, 8, T1, a.part[0]);
+    emit_store(&u->e, 8, T1, kept_sum(&u->proofs, p));
+    return fails;
+}
+
+static const struct base_proof *find(const struct unit *u, const struct mem_access *x)
+{
+    int64_t disp = x->address.disp;
+    for (unsigned i = 0; i < PROOFS; i++) {
+        const struct base_proof *p = &u->proofs.slot[i];
+        if (p->last && p->base == u->in->base && (p->write || !x->write) && disp >= p->low &&
+            disp + x->size <= p->high)
+            return p;
+    }
+    return NULL;
+}
+
+static struct base_proof *free_slot(struct unit *u)
+{
+    for (unsigned i = 0; i < PROOFS; i++)
+        if (!u->proofs.slot[i].last)
+            return &u->proofs.slot[i];
+    return NULL;
+}
+
+bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m)
+{
+    if (u->is_32 || x->aligned || !is_simple(u->in) || x->address.rest || !is_near(x->address.disp))
+        return false;
+    const struct base_proof *known = find(u, x);
+    if (known) {
+        if (!u->is_quiet)
+            flags_clobber(u);
+        emit_load(&u->e, 8, T1, kept_sum(&u->proofs, known));
+        *m = proved_operand(known, x);
+        return true;
+    }
+    struct base_proof *p = free_slot(u), made = look_ahead(u, x);
+    if (!p || !made.last || u->out->exit_count + u->late_count - u->late_first >= u->out->exit_room)
+        return false;
+    flags_clobber(u);
+    *p = made;
+    late_prove(u, emit_prove(u, p, x), x, (unsigned)(p - u->proofs.slot));
+    u->proofs.made++;
+    *m = proved_operand(p, x);
+    return true;
+}
+
+emit_label prove_again(struct unit *u, const struct late *l)
+{
+    u->proofs = l->proofs;
+    return emit_prove(u, &u->proofs.slot[l->proves], &l->access);
+}
+
+/* ---- how long it holds ---- */
+
+bool proof_any(const struct unit *u)
+{
+    for (unsigned i = 0; i < PROOFS; i++)
+        if (u->proofs.slot[i].last)
+            return true;
+    return false;
+}
+
+void proof_forget(struct unit *u)
+{
+    for (unsigned i = 0; i < PROOFS; i++)
+        u->proofs.slot[i].last = 0;
+}
+
+void proof_after_insn(struct unit *u)
+{
+    for (unsigned i = 0; i < PROOFS; i++) {
+        struct base_proof *p = &u->proofs.slot[i];
+        int32_t change;
+        if (!p->last)
+            continue;
+        if (u->i >= p->last || !record_is_plain(&u->block->rec[u->i]) ||
+            !base_change(u->in, p->base, &change) || !is_near((int64_t)p->moved + change)) {
+            p->last = 0;
+            continue;
+        }
+        p->low -= change;
+        p->high -= change;
+        p->moved += change;
+    }
+}

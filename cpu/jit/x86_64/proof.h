@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a block knows of memory operands [base + disp] with one base and several displacements: the
+ * first proves for all that they lie in one page, and keeps what is to be added to get host
+ * addresses; the others need no probe. For cpu/jit/x86_64 only.
+ */
+#pragma once
+
+#include "base/types.h"
+#include "cpu/jit/x86_64/emit.h"
+
+struct insn;
+struct late;
+struct mem_access;
+struct unit;
+
+enum {
+    PROOFS = 4,        /* at a time: slots in run.jit_proof */
+    PROOF_REACH = 256, /* longest range: the longer, the oftener it is in two pages */
+};
+
+struct base_proof {
+    uint8_t
+        base;   /* guest register, or REG_RIP: the start of the page that runs; used if last > 0 */
+    bool write; /* by the write array, which is good for reads too */
+    uint8_t last;  /* record behind which nobody needs it; 0: nothing is proved */
+    int32_t low;   /* from the base now: its first byte */
+    int32_t high;  /* behind its last byte */
+    int32_t moved; /* the base now - at the proof */
+};
+
+struct base_proofs {
+    struct base_proof slot[PROOFS];
+    unsigned made; /* in this block, so far */
+};
+
+/* Can the instruction's operand be proved or made use of? Then *m is the host's operand: either a
+ * probe that proves, or none. */
+bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m);
+
+/* Is anything proved? */
+bool proof_any(const struct unit *u);
+
+/* The instruction has been translated: its effect on bases. Or: C may have run. */
+void proof_after_insn(struct unit *u);
+void proof_forget(struct unit *u);
+
+/* Late code, after a miss of the probe that was to prove: once more. The label is for what can't be
+ * proved. */
+emit_label prove_again(struct unit *u, const struct late *l);
