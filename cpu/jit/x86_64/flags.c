@@ -198,7 +198,9 @@ void flags_before_write(struct unit *u, unsigned host)
     struct recipe *r = &u->flags.recipe;
     if (r->op == RECIPE_NONE || host == H_NONE || (r->a != host && r->b != host))
         return;
-    if (!u->flags.memory && flags_store_is_best(u, !u->flags.host))
+    if (u->is_quiet && !u->flags_shown)
+        u->flags.memory = true; /* its late code has them as they stand */
+    else if (!u->flags.memory && flags_store_is_best(u, !u->flags.host))
         store_recipe(u);
     else if (!u->flags.memory && !u->flags.host)
         flags_to_image(u);
@@ -243,7 +245,8 @@ unsigned flags_condition(struct unit *u, unsigned cc)
 /* May it fault, or end in C, so that somebody sees the flags of before? */
 static bool shows(const struct rec *rec, const struct insn *in)
 {
-    if (!record_is_plain(rec) || in->has_mem || insn_row(in->row)->ends_block ||
+    bool accesses = in->has_mem && in->op != OP_LEA && in->op != OP_NOP;
+    if (!record_is_plain(rec) || accesses || insn_row(in->row)->ends_block ||
         insn_row(in->row)->sensitivity != SENS_NONE || in->op == OP_JCC)
         return true;
     switch (in->op) {
@@ -360,6 +363,8 @@ void find_needed_flags(struct unit *u)
         uint32_t writes = insn_flags_overwritten(in), tested = flags_read(in, live);
         if (writes & live)
             u->needed |= BIT(i);
+        if (live)
+            u->shown |= BIT(i);
         live = shows(&u->block->rec[i], in) ? F_OSZAPC : (live & ~writes) | tested;
     }
 }

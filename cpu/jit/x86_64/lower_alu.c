@@ -98,6 +98,17 @@ static void alu_done(struct unit *u, enum host_alu op, unsigned size, unsigned a
         flags_store(u, (enum flag_how)kinds[op], size, a, is_logic(op) ? H_NONE : b, imm);
 }
 
+/* CMP of what nothing keeps: its flags go to memory in front of it, so that it stands beside the jump. */
+static void compare_stored(struct unit *u, unsigned size, unsigned a, unsigned b, int32_t imm)
+{
+    flags_store(u, HOW_CMP, size, a, b, imm);
+    if (b == H_NONE)
+        emit_alu_ri(&u->e, ALU_CMP, size, a, imm);
+    else
+        emit_alu_rr(&u->e, ALU_CMP, size, a, b);
+    u->flags = (struct flag_state){.memory = true, .host = true};
+}
+
 /* Is SRC in memory to be loaded first, so that alu_done has it? */
 static bool wants_source(const struct unit *u, enum host_alu op)
 {
@@ -122,6 +133,10 @@ static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
             m = mem_gpr(o[1].reg);
         if (loads)
             emit_load(e, size, T1, m);
+        if (loads && op == ALU_CMP) {
+            compare_stored(u, size, dst, T1, 0);
+            return;
+        }
         if (loads)
             emit_alu_rr(e, op, size, dst, T1);
         else
@@ -154,18 +169,15 @@ static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
     bool keeps = u->flags_needed && op != ALU_ADC && op != ALU_SBB && flags_store_is_best(u, false);
     if (keeps && op == ALU_CMP) {
         emit_load(e, size, T1, m);
-        if (src == H_NONE)
-            emit_alu_ri(e, op, size, T1, imm);
-        else
-            emit_alu_rr(e, op, size, T1, src);
-    } else {
-        if (src == H_NONE)
-            emit_alu_mi(e, op, size, m, imm);
-        else
-            emit_alu_mr(e, op, size, m, src);
-        if (keeps)
-            emit_load(e, size, T1, m);
+        compare_stored(u, size, T1, src, imm);
+        return;
     }
+    if (src == H_NONE)
+        emit_alu_mi(e, op, size, m, imm);
+    else
+        emit_alu_mr(e, op, size, m, src);
+    if (keeps)
+        emit_load(e, size, T1, m);
     if (keeps)
         alu_done(u, op, size, T1, src, imm);
     else
