@@ -39,8 +39,23 @@ static bool load_target(struct unit *u)
     return true;
 }
 
-/* JMP and CALL. */
-static bool lower_indirect(struct unit *u)
+/* What is found among the jumps is canonical. */
+static bool lower_jump(struct unit *u)
+{
+    fp_settle(u);
+    flags_to_memory(u);
+    if (!load_target(u))
+        return false;
+    emit_label miss = emit_lookup(u);
+    emit_jump_found(u);
+    emit_not_found(u, miss);
+    check_canonical(u);
+    emit_indirect(u);
+    return true;
+}
+
+/* The push comes before the jump, and #GP for the target before the push. */
+static bool lower_call(struct unit *u)
 {
     struct emit *e = &u->e;
     fp_settle(u);
@@ -48,8 +63,7 @@ static bool lower_indirect(struct unit *u)
         return false;
     check_canonical(u);
     emit_store(e, 8, T0, RUN(jit_target));
-    if (u->in->op == OP_CALL_NEAR_IND)
-        push_return_address(u);
+    push_return_address(u);
     flags_to_memory(u);
     emit_load(e, 8, T0, RUN(jit_target));
     emit_label miss = emit_lookup(u);
@@ -109,8 +123,8 @@ bool lower_branch(struct unit *u)
     case OP_RET_NEAR:
         return stack_is_native(u) && lower_ret(u);
     case OP_CALL_NEAR_IND:
-        return stack_is_native(u) && lower_indirect(u);
+        return stack_is_native(u) && lower_call(u);
     default:
-        return lower_indirect(u);
+        return lower_jump(u);
     }
 }
