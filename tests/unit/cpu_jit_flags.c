@@ -25,7 +25,7 @@ static stub_fn *make_stub(struct jit *jit)
     stub_fn *stub = (stub_fn *)(uintptr_t)emit_here(&e);
     for (size_t i = 0; i < ARRAY_SIZE(saved); i++)
         emit_opcode(&e, 0x50 | (saved[i] & 7), 4, 0, H_NONE, saved[i], false);
-    emit_mov_rr(&e, 8, VCPU, H_RDI);
+    emit_lea(&e, 8, VCPU, (struct host_mem){H_RDI, H_NONE, 0, VCPU_BIAS});
     for (size_t i = 0; i < ARRAY_SIZE(used); i++)
         emit_lea(&e, 8, used[i], (struct host_mem){H_RSI, H_NONE, 0, (int32_t)i});
     emit_call_to(&e, jit->plain_flags);

@@ -11,7 +11,7 @@ const uint8_t pinned[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12,  H_RBP,  H_RSI,  
 
 struct host_mem mem_vcpu(size_t offset)
 {
-    return (struct host_mem){VCPU, H_NONE, 0, (int32_t)offset};
+    return (struct host_mem){VCPU, H_NONE, 0, (int32_t)offset - VCPU_BIAS};
 }
 
 struct host_mem mem_gpr(unsigned g)
@@ -54,9 +54,14 @@ static void reload(struct emit *e)
 }
 
 /* RDI is vcpu for all that is called. */
+static void vcpu_argument(struct emit *e)
+{
+    emit_lea(e, 8, H_RDI, mem_vcpu(0));
+}
+
 static void call_c(struct emit *e, uintptr_t function)
 {
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_mov_ri(e, H_RAX, function);
     emit_rr(e, 0xff, 4, 2, H_RAX);
 }
@@ -90,7 +95,7 @@ static void make_enter(struct jit *jit, struct emit *e)
     for (size_t i = 0; i < ARRAY_SIZE(callee_saved); i++)
         push(e, callee_saved[i]);
     emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
-    emit_mov_rr(e, 8, VCPU, H_RDI);
+    emit_lea(e, 8, VCPU, (struct host_mem){H_RDI, H_NONE, 0, VCPU_BIAS});
     emit_mov_rr(e, 8, T0, H_RSI);
     reload(e);
     emit_rr(e, 0xff, 4, 4, T0); /* JMP */
@@ -110,7 +115,7 @@ static void make_leave(struct emit *e)
     leave_frame(e);
     ret(e);
     emit_bind(e, chains);
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_load(e, 8, H_RSI, RUN(rec));
     leave_frame(e);
     emit_load(e, 8, H_RAX, mem_at(H_RSI, offsetof(struct rec, fn)));
@@ -128,7 +133,7 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     if (flags)
         call_c(e, (uintptr_t)jit_flags_from_memory);
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_rm(e, 0xff, 4, 2, mem_at(T0, offsetof(struct jit_site, fn)));
     emit_rr(e, 0x85, 4, H_RAX, H_RAX); /* EXEC_NEXT is 0 */
@@ -163,7 +168,7 @@ static void make_tail(struct jit *jit, struct emit *e)
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_load(e, 8, H_RDX, mem_at(T0, offsetof(struct jit_site, fn)));
     leave_frame(e);
@@ -178,7 +183,7 @@ static void make_drop(struct jit *jit, struct emit *e)
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_mov_rr(e, 8, H_RDX, T1);
     leave_frame(e);
@@ -193,7 +198,7 @@ static void make_link(struct jit *jit, struct emit *e)
     spill(jit, e);
     set_place(e, T0, offsetof(struct jit_exit, block), offsetof(struct jit_exit, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_exit, rec)));
     emit_mov_rr(e, 8, H_RDX, T0);
     leave_frame(e);
@@ -285,7 +290,7 @@ static void make_indirect(struct jit *jit, struct emit *e)
     spill(jit, e);
     set_place(e, T1, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
-    emit_mov_rr(e, 8, H_RDI, VCPU);
+    vcpu_argument(e);
     emit_load(e, 8, H_RSI, mem_at(T1, offsetof(struct jit_site, rec)));
     emit_mov_rr(e, 8, H_RDX, T0);
     leave_frame(e);
