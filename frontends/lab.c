@@ -92,15 +92,25 @@ static int digits_of(const struct lab_part *p)
     return p->digits ? (int)p->digits : 2;
 }
 
+static void widen(int *width, const char *text)
+{
+    int n = (int)strlen(text);
+    *width = n > *width ? n : *width;
+}
+
 static void print_text(const struct lab_part *p)
 {
-    printf("%s\n\n   %-9s %-21s %12s %12s %12s %12s%s\n", p->title, p->columns[0], p->columns[1],
-           p->unit, "theory", p->extra, "cycles", p->has_host ? "      host ns" : "");
-    int digits = digits_of(p);
+    int widths[2] = {9, 21}, digits = digits_of(p);
+    for (unsigned i = 0; i < p->count; i++) {
+        widen(&widths[0], p->rows[i].group);
+        widen(&widths[1], p->rows[i].label);
+    }
+    printf("%s\n\n   %-*s %-*s %12s %12s %12s %12s%s\n", p->title, widths[0], p->columns[0], widths[1],
+           p->columns[1], p->unit, "theory", p->extra, "cycles", p->has_host ? "      host ns" : "");
     for (unsigned i = 0; i < p->count; i++) {
         const struct lab_row *r = &p->rows[i];
-        printf("   %-9s %-21s %12.*f %12.*f %12.2f %12.0f", r->group, r->label, digits, r->measured,
-               digits, r->predicted, r->extra, r->cycles);
+        printf("   %-*s %-*s %12.*f %12.*f %12.2f %12.0f", widths[0], r->group, widths[1], r->label, digits,
+               r->measured, digits, r->predicted, r->extra, r->cycles);
         if (p->has_host)
             printf(" %12.1f", r->host);
         putchar('\n');
