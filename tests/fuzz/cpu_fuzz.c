@@ -3,7 +3,8 @@
  * Fuzz target: bytes become the code and the state of one vCPU in any mode (cpu_guest.h), which
  * runs for some thousand ticks. It never crashes; wherever it is stopped its state is one that a
  * processor can be in (cpu_check.h); and runs with a small virtual TLB, odd stops and dropped
- * caches, or translated, end in the same state and memory, for the same reason.
+ * caches, or translated, end in the same state and memory, for the same reason. So do runs under -virt classic, whose ring the input
+ * chooses; there a vCPU's state may be one that no processor can be in.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "cpu/flags.h"
 #include "cpu/jit/jit.h"
 #include "monitor/dispatcher.h"
+#include "monitor/emulate/real.h"
 #include "monitor/machine.h"
 #include "tests/fuzz/cpu_check.h"
 #include "tests/fuzz/cpu_guest.h"
@@ -35,14 +37,18 @@ struct habit {
     unsigned entries;             /* of the virtual TLB */
     const struct jit_config *jit; /* translate; NULL: interpret */
     bool is_odd;                  /* stops at odd positions, and forgets caches there */
+    enum policy policy;           /* the same for those that are compared */
 };
 
 static const struct jit_config translate = {.threshold = 1, .cache = JIT_CACHE_MIN};
 static const struct habit habits[] = {
-    {"plain", 4096, NULL, false},
-    {"16 entries, odd stops, dropped caches", 16, NULL, true},
-    {"translated", 1024, &translate, false},
-    {"translated, odd stops, dropped caches", 16, &translate, true},
+    {"plain", 4096, NULL, false, POLICY_BT},
+    {"16 entries, odd stops, dropped caches", 16, NULL, true, POLICY_BT},
+    {"translated", 1024, &translate, false, POLICY_BT},
+    {"translated, odd stops, dropped caches", 16, &translate, true, POLICY_BT},
+    {"classic", 4096, NULL, false, POLICY_CLASSIC},
+    {"classic, 16 entries, odd stops, dropped caches", 16, NULL, true, POLICY_CLASSIC},
+    {"classic, translated, odd stops, dropped caches", 16, &translate, true, POLICY_CLASSIC},
 };
 
 /* A machine that is used for every input: making one would be most of the work. */
@@ -62,6 +68,7 @@ static struct runner *runner_create(const struct habit *habit)
                                           .seed = 1,
                                           .ns_per_tick = 1,
                                           .tlb_entries = habit->entries,
+                                          .policy = {.policy = habit->policy, .ring = 1},
                                           .jit = habit->jit};
     struct runner *r = calloc(1, sizeof(*r));
     struct cpu_model model;
@@ -94,6 +101,8 @@ static void restart(struct runner *r, const struct guest_input *in, const uint8_
     r->m->reset_requested = r->m->turn_ended = false;
     vcpu->arch = r->power_on;
     guest_state(in, &vcpu->arch);
+    if (r->habit->policy == POLICY_CLASSIC)
+        real_init(&vcpu->real, in->header[GUEST_HEADER - 3] & 1 ? 3 : 1, in->header[GUEST_HEADER - 3] & 2);
     physmem_load(r->m->vm->pm, 0, image, GUEST_RAM);
     drop_caches(r->m, 3);
     vcpu->run.attention = true;
@@ -110,7 +119,7 @@ static enum stop_reason run_until(struct runner *r, uint64_t ticks)
     CHECK(reason != STOP_POSITION || r->m->s.ticks == ticks);
     CHECK(r->m->s.ticks <= ticks && vcpu->arch.ticks == r->m->s.ticks &&
           vcpu->arch.retired <= vcpu->arch.ticks);
-    const char *complaint = cpu_complaint(vcpu, &r->m->vm->model);
+    const char *complaint = r->habit->policy == POLICY_CLASSIC ? NULL : cpu_complaint(vcpu, &r->m->vm->model);
     if (complaint) {
         fprintf(stderr, "%s, tick %llu: no CPU is like this, it should hold: %s\n", r->habit->name,
                 (unsigned long long)r->m->s.ticks, complaint);
@@ -160,16 +169,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct runner *runners[ARRAY_SIZE(habits)];
     static uint8_t image[GUEST_RAM];
     struct guest_input in;
+    unsigned first = 0;
     guest_input(&in, data, size);
     guest_image(&in, image);
     for (unsigned i = 0; i < ARRAY_SIZE(habits); i++) {
-        bool is_wanted = !habits[i].jit || (jit_is_available() && guest_mode(&in) >= GUEST_PROT32);
+        bool is_long = guest_mode(&in) >= GUEST_COMPAT;
+        bool is_wanted = (!habits[i].jit || (jit_is_available() && guest_mode(&in) >= GUEST_PROT32)) &&
+                         (habits[i].policy != POLICY_CLASSIC || !is_long);
         if (!runners[i] && is_wanted)
             runners[i] = runner_create(&habits[i]);
         if (!is_wanted)
             continue;
+        if (habits[i].policy != habits[first].policy)
+            first = i;
         run(runners[i], &in, image);
-        compare(runners[0], runners[i]);
+        compare(runners[first], runners[i]);
     }
     return 0;
 }

@@ -336,11 +336,11 @@ static bool lower_extract(struct unit *u, struct vex x)
     return true;
 }
 
-/* The upper halves of all registers; the copies are of lower ones. */
+/* The upper halves of the registers that the mode has; the copies are of lower ones. */
 static bool lower_vzeroupper(struct unit *u)
 {
     emit_rr(&u->e, X_0F | 0x57, 4, X_DST, X_DST); /* XORPS */
-    for (unsigned g = 0; g < 16; g++) {
+    for (unsigned g = 0; g < (u->is_32 ? 8u : 16u); g++) {
         struct host_mem high = mem_xmm(g);
         high.disp += 16;
         emit_rm(&u->e, X_STORE, 4, X_DST, high);
