@@ -24,6 +24,8 @@ static void print_class(FILE *out, const struct trapline_step *s)
         fprintf(out, " (%s)", set);
     if (s->reason)
         fprintf(out, "; exit: %s; owner: %s", s->reason, s->owner ? s->owner : "none");
+    else if (s->kind == TRAPLINE_STEP_SENSITIVE)
+        fprintf(out, "; no exit");
 }
 
 static void print_value(FILE *out, const struct trapline_step *s)

@@ -161,6 +161,8 @@ static enum sens_result exec_traced(struct vcpu *vcpu, const struct insn *in)
     struct tracer *t = ((struct monitor_vcpu *)vcpu->run.owner)->vm->machine->tracer;
     struct told *told = &t->now;
     enum exit_reason reason = policy_exit_reason(in->op, in);
+    const struct site *site = (const struct site *)(uintptr_t)vcpu->run.rec->link;
+    uint64_t exits = site->count;
     begin_step(t, told, TRAPLINE_STEP_SENSITIVE, vcpu);
     begin_states(told, vcpu);
     enum sens_result result = t->inner[vcpu->run.index][in->op].exec(vcpu, in);
@@ -169,8 +171,9 @@ static enum sens_result exec_traced(struct vcpu *vcpu, const struct insn *in)
     told->step.ticks = result != SENS_FAULT;
     told->step.next_rip = rip_after(vcpu, result);
     told->repeats = in->prefixes & (PFX_REP | PFX_REPNE) && result != SENS_FAULT;
-    told->step.reason = exit_reason_name(reason);
-    told->step.owner = owner_name(t, reason, result == SENS_FAULT);
+    bool is_exit = site->count == exits; /* else its slot has taken that back: under classic the monitor saw nothing */
+    told->step.reason = is_exit ? exit_reason_name(reason) : NULL;
+    told->step.owner = is_exit ? owner_name(t, reason, result == SENS_FAULT) : NULL;
     describe_insn(&told->step, in, result == SENS_JUMP);
     if (result != SENS_FAULT)
         describe_value(&told->step, in, &told->before, &told->after);
