@@ -7,6 +7,7 @@
  *   batching  A each call by itself, B-H in a MULTICALL of 1, 2, 4 ... 64; I each WRMSR by itself, J-P in a WRITE_MSRS
  *   clock     A RDTSC, B PM timer, C HPET, D hypercall, E time page, F kvmclock's page; G how often RDTSC shows another value
  */
+#include "roms/labs/command_line.h"
 #include "roms/lib/chips.h"
 #include "roms/lib/guest.h"
 #include "roms/trapline_pv.h"
@@ -30,17 +31,6 @@ static void put_number(uint32_t v)
     put('#');
     for (int i = 28; i >= 0; i -= 4)
         put("0123456789abcdef"[v >> i & 15]);
-}
-
-static bool command_line_has(const char *word)
-{
-    const uint32_t *info = (const uint32_t *)(reg_t)boot_info;
-    const char *line = info[0] & 4 ? (const char *)(reg_t)info[4] : "";
-    size_t n = strlen(word);
-    for (; *line; line++)
-        if (memcmp(line, word, n) == 0)
-            return true;
-    return false;
 }
 
 /* ---- cli ---- */

@@ -5,6 +5,7 @@
  * the debug port: A when the work begins, and behind it the address of `view`; `.` when it is done, and behind it the numbers of struct
  * counts; 32 bits each, low byte first.
  */
+#include "roms/labs/command_line.h"
 #include "roms/lib/chips.h"
 #include "roms/lib/guest.h"
 #include "roms/lib/smp.h"
@@ -42,17 +43,6 @@ static void hypercall(reg_t number, reg_t a, reg_t b)
 static void work(uint32_t loops)
 {
     __asm__ volatile("1: dec %0; jnz 1b" : "+r"(loops) : : "cc");
-}
-
-static bool command_line_has(const char *word)
-{
-    const uint32_t *info = (const uint32_t *)(reg_t)boot_info;
-    const char *line = info[0] & 4 ? (const char *)(reg_t)info[4] : "";
-    size_t n = strlen(word);
-    for (; *line; line++)
-        if (memcmp(line, word, n) == 0)
-            return true;
-    return false;
 }
 
 /* ---- waiting ---- */

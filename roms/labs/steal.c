@@ -4,6 +4,7 @@
  * `part WORK PERIOD`, WORK ns (an instruction each) at the beginning of each PERIOD ns, in decimal; halted otherwise. After A on the debug port comes the address of `page`, 32 bits, low byte first, where it keeps what it knows
  * of time: the monitor reads it there.
  */
+#include "roms/labs/command_line.h"
 #include "roms/lib/chips.h"
 #include "roms/lib/guest.h"
 
@@ -60,24 +61,13 @@ static void on_timer(struct frame *f)
 /* The number after the word-th blank. */
 static uint32_t argument(unsigned word)
 {
-    const uint32_t *info = (const uint32_t *)(reg_t)boot_info;
-    const char *line = info[0] & 4 ? (const char *)(reg_t)info[4] : "";
+    const char *line = command_line();
     uint32_t v = 0;
     for (; *line && word; line++)
         word -= *line == ' ';
     for (; *line >= '0' && *line <= '9'; line++)
         v = v * 10 + (uint32_t)(*line - '0');
     return v;
-}
-
-static bool has_part(void)
-{
-    const uint32_t *info = (const uint32_t *)(reg_t)boot_info;
-    const char *line = info[0] & 4 ? (const char *)(reg_t)info[4] : "";
-    for (; *line; line++)
-        if (memcmp(line, "part", 4) == 0)
-            return true;
-    return false;
 }
 
 static void announce(void)
@@ -109,7 +99,7 @@ static void periods(uint32_t ns, uint32_t pieces)
 int main(void)
 {
     announce();
-    if (has_part())
+    if (command_line_has("part"))
         periods(argument(3), argument(2) / (uint32_t)page.usual);
     work(UINT64_MAX);
     return 0;

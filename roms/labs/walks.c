@@ -11,6 +11,7 @@
  *   E  fork, copy on write: read and write in the child, then write in the parent (4 levels)
  *   .  the end of one
  */
+#include "roms/labs/command_line.h"
 #include "roms/lib/traps.h"
 
 #define BASE ((reg_t)0x40020000) /* its pages do not meet the image's in a TLB of 64 entries */
@@ -189,18 +190,6 @@ static void legacy_make(void)
     directory[0][BASE >> 22] = directory[1][BASE >> 22] = (uint32_t)legacy_table | 7;
     roots[0] = (reg_t)directory[0], roots[1] = (reg_t)directory[1];
     write_cr4(read_cr4() | CR4_PSE);
-}
-
-/* Multiboot information: flags bit 2 says that cmdline, at 16, is there. */
-static bool command_line_has(const char *word)
-{
-    const uint32_t *info = (const uint32_t *)boot_info;
-    const char *line = info[0] & 4 ? (const char *)info[4] : "";
-    size_t n = strlen(word);
-    for (; *line; line++)
-        if (memcmp(line, word, n) == 0)
-            return true;
-    return false;
 }
 
 static void spaces_make(void)

@@ -89,124 +89,133 @@ static void run_all(struct group *g, vtime until)
     expect_sums(g);
 }
 
-static void free_all(struct group *g, struct guest *guests, unsigned n)
+/* A group with its machines. */
+struct bunch {
+    struct group g;
+    struct guest guests[4];
+};
+
+static void bunch_init(struct bunch *b, unsigned pcpus)
 {
-    group_fini(g);
+    group_init(&b->g, pcpus, SLICE);
+}
+
+static void bunch_add(struct bunch *b, uint32_t weight, unsigned work, vtime period, unsigned vcpus)
+{
+    struct guest *guest = &b->guests[b->g.member_count];
+    guest_init(guest, work, period, vcpus);
+    group_add(&b->g, guest->m, weight);
+}
+
+static void bunch_add_busy(struct bunch *b, uint32_t weight)
+{
+    bunch_add(b, weight, 0, 0, 1);
+}
+
+static void bunch_free(struct bunch *b)
+{
+    unsigned n = b->g.member_count;
+    group_fini(&b->g);
     for (unsigned i = 0; i < n; i++)
-        machine_destroy(guests[i].m);
+        machine_destroy(b->guests[i].m);
+}
+
+static uint64_t ran(const struct bunch *b, unsigned i)
+{
+    return b->g.members[i].run_ns;
 }
 
 TEST(group, shares_are_as_weights_within_one_slice_at_any_time)
 {
     static const uint32_t weight[] = {1, 2, 3, 10};
-    struct guest guests[4];
-    struct group g;
-    group_init(&g, 1, SLICE);
-    for (unsigned i = 0; i < 4; i++) {
-        guest_init(&guests[i], 0, 0, 1);
-        group_add(&g, guests[i].m, weight[i]);
-    }
+    struct bunch b;
+    bunch_init(&b, 1);
+    for (unsigned i = 0; i < 4; i++)
+        bunch_add_busy(&b, weight[i]);
     for (vtime at = 12345; at < LONG; at += 1234567) {
-        run_all(&g, at);
+        run_all(&b.g, at);
         for (unsigned i = 0; i < 4; i++)
-            expect_near(at * weight[i] / 16, g.members[i].run_ns, SLICE);
-        EXPECT_EQ(0, g.pcpus[0].idle_ns);
+            expect_near(at * weight[i] / 16, ran(&b, i), SLICE);
+        EXPECT_EQ(0, b.g.pcpus[0].idle_ns);
     }
-    free_all(&g, guests, 4);
+    bunch_free(&b);
 }
 
 /* Demands 10 %, all, all: weights 1, 1, 3. What the first leaves goes to the others, 1 to 3. */
 TEST(group, what_one_does_not_use_goes_to_the_others_by_weight)
 {
-    static const uint32_t weight[] = {1, 1, 3};
-    struct guest guests[3];
-    struct group g;
-    group_init(&g, 1, SLICE);
-    guest_init(&guests[0], 20000, 200000, 1);
-    guest_init(&guests[1], 0, 0, 1);
-    guest_init(&guests[2], 0, 0, 1);
-    for (unsigned i = 0; i < 3; i++)
-        group_add(&g, guests[i].m, weight[i]);
-    run_all(&g, LONG);
-    expect_near(LONG / 10, g.members[0].run_ns, 20000);
-    expect_near((uint64_t)LONG * 9 / 40, g.members[1].run_ns, LONG / 100);
-    expect_near((uint64_t)LONG * 27 / 40, g.members[2].run_ns, LONG / 100);
-    EXPECT_EQ(0, g.pcpus[0].idle_ns);
-    free_all(&g, guests, 3);
+    struct bunch b;
+    bunch_init(&b, 1);
+    bunch_add(&b, 1, 20000, 200000, 1);
+    bunch_add_busy(&b, 1);
+    bunch_add_busy(&b, 3);
+    run_all(&b.g, LONG);
+    expect_near(LONG / 10, ran(&b, 0), 20000);
+    expect_near((uint64_t)LONG * 9 / 40, ran(&b, 1), LONG / 100);
+    expect_near((uint64_t)LONG * 27 / 40, ran(&b, 2), LONG / 100);
+    EXPECT_EQ(0, b.g.pcpus[0].idle_ns);
+    bunch_free(&b);
 }
 
 TEST(group, a_pcpu_idles_only_when_nobody_is_runnable)
 {
-    struct guest guests[2];
-    struct group g;
-    group_init(&g, 2, SLICE);
-    guest_init(&guests[0], 5000, 50000, 1);
-    guest_init(&guests[1], 30000, 100000, 1);
-    group_add(&g, guests[0].m, 1);
-    group_add(&g, guests[1].m, 7);
-    run_all(&g, LONG);
-    EXPECT_EQ(0, g.members[0].waited_ns + g.members[1].waited_ns);
-    expect_near(LONG / 10, g.members[0].run_ns, 5000);
-    expect_near(LONG * 3 / 10, g.members[1].run_ns, 30000);
-    free_all(&g, guests, 2);
+    struct bunch b;
+    bunch_init(&b, 2);
+    bunch_add(&b, 1, 5000, 50000, 1);
+    bunch_add(&b, 7, 30000, 100000, 1);
+    run_all(&b.g, LONG);
+    EXPECT_EQ(0, b.g.members[0].waited_ns + b.g.members[1].waited_ns);
+    expect_near(LONG / 10, ran(&b, 0), 5000);
+    expect_near(LONG * 3 / 10, ran(&b, 1), 30000);
+    bunch_free(&b);
 }
 
 /* On two pcpus a weight of 10 of 12 is worth one pcpu, no more; the others share the second. */
 TEST(group, no_weight_is_worth_more_than_a_pcpu)
 {
-    static const uint32_t weight[] = {10, 1, 1};
-    struct guest guests[4];
-    struct group g;
-    group_init(&g, 2, SLICE);
-    for (unsigned i = 0; i < 3; i++) {
-        guest_init(&guests[i], 0, 0, 1);
-        group_add(&g, guests[i].m, weight[i]);
-    }
-    run_all(&g, LONG);
-    EXPECT_EQ(LONG, g.members[0].run_ns);
-    expect_near(LONG / 2, g.members[1].run_ns, SLICE);
+    struct bunch b;
+    bunch_init(&b, 2);
+    bunch_add_busy(&b, 10);
+    bunch_add_busy(&b, 1);
+    bunch_add_busy(&b, 1);
+    run_all(&b.g, LONG);
+    EXPECT_EQ(LONG, ran(&b, 0));
+    expect_near(LONG / 2, ran(&b, 1), SLICE);
     /* One that comes late has no credit, and is not made to pay for others' past. */
-    guest_init(&guests[3], 0, 0, 1);
-    group_add(&g, guests[3].m, 2);
-    run_all(&g, 2 * LONG);
-    EXPECT_EQ(2 * LONG, g.members[0].run_ns);
-    expect_near(LONG / 2, g.members[3].run_ns, 2 * SLICE);
-    expect_near(LONG / 2 + LONG / 4, g.members[1].run_ns, 2 * SLICE);
-    free_all(&g, guests, 4);
+    bunch_add_busy(&b, 2);
+    run_all(&b.g, 2 * LONG);
+    EXPECT_EQ(2 * LONG, ran(&b, 0));
+    expect_near(LONG / 2, ran(&b, 3), 2 * SLICE);
+    expect_near(LONG / 2 + LONG / 4, ran(&b, 1), 2 * SLICE);
+    bunch_free(&b);
 }
 
 TEST(group, a_sleeper_has_no_credit)
 {
-    struct guest guests[2];
-    struct group g;
-    group_init(&g, 1, SLICE);
-    guest_init(&guests[0], 60000, 10000000, 1); /* sleeps 10 ms, then wants 60 us, at once */
-    guest_init(&guests[1], 0, 0, 1);
-    group_add(&g, guests[0].m, 1);
-    group_add(&g, guests[1].m, 1);
-    run_all(&g, 10000000);
-    uint64_t before = g.members[1].run_ns;
-    run_all(&g, 10000000 + 8 * SLICE);
-    expect_near(4 * SLICE, g.members[1].run_ns - before, SLICE);
-    free_all(&g, guests, 2);
+    struct bunch b;
+    bunch_init(&b, 1);
+    bunch_add(&b, 1, 60000, 10000000, 1); /* sleeps 10 ms, then wants 60 us, at once */
+    bunch_add_busy(&b, 1);
+    run_all(&b.g, 10000000);
+    uint64_t before = ran(&b, 1);
+    run_all(&b.g, 10000000 + 8 * SLICE);
+    expect_near(4 * SLICE, ran(&b, 1) - before, SLICE);
+    bunch_free(&b);
 }
 
 static void chain_of(unsigned pcpus, vtime step, uint8_t hashes[3][HASH_BYTES])
 {
-    struct guest guests[3];
-    struct group g;
-    group_init(&g, pcpus, SLICE);
-    guest_init(&guests[0], 7001, 41000, 1);
-    guest_init(&guests[1], 0, 0, 2);
-    guest_init(&guests[2], 33333, 100001, 2);
-    for (unsigned i = 0; i < 3; i++)
-        group_add(&g, guests[i].m, i + 1);
+    struct bunch b;
+    bunch_init(&b, pcpus);
+    bunch_add(&b, 1, 7001, 41000, 1);
+    bunch_add(&b, 2, 0, 0, 2);
+    bunch_add(&b, 3, 33333, 100001, 2);
     for (vtime at = step; at < 2000000; at += step)
-        run_all(&g, at);
-    run_all(&g, 2000000);
+        run_all(&b.g, at);
+    run_all(&b.g, 2000000);
     for (unsigned i = 0; i < 3; i++)
-        EXPECT_EQ(0, timeline_hash(guests[i].m, hashes[i]));
-    free_all(&g, guests, 3);
+        EXPECT_EQ(0, timeline_hash(b.guests[i].m, hashes[i]));
+    bunch_free(&b);
 }
 
 TEST(group, where_a_run_stops_changes_nothing)
@@ -223,19 +232,16 @@ TEST(group, where_a_run_stops_changes_nothing)
 /* Two vCPUs of one machine: what is stolen from both, and what one steals from the other. */
 TEST(group, stolen_time_of_vcpus_adds_up)
 {
-    struct guest guests[2];
-    struct group g;
-    group_init(&g, 1, SLICE);
-    guest_init(&guests[0], 0, 0, 2);
-    guest_init(&guests[1], 0, 0, 1);
-    group_add(&g, guests[0].m, 3);
-    group_add(&g, guests[1].m, 1);
-    run_all(&g, LONG);
-    const struct monitor_vcpu *v = guests[0].m->vm->vcpus;
+    struct bunch b;
+    bunch_init(&b, 1);
+    bunch_add(&b, 3, 0, 0, 2);
+    bunch_add_busy(&b, 1);
+    run_all(&b.g, LONG);
+    const struct monitor_vcpu *v = b.guests[0].m->vm->vcpus;
     EXPECT_EQ(LONG, v[0].vcpu->arch.ticks + scheduler_stolen_ns(&v[0]));
     EXPECT_EQ(LONG, v[1].vcpu->arch.ticks + scheduler_stolen_ns(&v[1]));
     expect_near((uint64_t)LONG * 3 / 8, v[0].vcpu->arch.ticks, SLICE);
-    free_all(&g, guests, 2);
+    bunch_free(&b);
 }
 
 TEST(group, a_machine_saved_while_it_waits_goes_on_alone_as_the_one_that_left_the_group)
@@ -243,22 +249,20 @@ TEST(group, a_machine_saved_while_it_waits_goes_on_alone_as_the_one_that_left_th
     char path[] = "/tmp/trapline-test-XXXXXX";
     struct err err = {{0}, {0}};
     uint8_t ha[HASH_BYTES], hb[HASH_BYTES];
-    struct guest guests[2], alone;
-    struct group g;
+    struct bunch b;
+    struct guest alone;
     close(mkstemp(path));
-    group_init(&g, 1, SLICE);
-    for (unsigned i = 0; i < 2; i++) {
-        guest_init(&guests[i], 0, 0, 2);
-        group_add(&g, guests[i].m, 1);
-    }
-    run_all(&g, 5 * SLICE + 55);
-    unsigned waits = g.members[0].state == MEMBER_READY ? 0 : 1;
-    EXPECT_EQ(MEMBER_READY, g.members[waits].state);
-    EXPECT_EQ(0, timeline_save(guests[waits].m, path, &err));
+    bunch_init(&b, 1);
+    bunch_add(&b, 1, 0, 0, 2);
+    bunch_add(&b, 1, 0, 0, 2);
+    run_all(&b.g, 5 * SLICE + 55);
+    unsigned waits = b.g.members[0].state == MEMBER_READY ? 0 : 1;
+    EXPECT_EQ(MEMBER_READY, b.g.members[waits].state);
+    EXPECT_EQ(0, timeline_save(b.guests[waits].m, path, &err));
     guest_init(&alone, 0, 0, 2);
     EXPECT_EQ(0, timeline_load(alone.m, path, &err));
-    group_fini(&g);
-    struct machine *both[] = {guests[waits].m, alone.m};
+    struct machine *both[] = {b.guests[waits].m, alone.m};
+    scheduler_resume(both[0]); /* as group_fini would have it */
     for (unsigned i = 0; i < 2; i++) {
         both[i]->stop_at = 100000;
         EXPECT_EQ(STOP_POSITION, machine_run(both[i]));
@@ -267,8 +271,7 @@ TEST(group, a_machine_saved_while_it_waits_goes_on_alone_as_the_one_that_left_th
     EXPECT_EQ(0, timeline_hash(both[1], hb));
     assert_memory_equal(ha, hb, HASH_BYTES);
     EXPECT(both[1]->s.waited_ns > 0);
-    for (unsigned i = 0; i < 2; i++)
-        machine_destroy(guests[i].m);
+    bunch_free(&b);
     machine_destroy(alone.m);
     unlink(path);
 }
@@ -276,19 +279,16 @@ TEST(group, a_machine_saved_while_it_waits_goes_on_alone_as_the_one_that_left_th
 /* CLI and HLT with no alarm: it ends, and the others have its share. */
 TEST(group, a_dead_machine_is_over)
 {
-    struct guest guests[2];
-    struct group g;
-    group_init(&g, 1, SLICE);
-    guest_init(&guests[0], 50000, 0, 1);
-    guest_init(&guests[1], 0, 0, 1);
-    group_add(&g, guests[0].m, 1);
-    group_add(&g, guests[1].m, 1);
-    EXPECT(group_run(&g, LONG));
-    EXPECT_EQ(1, group_alive(&g));
-    EXPECT(g.members[0].state == MEMBER_OVER && g.members[0].stop == STOP_DEAD_HALT);
-    EXPECT_EQ(49999, g.members[0].run_ns); /* MOV, LOOP, HLT */
-    EXPECT_EQ(LONG - 49999, g.members[1].run_ns);
-    free_all(&g, guests, 2);
+    struct bunch b;
+    bunch_init(&b, 1);
+    bunch_add(&b, 1, 50000, 0, 1);
+    bunch_add_busy(&b, 1);
+    EXPECT(group_run(&b.g, LONG));
+    EXPECT_EQ(1, group_alive(&b.g));
+    EXPECT(b.g.members[0].state == MEMBER_OVER && b.g.members[0].stop == STOP_DEAD_HALT);
+    EXPECT_EQ(49999, ran(&b, 0)); /* MOV, LOOP, HLT */
+    EXPECT_EQ(LONG - 49999, ran(&b, 1));
+    bunch_free(&b);
 }
 
 TEST(group, the_public_face_checks_what_it_is_given)
