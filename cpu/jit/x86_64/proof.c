@@ -51,8 +51,19 @@ static const struct operand *mem_of(const struct insn *in)
 
 /* ---- what instructions do to a base ---- */
 
-/* Writes it no register but those of its operands? What calls its handler is not asked. */
-static bool writes_operands_only(const struct insn *in)
+static bool has_xmm(const struct insn *in)
+{
+    for (unsigned i = 0; i < in->operand_count; i++)
+        if (in->operands[i].kind == OPND_XMM)
+            return true;
+    return false;
+}
+
+#define RAX_AND_RDX (1u << REG_RAX | 1u << REG_RDX)
+#define ALL_REGISTERS 0xffffu
+
+/* Registers that it may write beside its operands. What calls its handler is not asked. */
+static unsigned hidden_writes(const struct insn *in)
 {
     switch (in->op) {
     case OP_ADD:
@@ -86,19 +97,20 @@ static bool writes_operands_only(const struct insn *in)
     case OP_POP:
     case OP_BT:
     case OP_JCC:
-    case OP_MOVD:
-    case OP_MOVQ:
-    case OP_MOVUPS:
-    case OP_MOVAPS:
-    case OP_MOVDQU:
-    case OP_MOVDQA:
-    case OP_PXOR:
-    case OP_XORPS:
-        return true;
+        return 0;
     case OP_IMUL:
-        return in->operand_count > 1;
+        return in->operand_count > 1 ? 0 : RAX_AND_RDX;
+    case OP_MUL:
+    case OP_DIV:
+    case OP_IDIV:
+    case OP_CBW:
+    case OP_CWD:
+        return RAX_AND_RDX;
+    case OP_PCMPESTRI:
+    case OP_PCMPISTRI:
+        return ALL_REGISTERS;
     default:
-        return false;
+        return has_xmm(in) && !in->vsib ? 0 : ALL_REGISTERS;
     }
 }
 
@@ -120,7 +132,7 @@ static bool base_change(const struct insn *in, unsigned base, int32_t *delta)
         *delta = in->disp;
         return true;
     }
-    if (!writes_operands_only(in))
+    if (hidden_writes(in) >> base & 1)
         return false;
     for (unsigned i = 0; i < in->operand_count; i++)
         if ((o[i].kind == OPND_GPR || o[i].kind == OPND_GPR_HIGH) && o[i].reg == base &&
