@@ -18,7 +18,7 @@ struct block *block_memory_take(struct block_memory *m, unsigned count, uint32_t
     } else {
         b = (struct block *)(void *)chunks_take(&m->chunks, lines * BLOCK_LINE);
     }
-    memset(b, 0, lines * BLOCK_LINE);
+    memset(b, 0, sizeof(*b)); /* whoever takes it writes the records */
     b->mode = mode;
     b->crosses = crosses;
     return b;

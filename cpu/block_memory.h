@@ -30,8 +30,8 @@ static inline bool block_is_remembered(uint32_t mode, bool crosses)
     return mode_chains(mode) && !crosses;
 }
 
-/* A block, zeroed but for mode and crosses, with room for count records and the end record. Never
- * NULL: no memory asserts. */
+/* A block with room for count records and the end record, which are still to be written; before them
+ * all is zero but mode and crosses. Never NULL: no memory asserts. */
 struct block *block_memory_take(struct block_memory *m, unsigned count, uint32_t mode,
                                 bool crosses);
 

@@ -114,11 +114,13 @@ ALWAYS_INLINE uint64_t rec_next_rip(const struct vcpu *vcpu, const struct rec *r
  *   exec_goto_direct  same block-relative target every time: the link in rec is used and made
  *   exec_goto_far     the same when the target is on another page: the link is checked against the mapping
  *   exec_goto         computed target
+ *   exec_goto_block   the same, and the block there is known: one that may be chained to
  */
 bool rip_is_valid(struct vcpu *vcpu, uint64_t target); /* false: run.fault is #GP(0) */
 int exec_goto_slow(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 int exec_goto_far(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
+int exec_goto_block(struct vcpu *vcpu, const struct rec *rec, struct block *b, uint64_t target);
 
 /* refund: ticks of the block that are not executed, for its record is not the last. */
 ALWAYS_INLINE int exec_goto_direct(struct vcpu *vcpu, const struct rec *rec, uint64_t target, int32_t refund)

@@ -20,38 +20,37 @@ static void override(struct prefixes *p, uint8_t seg, enum decode_mode mode)
         p->seg = seg;
 }
 
-/* One legacy prefix byte; false: it is not one. The last of F2 and F3 wins, as it does of segments.
- */
-static bool legacy_prefix(struct prefixes *p, uint8_t byte, enum decode_mode mode)
+static const bool is_legacy_prefix[256] = {
+    [0x26] = true, [0x2e] = true, [0x36] = true, [0x3e] = true, [0x64] = true, [0x65] = true,
+    [0x66] = true, [0x67] = true, [0xf0] = true, [0xf2] = true, [0xf3] = true,
+};
+
+/* One legacy prefix byte. The last of F2 and F3 wins, as it does of segments. */
+static void legacy_prefix(struct prefixes *p, uint8_t byte, enum decode_mode mode)
 {
     switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-        override(p, (byte >> 3) & 3, mode);
-        return true;
+    case 0x66:
+        p->flags |= PFX_OPSIZE;
+        break;
+    case 0x67:
+        p->flags |= PFX_ADDRSIZE;
+        break;
+    case 0xf0:
+        p->flags |= PFX_LOCK;
+        break;
+    case 0xf2:
+        p->flags = (uint8_t)((p->flags & ~PFX_REP) | PFX_REPNE);
+        break;
+    case 0xf3:
+        p->flags = (uint8_t)((p->flags & ~PFX_REPNE) | PFX_REP);
+        break;
     case 0x64:
     case 0x65:
         override(p, byte & 7, mode);
-        return true;
-    case 0x66:
-        p->flags |= PFX_OPSIZE;
-        return true;
-    case 0x67:
-        p->flags |= PFX_ADDRSIZE;
-        return true;
-    case 0xf0:
-        p->flags |= PFX_LOCK;
-        return true;
-    case 0xf2:
-        p->flags = (uint8_t)((p->flags & ~PFX_REP) | PFX_REPNE);
-        return true;
-    case 0xf3:
-        p->flags = (uint8_t)((p->flags & ~PFX_REPNE) | PFX_REP);
-        return true;
+        break;
     default:
-        return false;
+        override(p, (byte >> 3) & 3, mode);
+        break;
     }
 }
 
@@ -61,10 +60,11 @@ static struct prefixes read_prefixes(struct reader *r, enum decode_mode mode)
     struct prefixes p = {.seg = SEG_NONE};
     for (;;) {
         uint8_t byte = read_byte(r);
-        if (legacy_prefix(&p, byte, mode)) {
-            p.rex = 0;
-        } else if (mode == DECODE_64 && (byte & 0xf0) == 0x40) {
+        if (mode == DECODE_64 && (byte & 0xf0) == 0x40) {
             p.rex = byte;
+        } else if (is_legacy_prefix[byte]) {
+            legacy_prefix(&p, byte, mode);
+            p.rex = 0;
         } else {
             p.opcode = byte;
             return p;
@@ -463,6 +463,14 @@ static bool decode_row(const struct plan *plan, struct insn *in, struct reader *
     return exists;
 }
 
+static void keep_bytes(struct insn *in, const uint8_t *bytes, size_t avail)
+{
+    if (likely(in->len <= 8 && avail >= 8))
+        le64_store(in->bytes, le64_load(bytes) & low_mask(in->len * 8u));
+    else
+        memcpy(in->bytes, bytes, in->len);
+}
+
 enum decode_result decoder_decode(const struct decoder *d, enum decode_mode mode,
                                   const uint8_t *bytes, size_t avail, struct insn *in)
 {
@@ -480,8 +488,7 @@ enum decode_result decoder_decode(const struct decoder *d, enum decode_mode mode
     if (unlikely(r.over))
         return avail < INSN_MAX_LEN ? DECODE_TRUNCATED : DECODE_TOO_LONG;
     in->len = (uint8_t)r.pos;
-    for (unsigned i = 0; i < r.pos; i++)
-        in->bytes[i] = bytes[i];
+    keep_bytes(in, bytes, avail);
     if (!exists)
         return DECODE_UD;
     in->op = d->plans[slot - 1].op;

@@ -218,8 +218,12 @@ void decoder_set_features(struct decoder *d, const bool has[FEATURE_COUNT]);
 enum decode_result decoder_decode(const struct decoder *d, enum decode_mode mode, const uint8_t *bytes,
                                   size_t avail, struct insn *in);
 
-/* The table, for tools: rows 0..insn_row_count()-1. */
-const struct insn_desc *insn_row(unsigned row);
+/* The table: rows 0..insn_row_count()-1; NULL: there is none. */
+extern const struct insn_desc insn_rows[INSN_ROWS];
+static inline const struct insn_desc *insn_row(unsigned row)
+{
+    return row < INSN_ROWS ? &insn_rows[row] : NULL;
+}
 unsigned insn_row_count(void);
 const char *op_name(unsigned op);
 

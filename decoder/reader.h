@@ -30,9 +30,18 @@ static inline uint64_t read_number(struct reader *r, unsigned size)
         r->over = true;
         return 0;
     }
-    uint64_t v = le_load(r->bytes + r->pos, size);
+    const uint8_t *p = r->bytes + r->pos;
     r->pos += size;
-    return v;
+    switch (size) {
+    case 1:
+        return *p;
+    case 2:
+        return le16_load(p);
+    case 4:
+        return le32_load(p);
+    default:
+        return le_load(p, size);
+    }
 }
 
 static inline uint64_t read_signed(struct reader *r, unsigned size)

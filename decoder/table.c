@@ -3,7 +3,7 @@
  */
 #include "decoder/encoding.h"
 
-static const struct insn_desc descs[] = {
+const struct insn_desc insn_rows[] = {
 #define INSN(name_, encoding_, operands_, attributes_, tested_, written_, undef_, privilege_,      \
              sensitivity_, cpuid_, manual_)                                                        \
     {.name = #name_,                                                                               \
@@ -23,7 +23,14 @@ static const struct insn_desc descs[] = {
 #undef INSN
 };
 
-_Static_assert(ARRAY_SIZE(descs) == INSN_ROWS, "mkops.awk counts the rows");
+enum {
+    ROWS = 0
+#define INSN(...) +1
+#include "decoder/insn.def"
+#undef INSN
+};
+
+_Static_assert(ROWS == INSN_ROWS, "mkops.awk counts the rows");
 
 static const struct form forms[INSN_ROWS] = {
 #define INSN(name, encoding_, operands_, attributes_, ...)                                         \
@@ -51,11 +58,6 @@ static const char *const feature_names[FEATURE_COUNT] = {
     DECODER_FEATURES(X)
 #undef X
 };
-
-const struct insn_desc *insn_row(unsigned row)
-{
-    return row < INSN_ROWS ? &descs[row] : NULL;
-}
 
 unsigned insn_row_count(void)
 {
@@ -95,7 +97,7 @@ static bool shifts_by_nonzero_constant(const struct insn *in)
 
 uint32_t insn_flags_tested(const struct insn *in)
 {
-    uint32_t row = descs[in->row].tested;
+    uint32_t row = insn_rows[in->row].tested;
     switch (in->op) {
     case OP_JCC:
     case OP_SETCC:

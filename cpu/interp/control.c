@@ -89,6 +89,11 @@ ALWAYS_INLINE int enter_block(struct vcpu *vcpu, const struct rec *rec, struct b
     CHAIN_TO(vcpu, b->rec);
 }
 
+int exec_goto_block(struct vcpu *vcpu, const struct rec *rec, struct block *b, uint64_t target)
+{
+    return enter_block(vcpu, rec, b, target);
+}
+
 /* Is the second page of b, which crosses, still mapped behind la? */
 static bool crossing_is_mapped(const struct vcpu *vcpu, const struct block *b, laddr la)
 {

@@ -323,18 +323,14 @@ void jit_watch(struct jit *jit, struct block *b)
 
 /* ---- leaving translated code by a transfer ---- */
 
-/* The block that an exit leads to, if its code can be jumped to without asking again. */
+/* The block that an exit leads to; in the same page one over its end is not yet looked at. */
 static struct block *exit_target(struct vcpu *vcpu, const struct jit_exit *x, uint64_t target)
 {
-    struct block *from = x->block, *b;
-    if (block_is_dead(from) || x->to)
-        return NULL;
-    if (x->frame)
-        b = block_find_chained(vcpu, target);
-    else
-        b = block_lookup((struct block_table *)(void *)vcpu->run.blocks,
-                         (from->pa & PAGE_MASK) | (target & ~PAGE_MASK), from->mode);
-    return b && b->jit ? b : NULL;
+    const struct block *from = x->block;
+    if (x->frame || block_is_dead(from))
+        return block_find_chained(vcpu, target);
+    return block_lookup((struct block_table *)(void *)vcpu->run.blocks,
+                        (from->pa & PAGE_MASK) | (target & ~PAGE_MASK), from->mode);
 }
 
 /* The loop dispatcher has not seen the blocks that were run since it entered translated code: it is
@@ -385,29 +381,25 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
     uint64_t target = (vcpu->run.jit_page + (uint64_t)x->target) & vcpu->run.la_mask;
     struct block *b = exit_target(vcpu, x, target);
     vcpu->run.budget += x->refund;
-    if (b) {
+    if (b && b->jit && !x->to && !block_is_dead(x->block)) {
         exit_link(vcpu->run.jit, x, b->jit);
         vcpu->run.jit->stats.links++;
     } else {
         vcpu->run.jit->stats.unlinked++;
     }
-    if (!x->is_inner && !x->frame)
-        return exec_goto_slow(vcpu, rec, target);
-    /* The end record of a block over two pages keeps a handler, no link; handlers of 32-bit code
-     * trust what a record links to. */
-    if (x->is_inner || x->block->crosses || mode_code(vcpu->run.mode) != DECODE_64)
-        return exec_goto(vcpu, rec, target);
-    return exec_goto_far(vcpu, rec, target);
+    return b && !b->crosses ? exec_goto_block(vcpu, rec, b, target) : exec_goto(vcpu, rec, target);
 }
 
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
     struct jit *jit = vcpu->run.jit;
-    const struct block *b = block_find_chained(vcpu, target);
+    struct block *b = block_find_chained(vcpu, target);
     jit->stats.indirect++;
-    if (b && b->jit && !b->crosses)
+    if (!b || b->crosses)
+        return exec_goto(vcpu, rec, target);
+    if (b->jit)
         place_set(jit, b);
-    return exec_goto(vcpu, rec, target);
+    return exec_goto_block(vcpu, rec, b, target);
 }
 
 void jit_count_calls(const struct jit *jit, struct jit_calls calls[])

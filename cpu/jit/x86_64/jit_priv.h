@@ -70,7 +70,6 @@ struct jit_exit {
     uint64_t offset;       /* of the block in its page */
     int64_t target;        /* from the start of the page; elsewhere: another page */
     int64_t refund;        /* ticks of the block that do not run */
-    bool is_inner;         /* to an instruction of the block: rec is none that may be linked */
     int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub */
     uint8_t *charge;     /* 32-bit constant: ticks taken from the budget */

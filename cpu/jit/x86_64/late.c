@@ -143,10 +143,7 @@ static struct late *late_add(struct unit *u, emit_label from)
 /* The exit to the record i, whose ticks and all behind it are not used. */
 static struct jit_exit *inner_exit(struct unit *u, unsigned i)
 {
-    struct jit_exit *x =
-        exit_make(u, (int64_t)u->offset + u->block->rec[i].off, (int64_t)u->block->count - i);
-    x->is_inner = true;
-    return x;
+    return exit_make(u, (int64_t)u->offset + u->block->rec[i].off, (int64_t)u->block->count - i);
 }
 
 void late_back(struct unit *u)
