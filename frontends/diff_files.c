@@ -7,7 +7,7 @@
 #include "frontends/diff.h"
 
 #define CONTEXT 4
-#define FILE_MOST (UINT64_C(1) << 32)
+#define FILE_MOST ((size_t)1 << 30)
 
 /* A line of a text. */
 struct line {
