@@ -807,6 +807,18 @@ class Positions(Case):
         self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-load", self.path("s")), "-virt pv", "-virt bt")
         self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-virt", "pv", "-load", self.path("s")), "limit", status=68)
 
+    def test_state_of_another_ring(self):
+        self.chain("a", "-virt", "classic,ring=3", "-save", self.path("s"))
+        self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-load", self.path("s")), "-virt classic", "-virt bt")
+        self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-virt", "classic", "-load", self.path("s")),
+                   "classic,ring=3,faults=reflect", "the same -virt")
+        self.fails(self.boot(g.count(), "-max-ticks", "2000000", "-virt", "classic,ring=3", "-load", self.path("s")), "limit", status=68)
+
+    def test_rings_and_faults_that_are_not(self):
+        for virt in ("classic,ring=2", "classic,faults=ignore", "classic,ring", "bt,ring=1", "ring=1", "pv,faults=emulate"):
+            self.fails(self.boot(g.count(), "-virt", virt), virt, "ring=1|3")
+        self.fails(self.boot(g.count(), "-virt", "classic", "-mmu", "nested"), "nested", "-virt bt")
+
     def test_policy_that_the_guest_cannot_find(self):
         self.fails(self.boot(g.count(), "-virt", "pv", "-cpu", "max,-hypervisor"), "-virt pv", "+hypervisor")
 
