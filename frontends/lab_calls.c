@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "frontends/run.h"
-#include "roms/embedded_guest.h"
+#include "frontends/lab_guest.h"
 
-enum { RUNS = 5, TICKS_MAX = 400000000 };
+enum { RUNS = 5 };
 
 /* One run. */
 struct session {
@@ -65,40 +64,22 @@ static void on_byte(void *opaque, uint8_t byte)
 
 static int run_once(const struct lab_calls *how, struct session *s)
 {
-    struct trapline_config config = TRAPLINE_CONFIG_INIT;
-    struct trapline_stop stop = TRAPLINE_STOP_INIT;
-    struct trapline_error e;
-    config.memory = 32 << 20;
-    config.kernel = (struct trapline_file){.path = "lab calls", .data = lab_calls64, .size = lab_calls64_size};
+    struct trapline_config config = lab_guest_config(lab_calls64, lab_calls64_size, on_byte, s);
     config.append = how->name;
     config.virt = how->virt;
     config.engine = how->engine;
     config.jit_threshold = how->translates_at_once ? 1 : 0;
-    config.max_ticks = TICKS_MAX;
-    config.no_reboot = true;
-    config.debug_exit_base = 0xf4;
-    config.debug_exit_size = 4;
-    config.debugcon = on_byte;
-    config.debugcon_opaque = s;
     *s = (struct session){.at = -1, .number = -1};
-    if (trapline_create(&config, &s->m, &e) < 0)
-        return report_error(e.text, e.hint);
-    trapline_run(s->m, UINT64_MAX, &stop);
-    trapline_destroy(s->m);
-    s->m = NULL;
-    if (stop.reason != TRAPLINE_STOP_DEBUG_EXIT || stop.code != 0)
-        return report_error("the guest of the lab failed", trapline_reason_text(stop.reason));
-    return 0;
+    return lab_guest_run(&config, &s->m);
 }
 
 /* Counts are the same each time; of host times the least is nearest to what the work takes. */
 int lab_calls_measure(const struct lab_calls *how, struct lab_calls_result *result)
 {
     struct session s;
-    if (lab_calls64_size == 0)
-        return report_error("this trapline was built without the guests of the labs", "build it where there is a gcc for x86");
-    for (unsigned run = 0; run < RUNS; run++) {
-        int status = run_once(how, &s);
+    int status = lab_guests_check();
+    for (unsigned run = 0; run < RUNS && status == 0; run++) {
+        status = run_once(how, &s);
         if (status)
             return status;
         for (unsigned i = 0; run > 0 && i < LAB_CALLS_EXPERIMENTS; i++)
@@ -106,5 +87,5 @@ int lab_calls_measure(const struct lab_calls *how, struct lab_calls_result *resu
                 s.r.of[i].host_ns = result->of[i].host_ns;
         *result = s.r;
     }
-    return 0;
+    return status;
 }

@@ -5,11 +5,10 @@
 
 #include "base/compiler.h"
 #include "frontends/lab.h"
+#include "frontends/lab_guest.h"
 #include "frontends/run.h"
-#include "monitor/trapline.h"
-#include "roms/embedded_guest.h"
 
-enum { QUESTIONS = 48, LINE = 128, TICKS_MAX = 10000000 };
+enum { QUESTIONS = 48, LINE = 128 };
 
 /* What the guest says, a line for each question: INSTRUCTION|asked|bare|answer. */
 struct answers {
@@ -64,27 +63,12 @@ static void on_byte(void *opaque, uint8_t byte)
 
 static int ask(const struct monitor *monitor, struct answers *a)
 {
-    struct trapline_config config = TRAPLINE_CONFIG_INIT;
-    struct trapline_stop stop = TRAPLINE_STOP_INIT;
+    struct trapline_config config = lab_guest_config(lab_holes32, lab_holes32_size, on_byte, a);
     struct trapline_machine *m;
-    struct trapline_error e;
-    config.memory = 32 << 20;
-    config.kernel = (struct trapline_file){.path = "lab holes", .data = lab_holes32, .size = lab_holes32_size};
     config.virt = monitor->virt;
-    config.max_ticks = TICKS_MAX;
-    config.no_reboot = true;
-    config.debug_exit_base = 0xf4;
-    config.debug_exit_size = 4;
-    config.debugcon = on_byte;
-    config.debugcon_opaque = a;
     memset(a, 0, sizeof(*a));
-    if (trapline_create(&config, &m, &e) < 0)
-        return report_error(e.text, e.hint);
-    trapline_run(m, UINT64_MAX, &stop);
-    trapline_destroy(m);
-    if (stop.reason != TRAPLINE_STOP_DEBUG_EXIT || stop.code != 0 || a->is_bad)
-        return report_error("the guest of the lab failed", trapline_reason_text(stop.reason));
-    return 0;
+    int status = lab_guest_run(&config, &m);
+    return status == 0 && a->is_bad ? report_error("the guest of the lab failed", "it said what is no answer") : status;
 }
 
 /* ---- theory ---- */
@@ -152,10 +136,9 @@ static int run_holes(const struct lab_costs *costs, struct lab_report *r)
     const char *cells[QUESTIONS * COLUMNS];
     char title[160];
     (void)costs;
-    if (lab_holes32_size == 0)
-        return report_error("this trapline was built without the guests of the labs",
-                            "build it where there is a gcc for x86");
-    int status = classify(&c);
+    int status = lab_guests_check();
+    if (status == 0)
+        status = classify(&c);
     for (unsigned i = 0; i < MONITORS && status == 0; i++)
         status = ask(&monitors[i], &a[i]);
     for (unsigned i = 1; i < MONITORS && status == 0; i++)

@@ -8,9 +8,7 @@
 #include "base/endian.h"
 #include "frontends/html.h"
 #include "frontends/lab.h"
-#include "frontends/run.h"
-#include "monitor/trapline.h"
-#include "roms/embedded_guest.h"
+#include "frontends/lab_guest.h"
 
 enum { QUANTUM = 20000, WINDOW = 4000, LOCKS = 2, WAYS = 5, TICKS_MAX = 2000000000, NUMBERS = 4 };
 
@@ -78,31 +76,22 @@ static void on_byte(void *opaque, uint8_t byte)
 
 static int guest_failed(const struct trapline_stop *stop)
 {
-    if (stop->reason == TRAPLINE_STOP_DEBUG_EXIT && stop->code == 2)
-        return report_error("the guest of the lab finds no hypercalls", "CPUID 40000001H");
-    return report_error("the guest of the lab failed", trapline_reason_text(stop->reason));
+    bool has_no_calls = stop->reason == TRAPLINE_STOP_DEBUG_EXIT && stop->code == 2;
+    return lab_guest_failed(stop, has_no_calls ? "it finds no hypercalls: CPUID 40000001H" : "");
 }
 
 static int create(unsigned lock, const struct way *w, unsigned vcpus, struct session *s)
 {
-    struct trapline_config config = TRAPLINE_CONFIG_INIT;
-    struct trapline_error e;
+    struct trapline_config config = lab_guest_config(lab_locks64, lab_locks64_size, on_byte, s);
     char append[64];
     snprintf(append, sizeof(append), "%s %s%s", locks[lock], w->word, vcpus == 1 ? " alone" : "");
-    config.memory = 32 << 20;
     config.vcpus = vcpus;
-    config.kernel = (struct trapline_file){.path = "lab locks", .data = lab_locks64, .size = lab_locks64_size};
     config.append = append;
     config.virt.policy = TRAPLINE_POLICY_PV;
     config.scheduling = (struct trapline_scheduling){.quantum = QUANTUM, .pause = w->pause, .pause_window = WINDOW};
     config.max_ticks = TICKS_MAX;
-    config.no_reboot = true;
-    config.debug_exit_base = 0xf4;
-    config.debug_exit_size = 4;
-    config.debugcon = on_byte;
-    config.debugcon_opaque = s;
     *s = (struct session){.m = NULL};
-    return trapline_create(&config, &s->m, &e) < 0 ? report_error(e.text, e.hint) : 0;
+    return lab_guest_create(&config, &s->m);
 }
 
 static int measure(unsigned lock, const struct way *w, unsigned vcpus, struct session *s)
@@ -353,10 +342,7 @@ static void add_four(const struct results *all, const struct lab_costs *costs, s
 static int run_locks(const struct lab_costs *costs, struct lab_report *report)
 {
     static struct results all;
-    int status = 0;
-    if (lab_locks64_size == 0)
-        return report_error("this trapline was built without the guests of the labs",
-                            "build it where there is a gcc for x86");
+    int status = lab_guests_check();
     for (unsigned w = 0; w < WAYS && status == 0; w++) {
         for (unsigned lock = 0; lock < LOCKS && status == 0; lock++) {
             status = measure(lock, &ways[w], 2, &all.of[lock][w].run);

@@ -7,9 +7,8 @@
 #include "base/endian.h"
 #include "frontends/html.h"
 #include "frontends/lab.h"
+#include "frontends/lab_guest.h"
 #include "frontends/run.h"
-#include "monitor/trapline.h"
-#include "roms/embedded_guest.h"
 
 enum { MACHINES = 6, SLICE = 100000, LENGTH = 50000000, PERIOD = 1000000 }; /* ns */
 
@@ -59,20 +58,16 @@ static void on_byte(void *opaque, uint8_t byte)
 
 static int make(const struct wish *w, struct guest *g)
 {
-    struct trapline_config config = TRAPLINE_CONFIG_INIT;
-    struct trapline_error e;
+    struct trapline_config config = lab_guest_config(lab_steal64, lab_steal64_size, on_byte, g);
     char append[64] = "";
     if (w->demand < 100)
         snprintf(append, sizeof(append), "part %u %u", PERIOD / 100 * w->demand, PERIOD);
     config.memory = 4 << 20;
-    config.kernel = (struct trapline_file){.path = "steal", .data = lab_steal64, .size = lab_steal64_size};
     config.append = append;
     config.virt.policy = TRAPLINE_POLICY_PV;
-    config.no_reboot = true;
-    config.debugcon = on_byte;
-    config.debugcon_opaque = g;
+    config.max_ticks = UINT64_MAX;
     *g = (struct guest){.share = TRAPLINE_GROUP_MEMBER_INIT};
-    return trapline_create(&config, &g->m, &e) < 0 ? report_error(e.text, e.hint) : 0;
+    return lab_guest_create(&config, &g->m);
 }
 
 /* roms/labs/steal.c, struct page. */
@@ -82,7 +77,7 @@ static int look(struct guest *g)
     uint8_t page[88];
     struct trapline_error e;
     if (g->announced < 5 || g->share.is_over)
-        return report_error("the guest of the lab failed", g->share.is_over ? trapline_reason_text(g->share.stop.reason) : "");
+        return lab_guest_failed(&g->share.stop, g->share.is_over ? "" : "it did not say where its page is");
     if (trapline_read(g->m, g->page, page, sizeof(page), &e) < 0)
         return report_error(e.text, e.hint);
     g->seen = (double)le64_load(page + STEAL);
@@ -319,15 +314,12 @@ static void add_pictures(const struct results *r, struct lab_report *report)
 static int run_steal(const struct lab_costs *costs, struct lab_report *report)
 {
     static struct results r;
-    if (lab_steal64_size == 0)
-        return report_error("this trapline was built without the guests of the labs",
-                            "build it where there is a gcc for x86");
+    int status = lab_guests_check();
     double began = lab_host_clock();
-    for (unsigned x = 0; x < ARRAY_SIZE(experiments); x++) {
-        int status = measure(&experiments[x], r.of[x], r.cells[x]);
-        if (status)
-            return status;
-    }
+    for (unsigned x = 0; x < ARRAY_SIZE(experiments) && status == 0; x++)
+        status = measure(&experiments[x], r.of[x], r.cells[x]);
+    if (status)
+        return status;
     r.host = lab_host_clock() - began;
     add_shares(&r, costs, report);
     add_seen(&r, costs, report);

@@ -4,14 +4,12 @@
 #include "frontends/lab.h"
 
 #include "base/compiler.h"
-#include "frontends/run.h"
-#include "monitor/trapline.h"
-#include "roms/embedded_guest.h"
+#include "frontends/lab_guest.h"
 
 /* The guest's experiments, by their marks, and its numbers (roms/labs/walks.c). */
 enum { MISSES, CHURN, SWITCHES, PCID_SWITCHES, FORKS, EXPERIMENTS };
 enum { OPERATIONS = 4096, SWITCH_PAGES = 8, FORKS_COUNTED = 63, FORK_READS = 16, FORK_WRITES = 8 };
-enum { TLB = 64, TICKS_MAX = 100000000 };
+enum { TLB = 64 };
 
 /* The guest's paging. */
 struct guest {
@@ -105,28 +103,12 @@ static void on_mark(void *opaque, uint8_t byte)
 /* Run one guest in one way. The TLB is small, so that misses are what is measured. */
 static int measure(const struct guest *g, const struct way *w, struct session *s)
 {
-    struct trapline_config config = TRAPLINE_CONFIG_INIT;
-    struct trapline_stop stop = TRAPLINE_STOP_INIT;
-    struct trapline_error e;
-    config.memory = 32 << 20;
-    config.kernel = (struct trapline_file){.path = "lab walks", .data = g->image, .size = *g->size};
+    struct trapline_config config = lab_guest_config(g->image, *g->size, on_mark, s);
     config.append = g->append;
     config.tlb_entries = TLB;
     config.paging = w->paging;
-    config.max_ticks = TICKS_MAX;
-    config.no_reboot = true;
-    config.debug_exit_base = 0xf4;
-    config.debug_exit_size = 4;
-    config.debugcon = on_mark;
-    config.debugcon_opaque = s;
     *s = (struct session){.at = -1};
-    if (trapline_create(&config, &s->m, &e) < 0)
-        return report_error(e.text, e.hint);
-    trapline_run(s->m, UINT64_MAX, &stop);
-    trapline_destroy(s->m);
-    if (stop.reason != TRAPLINE_STOP_DEBUG_EXIT || stop.code != 0)
-        return report_error("the guest of the lab failed", trapline_reason_text(stop.reason));
-    return 0;
+    return lab_guest_run(&config, &s->m);
 }
 
 /* ---- theory ---- */
@@ -366,10 +348,9 @@ static int measure_all(struct results *r)
 static int run_walks(const struct lab_costs *costs, struct lab_report *report)
 {
     static struct results r;
-    if (lab_walks64_size == 0)
-        return report_error("this trapline was built without the guests of the labs",
-                            "build it where there is a gcc for x86");
-    int status = measure_all(&r);
+    int status = lab_guests_check();
+    if (status == 0)
+        status = measure_all(&r);
     if (status)
         return status;
     for (unsigned i = MISSES; i <= SWITCHES; i++)
