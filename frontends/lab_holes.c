@@ -100,7 +100,7 @@ static const char theory[] =
     "Theorem 1: a monitor that runs the guest in user mode and emulates what traps is possible if every sensitive instruction is "
     "privileged. The column `theory` is the classifier's, which knows nothing of this guest: `hole` is an instruction that is sensitive and "
     "completes in user mode (trapline classify --cpu pentium --mode prot32). `bare` is what the guest itself has set. Under bt the monitor sees every sensitive "
-    "instruction, so the answers are the bare machine's: Theorem 3's hybrid monitor, by translation. In ring 1 or 3 the instruction runs on the real machine, "
+    "instruction, privileged or not, so the answers are the bare machine's. In ring 1 or 3 the instruction runs on the real machine, "
     "by the tables of the monitor. Reads show what is the host's: tables, CR0, IF, the ring in CS. Writes are lost: POPF and IRET do not set IF, no trap tells of it, and interrupts "
     "do not come, or come where the guest had forbidden them. Descriptors are marked as accessed in the monitor's table, not in the "
     "guest's. What wants ring 0 gets #GP, and since it is not privileged the exception is the guest's, who knows of no reason for it. "
