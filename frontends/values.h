@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The arguments of options: numbers, sizes, dates and comma-separated lists. Called by
- * option_values.c, option_mmu.c and the tests; owns nothing.
+ * the files option_*.c and the tests; owns nothing.
  */
 #pragma once
 

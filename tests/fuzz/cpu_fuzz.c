@@ -18,18 +18,9 @@
 #include "monitor/machine.h"
 #include "tests/fuzz/cpu_check.h"
 #include "tests/fuzz/cpu_guest.h"
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_TICKS 3000
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* How a run treats its machine. */
 struct habit {

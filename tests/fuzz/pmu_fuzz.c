@@ -10,19 +10,10 @@
 
 #include "cpu/pmu.h"
 #include "monitor/dispatcher.h"
+#include "tests/fuzz/fuzz.h"
 
 #define CODE 0x8000u
 #define MEMORY (64 * KiB)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* Real mode, for ever: a loop, a repeated store, a software interrupt to an IRET. */
 static const uint8_t program[] = {

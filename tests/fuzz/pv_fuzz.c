@@ -17,19 +17,10 @@
 #include "monitor/scheduler.h"
 #include "monitor/timeline/timeline.h"
 #include "roms/trapline_pv.h"
+#include "tests/fuzz/fuzz.h"
 
 #define MEMORY (64 * KiB)
 #define STEP 12 /* bytes of input */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 struct board {
     struct machine *m;      /* owned */

@@ -17,20 +17,11 @@
 #include "monitor/timeline/parts.h"
 #include "monitor/timeline/snapshot.h"
 #include "monitor/timeline/timeline.h"
+#include "tests/fuzz/fuzz.h"
 
 #define BIOS_SIZE (64 * KiB)
 #define TAIL 17u /* 'E' and the checksum */
 #define MAX_TABLE 2048u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* Where a field's elements stand in the stream. */
 struct place {
