@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "frontends/lab.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "base/compiler.h"
 #include "frontends/html.h"
+#include "frontends/out_file.h"
 #include "frontends/run.h"
 #include "frontends/values.h"
 
@@ -282,26 +282,21 @@ static int parse_words(int count, char *const words[], struct lab_costs *costs, 
     return 0;
 }
 
-static int cannot_write(const char *path)
-{
-    char text[512];
-    snprintf(text, sizeof(text), "cannot write '%.400s': %s", path, strerror(errno));
-    return report_error(text, "-html wants a file that can be written");
-}
-
 static int run_to_file(const struct lab *lab, const struct lab_costs *costs, const char *path)
 {
-    struct lab_report r = {.html = fopen(path, "w")};
-    if (!r.html)
-        return cannot_write(path);
+    struct err err = {{0}, {0}};
+    struct out_file file;
     char title[160];
+    if (out_file_open(&file, path, "-html wants a file that can be written", &err) < 0)
+        return report_error(err.text, err.hint);
+    struct lab_report r = {.html = file.out};
     snprintf(title, sizeof(title), "%s: %s", lab->name, lab->question);
     html_begin(r.html, title);
     int status = lab->run(costs, &r);
     html_end(r.html);
-    bool is_bad = ferror(r.html);
-    if (fclose(r.html) != 0 || is_bad)
-        return cannot_write(path);
+    if (status == 0 && out_file_finish(&file, &err) < 0)
+        status = report_error(err.text, err.hint);
+    out_file_discard(&file);
     if (status == 0)
         printf("%s\n", path);
     return status;
