@@ -19,7 +19,7 @@
 
 /* ---- time ---- */
 
-static uint64_t ticks_now(const struct machine *m)
+uint64_t machine_ticks_now(const struct machine *m)
 {
     if (!m->running)
         return m->s.ticks;
@@ -28,7 +28,7 @@ static uint64_t ticks_now(const struct machine *m)
 
 vtime machine_now(const struct machine *m)
 {
-    return ticks_now(m) * m->s.ns_per_tick + m->s.idle_ns + m->s.waited_ns;
+    return machine_ticks_now(m) * m->s.ns_per_tick + m->s.idle_ns + m->s.waited_ns;
 }
 
 static vtime queue_now(void *opaque)

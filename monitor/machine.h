@@ -186,7 +186,8 @@ int vm_create(struct machine *m, unsigned vcpus, const struct cpu_model *model, 
 /* Register a device of the board, in the order that snapshots and hashes use. */
 void vm_add_device(struct vm *vm, const struct device_ops *ops, void *self, const char *name);
 
-/* Virtual time at this very instruction. */
+/* Ticks of all vCPUs, and virtual time, at this very instruction. */
+uint64_t machine_ticks_now(const struct machine *m);
 vtime machine_now(const struct machine *m);
 
 /* Tell a vCPU's counters of the machine's clock: at creation and after a load. */

@@ -423,7 +423,7 @@ int trapline_serial_connect(struct trapline_machine *m, unsigned n, int fd);
 
 /*
  * Stop trapline_run and trapline_step before the instruction at this linear address, in every vCPU and address space. The guest cannot
- * tell. trapline_break: -EEXIST, or -ENOSPC beyond 64. trapline_unbreak: -ENOENT. trapline_breakpoint: the n-th; false: there are not so many.
+ * tell. Not for machines in a group: there it ends the member. trapline_break: -EEXIST, or -ENOSPC beyond 64. trapline_unbreak: -ENOENT. trapline_breakpoint: the n-th; false: there are not so many.
  */
 int trapline_break(struct trapline_machine *m, uint64_t address, struct trapline_error *error);
 int trapline_unbreak(struct trapline_machine *m, uint64_t address, struct trapline_error *error);

@@ -41,11 +41,6 @@ struct tracer {
 
 /* ---- positions ---- */
 
-static uint64_t ticks_now(const struct machine *m)
-{
-    return m->s.ticks + (m->running ? cpu_ticks_now(m->running->vcpu) - m->running_since : 0);
-}
-
 static bool is_in_window(const struct tracer *t, uint64_t tick)
 {
     return tick >= t->config.from && tick < t->end;
@@ -106,7 +101,7 @@ static void begin_step(const struct tracer *t, struct told *told, enum trapline_
         .size = sizeof(told->step),
         .kind = kind,
         .vcpu = vcpu->run.index,
-        .tick = ticks_now(t->m),
+        .tick = machine_ticks_now(t->m),
         .vtime_ns = machine_now(t->m),
         .rip = cpu->rip,
         .next_rip = cpu->rip,
@@ -358,7 +353,7 @@ void tracer_mmio(struct tracer *t, struct monitor_vcpu *mv, enum trapline_step_k
     const struct run *run = &mv->vcpu->run;
     struct insn in;
     bool is_read = kind == TRAPLINE_STEP_MMIO_READ;
-    if (t->config.level < TRAPLINE_LEVEL_EXITS || !is_in_window(t, ticks_now(t->m)))
+    if (t->config.level < TRAPLINE_LEVEL_EXITS || !is_in_window(t, machine_ticks_now(t->m)))
         return;
     begin_step(t, &told, kind, mv->vcpu);
     if (run->in_block)
