@@ -182,7 +182,7 @@ void flags_to_carry(struct unit *u)
         return;
     }
     flags_to_image(u);
-    emit_rm(&u->e, X_0F | 0xba, 4, 4, RUN(flag_image)); /* BT m32, 8 */
+    emit_rm(&u->e, X_0F | 0xba, 2, 4, RUN(flag_image)); /* BT m16, 8: as wide as the store */
     emit_8(&u->e, 8);
 }
 
