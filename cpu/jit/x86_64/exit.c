@@ -7,8 +7,8 @@
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = &u->out->exits[u->out->exit_count++];
-    *x = (struct jit_exit){.rec = &u->block->rec[u->i],
-                           .block = u->block,
+    *x = (struct jit_exit){.rec = &u->from->home->rec[u->i],
+                           .block = u->from->home,
                            .offset = u->offset,
                            .target = target,
                            .refund = refund};

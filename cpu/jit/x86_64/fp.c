@@ -31,12 +31,12 @@ uint32_t fp_want(const struct fp_state *s)
 
 void fp_start(struct unit *u)
 {
-    const struct cpu *cpu = &u->vcpu->arch;
-    unsigned count = (unsigned)__builtin_popcount(cpu->ftw);
-    unsigned top = cpu->fsw >> FSW_TOP_SHIFT & 7;
+    const struct jit_source *from = u->from;
+    unsigned count = (unsigned)__builtin_popcount(from->ftw);
+    unsigned top = from->fsw >> FSW_TOP_SHIFT & 7;
     u->fp = (struct fp_state){
-        .never = u->jit->drops[fp_drops(u->block->pa)] >= FP_DROPS_MAX,
-        .is_known = tags_of(top, count) == cpu->ftw,
+        .never = from->drops >= FP_DROPS_MAX,
+        .is_known = tags_of(top, count) == from->ftw,
         .top = (uint8_t)top,
         .count = (uint8_t)count,
     };
@@ -80,7 +80,7 @@ static void store_signature(struct unit *u, uint8_t signature)
 static void copy_selector(struct unit *u, unsigned seg, struct host_mem to)
 {
     struct host_mem from = ARCH(seg_sel);
-    from.disp += (int32_t)(seg * sizeof(u->vcpu->arch.seg_sel[0]));
+    from.disp += (int32_t)(seg * sizeof(uint16_t));
     emit_rm(&u->e, X_0F | 0xb7, 4, T1, from); /* MOVZX */
     emit_store(&u->e, 2, T1, to);
 }

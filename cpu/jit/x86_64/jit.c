@@ -260,7 +260,8 @@ void jit_destroy(struct jit *jit)
 
 /* ---- counting ---- */
 
-static void install(struct jit *jit, struct block *b)
+/* rip: of its first byte now, for a map of the code. */
+static void install(struct jit *jit, struct block *b, uint64_t rip)
 {
     b->jit->fns[0] = first_fn(b);
     for (unsigned i = 1; i <= b->count; i++) {
@@ -270,18 +271,55 @@ static void install(struct jit *jit, struct block *b)
     }
     b->rec[0].fn = exec_jit_enter;
     list_insert(jit, b->jit);
+    jit->stats.translated++;
+    jit->stats.insns += b->jit->insns;
+    jit->stats.lowered += b->jit->lowered;
+    if (jit->config.translated)
+        jit->config.translated(jit->config.opaque, b->jit->entry, b->jit->size, rip, b->pa);
+}
+
+/* The block's bytes: where they are, or together in `crossing`, INSN_MAX_LEN bytes. */
+static const uint8_t *block_bytes(struct physmem *pm, const struct block *b, uint8_t *crossing)
+{
+    const uint8_t *page = physmem_page(pm, b->pa);
+    size_t offset = b->pa & ~PAGE_MASK, head = PAGE_SIZE - offset;
+    if (!page || !b->crosses)
+        return page ? page + offset : NULL;
+    const uint8_t *page2 = physmem_page(pm, b->pa2);
+    if (!page2 || head >= b->bytes || b->bytes > INSN_MAX_LEN)
+        return NULL;
+    memcpy(crossing, page + offset, head);
+    memcpy(crossing + head, page2, b->bytes - head);
+    return crossing;
+}
+
+static struct jit_source source_of(const struct vcpu *vcpu, struct block *b, const uint8_t *bytes)
+{
+    return (struct jit_source){.home = b,
+                               .block = b,
+                               .bytes = bytes,
+                               .decoder = vcpu->run.decoder,
+                               .fsw = vcpu->arch.fsw,
+                               .ftw = vcpu->arch.ftw,
+                               .drops = vcpu->run.jit->drops[fp_drops(b->pa)]};
 }
 
 static bool translate(struct vcpu *vcpu, struct block *b)
 {
     struct jit *jit = vcpu->run.jit;
+    uint8_t crossing[INSN_MAX_LEN];
+    const uint8_t *bytes = block_bytes(vcpu->run.pm, b, crossing);
     bury_dead(jit);
     if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM)
         flush(jit);
     b->rec[0].fn = first_fn(b);
-    if (!jit_translate(vcpu, b))
+    if (!bytes)
         return false;
-    install(jit, b);
+    struct jit_source from = source_of(vcpu, b, bytes);
+    b->jit = jit_translate(jit, &from);
+    if (!b->jit)
+        return false;
+    install(jit, b, vcpu->run.insn_base);
     return true;
 }
 

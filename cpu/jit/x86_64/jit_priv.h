@@ -96,7 +96,20 @@ struct jit_block {
     unsigned site_count;     /* of sites */
     unsigned exit_count;     /* of exits */
     unsigned exit_room;      /* how many of them before one is kept for each branch */
+    uint8_t insns;           /* guest instructions */
+    uint8_t lowered;         /* of them, those that need no handler */
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
+};
+
+/* All that the translator sees of a block and of the guest. */
+struct jit_source {
+    struct block *home;            /* what becomes code: for its address, and those of its records */
+    const struct block *block;     /* the same, or a copy of it with its records */
+    const uint8_t *bytes;          /* of its instructions, in one piece */
+    const struct decoder *decoder; /* of the guest's processor */
+    uint16_t fsw;                  /* of its x87 unit at the moment */
+    uint8_t ftw;                   /* the same */
+    uint8_t drops;                 /* what jit.drops has for it */
 };
 
 /* Which part of the stack is known to lie in the stack window (stack.c). */
@@ -112,9 +125,9 @@ struct stack_proof {
 /* A block being translated. */
 struct unit {
     struct jit *jit;
-    struct vcpu *vcpu; /* its decoder and memory */
+    const struct jit_source *from;
     struct emit e;
-    struct block *block;
+    const struct block *block; /* from->block */
     struct jit_block *out;
     unsigned offset; /* of the block in its page */
     unsigned i;      /* record being translated */
@@ -404,5 +417,5 @@ int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
-/* The block becomes code. False: not now. */
-bool jit_translate(struct vcpu *vcpu, struct block *b);
+/* The block becomes code, which nobody runs yet. NULL: there is no room for it. */
+struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from);

@@ -8,13 +8,13 @@
 struct jit_site *site_of(struct unit *u)
 {
     struct jit_site *s = &u->out->sites[u->out->site_count];
-    const struct rec *rec = &u->block->rec[u->i];
-    if (u->out->site_count > 0 && s[-1].rec == rec)
+    const struct rec *rec = &u->block->rec[u->i], *home = &u->from->home->rec[u->i];
+    if (u->out->site_count > 0 && s[-1].rec == home)
         return s - 1;
     u->out->site_count++;
-    *s = (struct jit_site){.rec = rec,
+    *s = (struct jit_site){.rec = home,
                            .fn = rec->fn,
-                           .block = u->block,
+                           .block = u->from->home,
                            .offset = u->offset,
                            .op = u->in->op,
                            .is_lowered = true};
@@ -84,43 +84,16 @@ void emit_tail(struct unit *u)
 
 /* ---- the block ---- */
 
-static void decode_one(struct unit *u, unsigned i, const uint8_t *bytes, size_t len)
+static void decode_again(struct unit *u)
 {
     const struct block *b = u->block;
-    struct insn *in = &u->insn[i];
-    if (decoder_decode(u->vcpu->run.decoder, mode_code(b->mode), bytes, len, in) != DECODE_OK)
-        *in = (struct insn){.op = OP_INVALID, .len = b->rec[i].len}; /* its handler raises */
-}
-
-/* The one instruction over two pages. */
-static bool decode_crossing(struct unit *u, const uint8_t *page)
-{
-    const struct block *b = u->block;
-    const uint8_t *page2 = physmem_page(u->vcpu->run.pm, b->pa2);
-    uint8_t bytes[INSN_MAX_LEN];
-    size_t head = PAGE_SIZE - u->offset;
-    if (!page2 || head >= b->bytes || b->bytes > sizeof(bytes))
-        return false;
-    memcpy(bytes, page + u->offset, head);
-    memcpy(bytes + head, page2, b->bytes - head);
-    decode_one(u, 0, bytes, b->bytes);
-    return true;
-}
-
-static bool decode_again(struct unit *u)
-{
-    const struct block *b = u->block;
-    const uint8_t *page = physmem_page(u->vcpu->run.pm, b->pa);
-    unsigned off = u->offset;
-    if (!page)
-        return false;
-    if (b->crosses)
-        return decode_crossing(u, page);
     for (unsigned i = 0; i < b->count; i++) {
-        decode_one(u, i, page + off, PAGE_SIZE - off);
-        off += u->insn[i].len;
+        const struct rec *rec = &b->rec[i];
+        struct insn *in = &u->insn[i];
+        if (decoder_decode(u->from->decoder, mode_code(b->mode), u->from->bytes + rec->off,
+                           b->bytes - rec->off, in) != DECODE_OK)
+            *in = (struct insn){.op = OP_INVALID, .len = rec->len}; /* its handler raises */
     }
-    return true;
 }
 
 static bool lower(struct unit *u)
@@ -172,9 +145,9 @@ static bool translate_insn(struct unit *u)
     u->flags_shown = u->shown >> u->i & 1;
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
-    u->jit->stats.insns++;
+    u->out->insns++;
     if (is_plain ? lower(u) : lower_sensitive(u)) {
-        u->jit->stats.lowered++;
+        u->out->lowered++;
         stack_after_insn(u);
         proof_after_insn(u);
         late_back(u);
@@ -190,7 +163,7 @@ static bool translate_insn(struct unit *u)
 
 static void translate_block(struct unit *u)
 {
-    struct block *b = u->block;
+    const struct block *b = u->block;
     bool ended = false;
     u->flags = (struct flag_state){.memory = true};
     find_needed_flags(u);
@@ -225,15 +198,17 @@ static unsigned inner_exits(const struct unit *u)
 }
 
 /* In table memory: as many sites and exits as there can be; tables_keep gives back what is left. */
-static struct jit_block *jit_block_make(struct jit *jit, struct block *b, unsigned inner)
+static struct jit_block *jit_block_make(struct jit *jit, const struct jit_source *from,
+                                        unsigned inner)
 {
+    const struct block *b = from->block;
     size_t fns = (b->count + 1u) * sizeof(exec_fn *);
     uint8_t *p = chunks_take(&jit->tables, sizeof(struct jit_block) + fns +
                                                (b->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
-    *t = (struct jit_block){.block = b, .exit_room = inner};
+    *t = (struct jit_block){.block = from->home, .exit_room = inner};
     t->self = (struct jit_exit){
-        .block = b, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
+        .block = from->home, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
     t->fns = (exec_fn **)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
     t->exits = (struct jit_exit *)(void *)chunks_take(&jit->exits, (b->count + 1u + inner) *
@@ -254,15 +229,15 @@ static void tables_abandon(struct jit *jit, const struct jit_block *t)
     chunks_give_back(&jit->exits, t->exits);
 }
 
-bool jit_translate(struct vcpu *vcpu, struct block *b)
+struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
 {
-    struct jit *jit = vcpu->run.jit;
+    const struct block *b = from->block;
     struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
     const uint32_t stack_32 = MODE_FLAT_SS | MODE_STACK32;
     memset(u, 0, offsetof(struct unit, late));
     u->jit = jit;
-    u->vcpu = vcpu;
+    u->from = from;
     u->block = b;
     u->offset = (unsigned)(b->pa & ~PAGE_MASK);
     u->is_32 = mode_code(b->mode) == DECODE_32;
@@ -271,21 +246,15 @@ bool jit_translate(struct vcpu *vcpu, struct block *b)
     u->word = u->is_32 ? 4 : 8;
     u->e = (struct emit){
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
-    if (!decode_again(u))
-        return false;
-    u->out = jit_block_make(jit, b, inner_exits(u));
+    decode_again(u);
+    u->out = jit_block_make(jit, from, inner_exits(u));
     translate_block(u);
     if (u->e.full) {
         tables_abandon(jit, u->out);
-        return false;
+        return NULL;
     }
     tables_keep(jit, u->out);
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
     m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
-    b->jit = u->out;
-    jit->stats.translated++;
-    if (jit->config.translated)
-        jit->config.translated(jit->config.opaque, u->out->entry, u->out->size, vcpu->run.insn_base,
-                               b->pa);
-    return true;
+    return u->out;
 }
