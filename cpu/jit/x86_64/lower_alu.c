@@ -503,7 +503,7 @@ bool lower_shift(struct unit *u)
     unsigned count = o[1].kind == OPND_ONE ? 1 : (unsigned)u->in->imm & (size == 8 ? 63 : 31);
     if (!by_cl && count == 0)
         return false;
-    if (u->flags_needed && (by_cl || rotates ? size < 4 || (by_cl && rotates) : count >= 8 * size))
+    if (u->flags_needed && (by_cl ? size < 4 || rotates : !rotates && count >= 8 * size))
         return false;
     if (u->flags_needed && by_cl)
         return shift_by_cl(u, digit);

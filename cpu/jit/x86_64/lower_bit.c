@@ -6,7 +6,7 @@
 #include "cpu/jit/x86_64/jit_priv.h"
 
 /* Bits of AH after LAHF. */
-enum { AH_CF = 0x01, AH_NOT_AF = 0xef, AH_ZF_CF = 0x41 };
+enum { AH_NOT_AF = 0xef, AH_ZF_CF = 0x41 };
 
 static bool is_gpr(const struct operand *o)
 {
@@ -31,13 +31,18 @@ static void emit_setcc(struct unit *u, unsigned cc, unsigned reg)
 
 /* ---- flags by hand ---- */
 
-/* CF of the image := T1's low byte, 0 or 1. The rest of the flags is there already. */
-static void carry_to_image(struct unit *u)
+/* CF of the image := T1's low byte, 0 or 1, and OF, if that changes too, T0's. The rest of the
+ * flags is there already. All in words: a part that was written alone would make whoever reads the
+ * whole wait until it is in the cache. */
+static void carry_to_image(struct unit *u, bool overflow)
 {
-    struct host_mem high = RUN(flag_image);
-    high.disp++;
-    emit_alu_mi(&u->e, ALU_AND, 1, high, ~AH_CF);
-    emit_alu_mr(&u->e, ALU_OR, 1, high, T1);
+    struct emit *e = &u->e;
+    emit_rr(e, X_0F | 0xb6, 4, T1, T1); /* MOVZX */
+    emit_shift_ri(e, 4, 4, T1, 8);
+    if (overflow)
+        emit_mov_rr(e, 1, T1, T0);
+    emit_alu_mi(e, ALU_AND, 2, RUN(flag_image), overflow ? ~0x101 : ~0x100);
+    emit_alu_mr(e, ALU_OR, 2, RUN(flag_image), T1);
     flags_in_image(u);
 }
 
@@ -89,12 +94,11 @@ bool lower_rotate(struct unit *u, unsigned digit, unsigned count)
     emit_shift_ri(e, digit, size, reg, count);
     emit_setcc(u, 2, T1); /* SETC */
     reg_store(u, o[0].reg, size, reg);
-    emit_rr(e, X_0F | 0xba, size, 4, reg); /* BT: the sign, or the bit under it */
+    emit_rr(e, X_0F | 0xba, size < 4 ? 4 : size, 4, reg); /* BT: the sign, or the bit under it */
     emit_8(e, digit == 0 ? bits - 1 : bits - 2);
     emit_setcc(u, 2, T0);
     emit_alu_rr(e, ALU_XOR, 1, T0, T1);
-    emit_store(e, 1, T0, RUN(flag_image));
-    carry_to_image(u);
+    carry_to_image(u, true);
     return true;
 }
 
@@ -134,7 +138,7 @@ static bool lower_bit_test(struct unit *u)
     if (reg != H_NONE && writes)
         reg_store(u, o[0].reg, size, reg);
     if (u->flags_needed)
-        carry_to_image(u);
+        carry_to_image(u, false);
     else
         flags_unseen(u);
     return true;
