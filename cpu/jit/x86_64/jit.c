@@ -312,6 +312,7 @@ static bool translate(struct vcpu *vcpu, struct block *b)
     bury_dead(jit);
     if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM)
         flush(jit);
+    code_memory_join(&jit->memory, jit->memory.used + JIT_BLOCK_ROOM);
     b->rec[0].fn = first_fn(b);
     if (!bytes)
         return false;

@@ -6,10 +6,35 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Since Linux 6.1; a C library may be older. */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/* Addresses, a multiple of CODE_PIECE, where something of that size will be mapped. */
+static uint8_t *find_place(size_t size)
+{
+    uint8_t *p = mmap(NULL, size + CODE_PIECE, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t before = -(uintptr_t)p & (CODE_PIECE - 1);
+    if (before)
+        munmap(p, before);
+    munmap(p + before + size, CODE_PIECE - before);
+    return p + before;
+}
+
 static uint8_t *map(int fd, size_t size, int protection)
 {
-    void *p = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
-    return p == MAP_FAILED ? NULL : p;
+    int flags = MAP_SHARED | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0);
+    uint8_t *place = find_place(size);
+    if (!place)
+        return NULL;
+    if (mmap(place, size, protection, flags, fd, 0) != MAP_FAILED)
+        return place;
+    munmap(place, size);
+    return NULL;
 }
 
 /* Of a memory object without a file. */
@@ -32,14 +57,11 @@ static int map_twice(struct code_memory *m)
  * mapping of it. */
 static int map_twice_anonymously(struct code_memory *m)
 {
-    void *p = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    m->write = map(-1, m->size, PROT_READ | PROT_WRITE);
+    m->run = m->write ? find_place(m->size) : NULL;
+    if (!m->run ||
+        mremap(m->write, 0, m->size, MREMAP_MAYMOVE | MREMAP_FIXED, m->run) == MAP_FAILED)
         return -ENOMEM;
-    m->write = p;
-    p = mremap(m->write, 0, m->size, MREMAP_MAYMOVE);
-    if (p == MAP_FAILED)
-        return -ENOMEM;
-    m->run = p;
     return mprotect(m->run, m->size, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
 }
 
@@ -59,4 +81,24 @@ void code_memory_fini(struct code_memory *m)
     if (m->run)
         munmap(m->run, m->size);
     *m = (struct code_memory){0};
+}
+
+/*
+ * Pages of a memory object are small, whatever its flags, where the administrator has not said
+ * otherwise; MADV_COLLAPSE (madvise(2)) is asked for by the process alone. It takes what has at
+ * least one page. Code then needs one entry of the host's TLB for 2 MiB, and one page fault instead
+ * of 512.
+ */
+void code_memory_join(struct code_memory *m, size_t end)
+{
+    if (end <= m->joined)
+        return;
+    size_t from = m->joined;
+    m->joined = m->size; /* where the host can't: it is not asked again */
+    if (m->size - from < CODE_PIECE)
+        return;
+    volatile uint8_t *first = m->write + from;
+    *first |= 0;
+    if (madvise(m->write + from, CODE_PIECE, MADV_COLLAPSE) == 0)
+        m->joined = from + CODE_PIECE;
 }

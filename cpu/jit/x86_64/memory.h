@@ -11,8 +11,16 @@ struct code_memory {
     size_t size;    /* of each, bytes */
     size_t used;    /* from the start */
     size_t fixed;   /* of it, what emptying leaves */
+    size_t joined;  /* up to here the host was asked for huge pages */
 };
+
+/* The pieces that are asked for in one: a huge page of an x86-64 host. */
+#define CODE_PIECE (2 * MiB)
 
 /* 0 or negative errno. anonymous: so that perf takes the names of what runs there from its map. */
 int code_memory_init(struct code_memory *m, size_t size, bool anonymous);
 void code_memory_fini(struct code_memory *m);
+
+/* Code is about to be written up to `end`, from the start: its next piece is to be one huge page,
+ * if the host can. Nothing but speed depends on it. */
+void code_memory_join(struct code_memory *m, size_t end);
