@@ -50,17 +50,19 @@ struct run {
     /* hot */
     struct mmu mmu;               /* the virtual TLB; view first */
     int64_t budget;               /* ticks left until the next event; blocks charge their count on entry */
-    uint64_t flag_result;         /* lazy flags, see flags.h */
-    uint64_t flag_carry;          /* lazy flags */
-    struct block *block;          /* being run */
-    uint64_t jit_proof[4];        /* translated code: what was proved of bases, while a block runs */
     uint64_t jit_page;            /* translated code: RIP of the first byte of the page that runs */
-    uint64_t jit_target;          /* translated code: a target or value, within one instruction */
     uint64_t flag_a, flag_b;      /* translated code: what flag_how makes the status flags of */
     uint32_t flag_how;            /* translated code: how (cpu/jit/x86_64/jit_priv.h); 0: they are in flag_image */
     uint16_t flag_image;          /* translated code: the status flags as LAHF and SETO have them, if so */
     uint8_t jit_fp;               /* translated code: the host's MXCSR is the guest's */
     uint8_t jit_x87;              /* translated code: the host's x87 unit is the guest's (cpu/jit/fp.h), or 0 */
+    /* 128 bytes up to here */
+    uint64_t flag_result;         /* lazy flags, see flags.h */
+    uint64_t flag_carry;          /* lazy flags */
+    struct block *block;          /* being run */
+    uint64_t jit_proof[4];        /* translated code: what was proved of bases, while a block runs */
+    uint64_t jit_target;          /* translated code: a target or value, within one instruction */
+    void *jit_host_stack;         /* translated code: C's RSP meanwhile; NULL: the vCPU is not vcpu_alloc's */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
     uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */
     uint32_t jit_fsave[28];       /* translated code: the x87 unit as FNSAVE and FRSTOR have it, 108 bytes */
@@ -110,6 +112,17 @@ struct vcpu {
     struct real_fault real_fault; /* classic: its last fault */
     struct mmu_jumps jumps; /* translated code by RIP; large, so last */
 };
+
+/*
+ * A new one, cleared; NULL: no memory. The stack of translated code is in front of it, for there the host's stack pointer leads
+ * to it (cpu/jit/x86_64/jit_priv.h): a few return addresses, and what the host's system puts on the stack for a signal.
+ */
+#define VCPU_STACK (64 * KiB)
+
+struct vcpu *vcpu_alloc(void);
+void vcpu_free(struct vcpu *vcpu); /* NULL: nothing */
+
+static_assert(offsetof(struct run, jit_x87) < 128, "displacements of 8 bits reach what translated code wants most");
 
 static_assert(offsetof(struct run, jit_x87) == offsetof(struct run, jit_fp) + 1, "asked at once");
 

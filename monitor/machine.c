@@ -128,7 +128,7 @@ static void vm_destroy(struct vm *vm)
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         if (vm->vcpus[i].vcpu)
             mmu_fini(&vm->vcpus[i].vcpu->run.mmu);
-        free(vm->vcpus[i].vcpu);
+        vcpu_free(vm->vcpus[i].vcpu);
     }
     block_cache_destroy(vm->blocks);
     exits_fini(&vm->exits);
@@ -212,14 +212,14 @@ void machine_set_vcpu_clock(const struct machine *m, struct vcpu *vcpu)
 static int vcpu_create(struct vm *vm, unsigned index, struct err *err)
 {
     struct monitor_vcpu *mv = &vm->vcpus[index];
-    struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+    struct vcpu *vcpu = vcpu_alloc();
     if (!vcpu)
         return err_set(err, ENOMEM, "out of memory for vCPU %u", index);
     const struct mmu_config config = {.entries = vm->machine->tlb_entries, .spaces = 16};
     *mv = (struct monitor_vcpu){.host = &monitor_host, .vm = vm, .vcpu = vcpu};
     pv_vcpu_init(mv);
     if (mmu_init(&vcpu->run.mmu, vm->mmu, &config, &bus, mv) < 0) {
-        free(vcpu);
+        vcpu_free(vcpu);
         mv->vcpu = NULL;
         return err_set(err, ENOMEM, "out of memory for vCPU %u", index);
     }

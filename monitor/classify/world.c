@@ -69,7 +69,7 @@ static bool make_parts(struct world *w)
     w->mmu = mmu_vm_create(w->pm, NULL, NULL);
     w->blocks = block_cache_create(w->pm);
     w->decoder = decoder_create();
-    w->vcpu = calloc(1, sizeof(*w->vcpu));
+    w->vcpu = vcpu_alloc();
     if (!w->mmu || !w->blocks || !w->decoder || !w->vcpu)
         return false;
     cpu_model_gates(&w->model, has);
@@ -112,7 +112,7 @@ void world_destroy(struct world *w)
     mmu_vm_destroy(w->mmu);
     physmem_destroy(w->pm);
     decoder_destroy(w->decoder);
-    free(w->vcpu);
+    vcpu_free(w->vcpu);
     free(w->ram);
     free(w);
 }

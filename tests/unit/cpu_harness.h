@@ -90,7 +90,7 @@ UNUSED static struct harness *harness_create(enum decode_mode mode)
     h->mv = mmu_vm_create(h->pm, NULL, NULL);
     h->blocks = block_cache_create(h->pm);
     h->decoder = decoder_create();
-    h->vcpu = calloc(1, sizeof(*h->vcpu));
+    h->vcpu = vcpu_alloc();
     assert_int_equal(0, mmu_init(&h->vcpu->run.mmu, h->mv, &config, &harness_bus, h));
     mmu_set_jumps(&h->vcpu->run.mmu, &h->vcpu->jumps);
     physmem_set_events(h->pm, &events, h->blocks, h->mv, NULL);
@@ -117,7 +117,7 @@ UNUSED static void harness_destroy(struct harness *h)
     mmu_vm_destroy(h->mv);
     physmem_destroy(h->pm);
     decoder_destroy(h->decoder);
-    free(h->vcpu);
+    vcpu_free(h->vcpu);
     free(h->ram);
     free(h);
 }

@@ -18,14 +18,16 @@ struct bench {
 
 static stub_fn *make_stub(struct jit *jit)
 {
-    static const uint8_t used[] = {H_RAX, H_RCX, T0, T1}, saved[] = {T0, T1, VCPU};
+    static const uint8_t used[] = {H_RAX, H_RCX, T0, T1}, saved[] = {T0, T1};
     struct code_memory *m = &jit->memory;
     struct emit e = {
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
     stub_fn *stub = (stub_fn *)(uintptr_t)emit_here(&e);
     for (size_t i = 0; i < ARRAY_SIZE(saved); i++)
         emit_opcode(&e, 0x50 | (saved[i] & 7), 4, 0, H_NONE, saved[i], false);
-    emit_lea(&e, 8, VCPU, (struct host_mem){H_RDI, H_NONE, 0, VCPU_BIAS});
+    struct host_mem stack = {H_RDI, H_NONE, 0, offsetof(struct vcpu, run.jit_host_stack)};
+    emit_store(&e, 8, H_RSP, stack);
+    emit_mov_rr(&e, 8, H_RSP, H_RDI);
     for (size_t i = 0; i < ARRAY_SIZE(used); i++)
         emit_lea(&e, 8, used[i], (struct host_mem){H_RSI, H_NONE, 0, (int32_t)i});
     emit_call_to(&e, jit->plain_flags);
@@ -33,6 +35,8 @@ static stub_fn *make_stub(struct jit *jit)
         emit_alu_ri(&e, ALU_SUB, 8, used[i], (int32_t)i);
         emit_alu_rr(&e, ALU_XOR, 8, H_RAX, used[i]);
     }
+    stack.base = VCPU;
+    emit_load(&e, 8, H_RSP, stack);
     for (size_t i = ARRAY_SIZE(saved); i-- > 0;)
         emit_opcode(&e, 0x58 | (saved[i] & 7), 4, 0, H_NONE, saved[i], false);
     emit_8(&e, 0xc3);
@@ -43,7 +47,7 @@ static stub_fn *make_stub(struct jit *jit)
 static struct bench bench_make(void)
 {
     struct bench b = {.jit = jit_create(&(struct jit_config){.cache = 1 * MiB, .threshold = 1}),
-                      .vcpu = calloc(1, sizeof(*b.vcpu))};
+                      .vcpu = vcpu_alloc()};
     EXPECT(b.jit && b.vcpu);
     b.plain = make_stub(b.jit);
     return b;
@@ -52,7 +56,7 @@ static struct bench bench_make(void)
 static void bench_free(const struct bench *b)
 {
     jit_destroy(b->jit);
-    free(b->vcpu);
+    vcpu_free(b->vcpu);
 }
 
 static uint64_t next_random(uint64_t *x)

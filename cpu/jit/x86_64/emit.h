@@ -36,6 +36,8 @@ struct emit {
     uint8_t *end;   /* of the room */
     intptr_t delta; /* address at which it runs - address at which it is written */
     bool full;      /* something did not fit: the code is useless */
+    bool in_c;      /* on C's stack: the vCPU is at R15 (emit_rsp) */
+    int32_t pushed; /* bytes on the stack of translated code, below the vCPU */
 };
 
 /* A memory operand of the host: [base + index << scale + disp]. */
@@ -102,6 +104,17 @@ static inline void emit_rr(struct emit *e, unsigned op, unsigned size, unsigned 
     emit_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
+/* RSP as a base means where the stack of translated code begins, which is the vCPU: some bytes may
+ * have been pushed since, or the stack be C's. */
+static inline struct host_mem emit_rsp(const struct emit *e, struct host_mem m)
+{
+    if (m.base == H_RSP && e->in_c)
+        m.base = H_R15;
+    else if (m.base == H_RSP)
+        m.disp += e->pushed;
+    return m;
+}
+
 static inline void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m)
 {
     if (m.base == H_NONE) { /* SIB without a base: a displacement of 32 bits */
@@ -124,6 +137,7 @@ static inline void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem 
 static inline void emit_rm(struct emit *e, unsigned op, unsigned size, unsigned reg,
                            struct host_mem m)
 {
+    m = emit_rsp(e, m);
     emit_opcode(e, op, size, reg, m.index, m.base, false);
     emit_modrm_mem(e, reg, m);
 }

@@ -145,7 +145,7 @@ void emit_call_exit(struct unit *u, int64_t target)
 static struct host_mem jumps_at(unsigned index, size_t array)
 {
     return (struct host_mem){VCPU, (uint8_t)index, 3,
-                             (int32_t)(offsetof(struct vcpu, jumps) + array) - VCPU_BIAS};
+                             (int32_t)(offsetof(struct vcpu, jumps) + array)};
 }
 
 void emit_jump_index(struct emit *e, unsigned reg)

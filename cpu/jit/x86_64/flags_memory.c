@@ -140,6 +140,8 @@ static void emit_image(struct emit *e)
 void jit_make_plain_flags(struct jit *jit, struct emit *e)
 {
     const uint8_t *host = emit_here(e), *entry[HOWS * 4];
+    e->in_c = false;
+    e->pushed = 8 + 4 * 8; /* the return address, and push_all */
     emit_8(e, 0x9f);                      /* LAHF */
     emit_rr(e, X_0F | 0x90, 1, 0, H_RAX); /* SETO AL */
     emit_image(e);

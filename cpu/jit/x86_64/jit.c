@@ -98,6 +98,7 @@ static int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
     struct block *b = block_of_first(rec);
     if (unlikely(!is_suited(vcpu, b)))
         return interpret(vcpu, rec);
+    assert(vcpu->run.jit_host_stack);
     forget_flushed_jumps(vcpu);
     jit_flags_to_memory(vcpu);
     vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);

@@ -5,10 +5,10 @@
  *   RAX RCX RDX RBX RBP RSI RDI R8-R11   the guest's of the same name
  *   R12          the guest's RSP
  *   R13, R14     T0, T1: scratch, dead at every instruction boundary
- *   R15          struct vcpu *, and VCPU_BIAS
- *   RSP          the host's stack, a multiple of 16
+ *   R15          the guest's R12
+ *   RSP          struct vcpu *, below which is the stack of translated code (vcpu.h)
  *
- * The guest's R12-R15 stay in arch.gpr. Between blocks all pinned registers hold guest values and
+ * The guest's R13-R15 stay in arch.gpr. C is called on its own stack. Between blocks all pinned registers hold guest values and
  * the status flags stand in run.flag_image, or as run.flag_how says; the lazy flags of flags.h and arch.gpr of the pinned
  * ones are stale until translated code is left. RIP exists as run.jit_page, the RIP of the first
  * byte of the page that is executed, and constants.
@@ -27,10 +27,7 @@
 #include "cpu/jit/x86_64/state.h"
 #include "cpu/select.h"
 
-enum { T0 = H_R13, T1 = H_R14, VCPU = H_R15 };
-
-/* VCPU - vcpu: displacements of 8 bits reach twice as many of its fields. */
-enum { VCPU_BIAS = 0x80 };
+enum { T0 = H_R13, T1 = H_R14, VCPU = H_RSP };
 
 /* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. That takes six
  * instructions, so mostly it is not made: run.flag_how says of what it would be. */

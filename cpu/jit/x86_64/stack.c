@@ -226,6 +226,8 @@ void make_open_window(struct jit *jit, struct emit *e)
     struct host_mem tag = {T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)};
     struct host_mem addend = {T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)};
     jit->open_window = emit_here(e);
+    e->in_c = false;
+    e->pushed = 8; /* the return address */
     emit_lea(e, 4, T1, (struct host_mem){T0, H_NONE, 0, 2 * STACK_NEAR_32});
     emit_alu_ri(e, ALU_CMP, 4, T1, 4 * STACK_NEAR_32);
     emit_label at_end = emit_jump(e, 2); /* below */

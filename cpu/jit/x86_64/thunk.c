@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The seams between C and translated code, made once. Each keeps the host's stack as it found it.
+/*
+ * The seams between C and translated code, made once. Translated code has a stack of its own, which
+ * begins below the vCPU; C runs on that of whoever called enter, with the vCPU in R15 meanwhile.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -7,11 +9,11 @@
 static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
 const uint8_t pinned[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R12,  H_RBP,  H_RSI,  H_RDI,
-                            H_R8,  H_R9,  H_R10, H_R11, H_NONE, H_NONE, H_NONE, H_NONE};
+                            H_R8,  H_R9,  H_R10, H_R11, H_R15,  H_NONE, H_NONE, H_NONE};
 
 struct host_mem mem_vcpu(size_t offset)
 {
-    return (struct host_mem){VCPU, H_NONE, 0, (int32_t)offset - VCPU_BIAS};
+    return (struct host_mem){VCPU, H_NONE, 0, (int32_t)offset};
 }
 
 struct host_mem mem_gpr(unsigned g)
@@ -27,23 +29,43 @@ static struct host_mem mem_at(unsigned base, size_t offset)
 static void push(struct emit *e, unsigned reg)
 {
     emit_opcode(e, 0x50 | (reg & 7), 4, 0, H_NONE, reg, false);
+    e->pushed += 8;
 }
 
 static void pop(struct emit *e, unsigned reg)
 {
     emit_opcode(e, 0x58 | (reg & 7), 4, 0, H_NONE, reg, false);
+    e->pushed -= 8;
 }
 
-/* What C finds when translated code calls it, or leaves. */
-static void spill(const struct jit *jit, struct emit *e)
+/* Code that follows is run with so many bytes on the stack of translated code. */
+static void on_own_stack(struct emit *e, int32_t pushed)
+{
+    e->in_c = false;
+    e->pushed = pushed;
+}
+
+/* To C's stack: what C finds when translated code calls it, or leaves. All registers but T0 and T1
+ * are free. */
+static void to_c(const struct jit *jit, struct emit *e)
 {
     for (unsigned g = 0; g < 16; g++)
         if (pinned[g] != H_NONE)
             emit_store(e, 8, pinned[g], mem_gpr(g));
+    emit_lea(e, 8, H_R15, mem_vcpu(0));
+    e->in_c = true;
+    emit_load(e, 8, H_RSP, RUN(jit_host_stack));
     emit_alu_mi(e, ALU_CMP, 2, RUN(jit_fp), 0); /* and jit_x87 */
     emit_label none = emit_jump(e, 4);
     emit_call_to(e, jit->give_fp);
     emit_bind(e, none);
+}
+
+/* Back, with so many bytes on it. */
+static void to_own_stack(struct emit *e, int32_t pushed)
+{
+    emit_lea(e, 8, H_RSP, (struct host_mem){H_R15, H_NONE, 0, -pushed});
+    on_own_stack(e, pushed);
 }
 
 static void reload(struct emit *e)
@@ -66,6 +88,7 @@ static void call_c(struct emit *e, uintptr_t function)
     emit_rr(e, 0xff, 4, 2, H_RAX);
 }
 
+/* What enter pushed. */
 static void leave_frame(struct emit *e)
 {
     emit_alu_ri(e, ALU_ADD, 8, H_RSP, 8);
@@ -94,9 +117,11 @@ static void make_enter(struct jit *jit, struct emit *e)
     jit->enter = (jit_enter_fn *)(uintptr_t)emit_here(e);
     for (size_t i = 0; i < ARRAY_SIZE(callee_saved); i++)
         push(e, callee_saved[i]);
-    emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
-    emit_lea(e, 8, VCPU, (struct host_mem){H_RDI, H_NONE, 0, VCPU_BIAS});
+    emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8); /* C is called with a multiple of 16 */
+    emit_store(e, 8, H_RSP, mem_at(H_RDI, offsetof(struct vcpu, run.jit_host_stack)));
     emit_mov_rr(e, 8, T0, H_RSI);
+    emit_mov_rr(e, 8, H_R15, H_RDI);
+    to_own_stack(e, 0);
     reload(e);
     emit_rr(e, 0xff, 4, 4, T0); /* JMP */
 }
@@ -127,9 +152,9 @@ static void make_leave(struct emit *e)
 static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flags)
 {
     const uint8_t *start = emit_here(e);
-    emit_alu_ri(e, ALU_SUB, 8, H_RSP, 8);
+    on_own_stack(e, 8);
     emit_alu_mi(e, ALU_ADD, 8, mem_at(T0, offsetof(struct jit_site, calls)), 1);
-    spill(jit, e);
+    to_c(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     if (flags)
         call_c(e, (uintptr_t)jit_flags_from_memory);
@@ -142,9 +167,10 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
     emit_label breaks = emit_jump(e, 5);
     if (flags)
         call_c(e, (uintptr_t)jit_flags_to_memory);
+    to_own_stack(e, 8);
     reload(e);
-    emit_alu_ri(e, ALU_ADD, 8, H_RSP, 8);
     ret(e);
+    e->in_c = true;
     emit_bind(e, breaks); /* before the next record, which is patched */
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_site, rec)));
     emit_alu_ri(e, ALU_ADD, 8, H_RSI, sizeof(struct rec));
@@ -155,7 +181,6 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
         call_c(e, (uintptr_t)jit_flags_from_memory);
         emit_mov_rr(e, 4, H_RAX, H_RBX);
     }
-    emit_alu_ri(e, ALU_ADD, 8, H_RSP, 16); /* and the return address */
     make_leave(e);
     return start;
 }
@@ -164,8 +189,9 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
 static void make_tail(struct jit *jit, struct emit *e)
 {
     jit->tail = emit_here(e);
+    on_own_stack(e, 0);
     emit_alu_mi(e, ALU_ADD, 8, mem_at(T0, offsetof(struct jit_site, calls)), 1);
-    spill(jit, e);
+    to_c(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
     vcpu_argument(e);
@@ -180,7 +206,8 @@ static void make_tail(struct jit *jit, struct emit *e)
 static void make_drop(struct jit *jit, struct emit *e)
 {
     jit->drop = emit_here(e);
-    spill(jit, e);
+    on_own_stack(e, 0);
+    to_c(jit, e);
     set_place(e, T0, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
     vcpu_argument(e);
@@ -195,7 +222,8 @@ static void make_drop(struct jit *jit, struct emit *e)
 static void make_link(struct jit *jit, struct emit *e)
 {
     jit->link = emit_here(e);
-    spill(jit, e);
+    on_own_stack(e, 0);
+    to_c(jit, e);
     set_place(e, T0, offsetof(struct jit_exit, block), offsetof(struct jit_exit, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
     vcpu_argument(e);
@@ -210,7 +238,8 @@ static void make_link(struct jit *jit, struct emit *e)
 static void make_over(struct jit *jit, struct emit *e)
 {
     jit->over = emit_here(e);
-    spill(jit, e);
+    on_own_stack(e, 0);
+    to_c(jit, e);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, give_back)));
     emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RAX);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
@@ -261,6 +290,7 @@ static void make_indirect(struct jit *jit, struct emit *e)
 {
     emit_label miss[3];
     jit->indirect = emit_here(e);
+    on_own_stack(e, 0);
     push(e, H_RAX);
     push(e, H_RCX);
     push(e, H_RDX);
@@ -282,12 +312,13 @@ static void make_indirect(struct jit *jit, struct emit *e)
     pop(e, H_RCX);
     pop(e, H_RAX);
     emit_rr(e, 0xff, 4, 4, T1);
+    on_own_stack(e, 24);
     for (size_t i = 0; i < ARRAY_SIZE(miss); i++)
         emit_bind(e, miss[i]);
     pop(e, H_RDX);
     pop(e, H_RCX);
     pop(e, H_RAX);
-    spill(jit, e);
+    to_c(jit, e);
     set_place(e, T1, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
     vcpu_argument(e);
@@ -303,8 +334,9 @@ static void make_indirect(struct jit *jit, struct emit *e)
 static void make_gone(struct jit *jit, struct emit *e)
 {
     jit->gone = emit_here(e);
+    on_own_stack(e, 0);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    spill(jit, e);
+    to_c(jit, e);
     emit_store(e, 8, T0, ARCH(rip));
     call_c(e, (uintptr_t)jit_flags_from_memory);
     leave_frame(e);

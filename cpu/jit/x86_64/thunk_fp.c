@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's floating-point units into the host's and back: fp.h. The bringing thunks keep all
- * registers but T0 and T1; the giving one runs when the guest's registers are in memory.
+ * registers but T0 and T1; the giving one runs when the guest's registers are in memory, on C's
+ * stack.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -107,11 +108,13 @@ enum { AT_FCW = 0, AT_FSW = 4, AT_TAGS = 8, AT_REGISTERS = 28 };
 static void push(struct emit *e, unsigned reg)
 {
     emit_8(e, 0x50 | reg);
+    e->pushed += 8;
 }
 
 static void pop(struct emit *e, unsigned reg)
 {
     emit_8(e, 0x58 | reg);
+    e->pushed -= 8;
 }
 
 /* ES clear, TOP, tags and masks as T0 wants them, in jumps to fail. RAX := FSW, RCX := FCW. */
@@ -232,8 +235,10 @@ static void give_x87(struct emit *e)
 
 void jit_make_fp_thunks(struct jit *jit, struct emit *e)
 {
+    e->pushed = 8; /* the return address */
     make_bring_mxcsr(jit, e);
     make_bring_x87(jit, e);
+    e->in_c = true;
     jit->give_fp = emit_here(e);
     give_mxcsr(e);
     give_x87(e);

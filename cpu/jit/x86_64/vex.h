@@ -47,6 +47,7 @@ static inline void emit_vex_rr(struct emit *e, struct vex x, unsigned reg, unsig
 static inline void emit_vex_rm(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
                                struct host_mem m)
 {
+    m = emit_rsp(e, m);
     emit_vex(e, x, reg, vvvv, m.index, m.base);
     emit_modrm_mem(e, reg, m);
 }
