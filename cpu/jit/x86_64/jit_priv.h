@@ -129,6 +129,7 @@ struct unit {
     unsigned offset; /* of the block in its page */
     unsigned i;      /* record being translated */
     unsigned word;   /* of addresses, the stack and transfers: 8 bytes, or 4 in 32-bit code */
+    uint8_t regs[16]; /* host register of guest register g, or H_NONE: it is in memory */
     bool is_32;      /* 32-bit code: CS is flat */
     bool is_compat;  /* the same, with long mode active */
     bool has_stack;  /* PUSH and the like use RSP as it stands: 64-bit mode, or a flat 32-bit SS */
@@ -245,7 +246,8 @@ bool record_is_plain(const struct rec *rec);
 
 /* ---- operands ---- */
 
-/* Host register of guest register g, or H_NONE: it is in memory. */
+/* Host register of guest register g between blocks, or H_NONE: it is in memory. In a block:
+ * unit.regs. */
 extern const uint8_t pinned[16];
 
 struct host_mem mem_gpr(unsigned g);     /* arch.gpr[g] */

@@ -77,7 +77,7 @@ static unsigned dest_load(struct unit *u, unsigned g)
 
 static void dest_store(struct unit *u, unsigned g, unsigned size, unsigned reg)
 {
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, size == 4 ? 8 : size, reg, mem_gpr(g));
 }
 
@@ -128,7 +128,7 @@ static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
     use_carry(u, op);
     unsigned dst = dest_load(u, o[0].reg);
     bool loads = wants_source(u, op), known = true;
-    if (is_mem(&o[1]) || (is_gpr(&o[1]) && pinned[o[1].reg] == H_NONE)) {
+    if (is_mem(&o[1]) || (is_gpr(&o[1]) && u->regs[o[1].reg] == H_NONE)) {
         if (!is_mem(&o[1]))
             m = mem_gpr(o[1].reg);
         if (loads)
@@ -144,7 +144,7 @@ static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
         src = T1;
         known = loads || is_logic(op);
     } else if (is_gpr(&o[1])) {
-        src = pinned[o[1].reg];
+        src = u->regs[o[1].reg];
         emit_alu_rr(e, op, size, dst, src);
     } else {
         imm = (int32_t)u->in->imm;
@@ -266,7 +266,7 @@ static bool lower_one(struct unit *u, unsigned opcode, unsigned digit)
         if (keeps_carry && u->flags_needed)
             flags_to_carry(u);
         else if (keeps_carry || op == OP_NOT)
-            flags_before_write(u, pinned[o[0].reg]);
+            flags_before_write(u, u->regs[o[0].reg]);
         unsigned reg = dest_load(u, o[0].reg);
         emit_rr(&u->e, opcode, size, digit, reg);
         dest_store(u, o[0].reg, size, reg);
@@ -292,7 +292,7 @@ static bool lower_imul(struct unit *u)
     struct host_mem m = {0};
     if (is_mem(&o[1]))
         m = probe_operand(u, size, false);
-    unsigned dst = by_imm ? (pinned[o[0].reg] != H_NONE ? pinned[o[0].reg] : (unsigned)T0)
+    unsigned dst = by_imm ? (u->regs[o[0].reg] != H_NONE ? u->regs[o[0].reg] : (unsigned)T0)
                           : dest_load(u, o[0].reg);
     if (is_mem(&o[1]))
         emit_rm(e, opcode, size, dst, m);
@@ -510,7 +510,7 @@ bool lower_shift(struct unit *u)
     if (u->flags_needed && rotates)
         return lower_rotate(u, digit, count);
     if (rotates)
-        flags_before_write(u, pinned[o[0].reg]);
+        flags_before_write(u, u->regs[o[0].reg]);
     bool stores = u->flags_needed && !rotates && flags_store_is_best(u, false);
     unsigned reg = dest_load(u, o[0].reg);
     if (stores)

@@ -190,15 +190,15 @@ static bool lower_mask(struct unit *u, struct vex x)
     unsigned g = o[0].reg;
     if (o[1].kind == OPND_MEM)
         m = probe_operand(u, o[1].size, false);
-    flags_before_write(u, pinned[g]);
-    unsigned dst = pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    flags_before_write(u, u->regs[g]);
+    unsigned dst = u->regs[g] != H_NONE ? u->regs[g] : (unsigned)T0;
     if (o[1].kind == OPND_MEM)
         emit_vex_rm(&u->e, x, dst, 0, m);
     else
         emit_vex_rr(&u->e, x, dst, 0, source_in(u, o[1].reg, x.l));
     if (in->operand_count == 3)
         emit_8(&u->e, in->imm & 0xff);
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, 8, dst, mem_gpr(g));
     zero_upper(u, x.l);
     return true;
@@ -240,10 +240,10 @@ static bool lower_scalar_move(struct unit *u, struct vex x)
         return true;
     }
     unsigned g = o[0].reg, src = xmm_in(u, o[1].reg, X_SRC);
-    flags_before_write(u, pinned[g]);
-    unsigned dst = pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    flags_before_write(u, u->regs[g]);
+    unsigned dst = u->regs[g] != H_NONE ? u->regs[g] : (unsigned)T0;
     emit_vex_rr(&u->e, x, src, 0, dst);
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, 8, dst, mem_gpr(g));
     return true;
 }
@@ -319,8 +319,8 @@ static bool lower_extract(struct unit *u, struct vex x)
         m = probe_operand(u, o[0].size, true);
     unsigned src = source_in(u, o[1].reg, x.l);
     if (o[0].kind == OPND_GPR) {
-        flags_before_write(u, pinned[o[0].reg]);
-        dst = pinned[o[0].reg] != H_NONE ? pinned[o[0].reg] : (unsigned)T0;
+        flags_before_write(u, u->regs[o[0].reg]);
+        dst = u->regs[o[0].reg] != H_NONE ? u->regs[o[0].reg] : (unsigned)T0;
     }
     if (o[0].kind == OPND_MEM)
         emit_vex_rm(&u->e, x, src, 0, m);

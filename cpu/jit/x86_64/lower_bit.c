@@ -20,7 +20,7 @@ static bool is_mem(const struct operand *o)
 
 static void reg_store(struct unit *u, unsigned g, unsigned size, unsigned reg)
 {
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, size == 4 ? 8 : size, reg, mem_gpr(g));
 }
 
@@ -155,8 +155,8 @@ static bool lower_count(struct unit *u)
     struct host_mem m = {0};
     if (is_mem(&o[1]))
         m = probe_operand(u, size, false);
-    flags_before_write(u, pinned[g]);
-    unsigned dst = pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    flags_before_write(u, u->regs[g]);
+    unsigned dst = u->regs[g] != H_NONE ? u->regs[g] : (unsigned)T0;
     if (is_mem(&o[1]))
         emit_rm(&u->e, op, size, dst, m);
     else
@@ -178,7 +178,7 @@ static bool lower_xadd(struct unit *u, bool compares)
     if (!is_mem(&o[0]) || !is_gpr(&o[1]))
         return false;
     struct host_mem m = probe_operand(u, size, true);
-    flags_before_write(u, compares ? (unsigned)H_RAX : pinned[g]);
+    flags_before_write(u, compares ? (unsigned)H_RAX : u->regs[g]);
     unsigned src = gpr_in(u, g, T0);
     emit_rm(&u->e, X_0F | (compares ? 0xb0u : 0xc0u) | (size > 1), size, src, m);
     if (!compares)
@@ -191,7 +191,7 @@ static bool lower_xchg(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    unsigned size = o[0].size, a = pinned[o[0].reg & 15], b = pinned[o[1].reg & 15];
+    unsigned size = o[0].size, a = u->regs[o[0].reg & 15], b = u->regs[o[1].reg & 15];
     if (!is_gpr(&o[1]) || b == H_NONE || (is_gpr(&o[0]) && (a == H_NONE || size < 4)) ||
         !(is_gpr(&o[0]) || is_mem(&o[0])))
         return false;
@@ -274,7 +274,7 @@ static bool lower_high_imm(struct unit *u)
         return false;
     }
     if (is_mov)
-        flags_before_write(u, pinned[g]);
+        flags_before_write(u, u->regs[g]);
     emit_8(&u->e, op);
     emit_8(&u->e, 0xc0 | digit << 3 | (4 + g));
     emit_8(&u->e, in->imm & 0xff);
@@ -292,16 +292,16 @@ static bool lower_high(struct unit *u)
         return lower_high_imm(u);
     if (o[1].kind != OPND_GPR_HIGH)
         return false;
-    if (in->op == OP_MOVZX && o[0].size >= 4 && pinned[o[0].reg] < 8) {
-        flags_before_write(u, pinned[o[0].reg]);
+    if (in->op == OP_MOVZX && o[0].size >= 4 && u->regs[o[0].reg] < 8) {
+        flags_before_write(u, u->regs[o[0].reg]);
         emit_8(e, 0x0f);
         emit_8(e, 0xb6);
-        emit_8(e, 0xc0u | (unsigned)pinned[o[0].reg] << 3 | (4u + o[1].reg));
+        emit_8(e, 0xc0u | (unsigned)u->regs[o[0].reg] << 3 | (4u + o[1].reg));
         return true;
     }
     if (in->op == OP_MOV && is_mem(&o[0])) {
         struct host_mem m = probe_operand(u, 1, true);
-        emit_mov_rr(e, 4, T0, pinned[o[1].reg]);
+        emit_mov_rr(e, 4, T0, u->regs[o[1].reg]);
         emit_shift_ri(e, 5, 4, T0, 8);
         emit_store(e, 1, T0, m);
         return true;

@@ -18,8 +18,8 @@ static struct source source_of(struct unit *u, const struct operand *o)
     struct source s = {.reg = H_NONE};
     if (o->kind == OPND_MEM)
         s.m = probe_operand(u, o->size, false);
-    else if (pinned[o->reg] != H_NONE)
-        s.reg = pinned[o->reg];
+    else if (u->regs[o->reg] != H_NONE)
+        s.reg = u->regs[o->reg];
     else
         s.m = mem_gpr(o->reg);
     return s;
@@ -46,13 +46,13 @@ static void emit_source(struct unit *u, unsigned op, unsigned size, unsigned reg
 /* Where the guest register is made: its own, or scratch that dest_done stores. */
 static unsigned dest_of(struct unit *u, unsigned g, unsigned scratch)
 {
-    flags_before_write(u, pinned[g]);
-    return pinned[g] != H_NONE ? pinned[g] : scratch;
+    flags_before_write(u, u->regs[g]);
+    return u->regs[g] != H_NONE ? u->regs[g] : scratch;
 }
 
 static void dest_done(struct unit *u, unsigned g, unsigned reg)
 {
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, 8, reg, mem_gpr(g));
 }
 
@@ -170,7 +170,7 @@ static bool lower_add(struct unit *u)
     struct source s = source_of(u, &o[1]);
     flags_to_host(u);
     unsigned dst = gpr_in(u, o[0].reg, T0);
-    flags_before_write(u, pinned[o[0].reg]);
+    flags_before_write(u, u->regs[o[0].reg]);
     emit_source(u, (in->op == OP_ADCX ? X_66 : X_F3) | X_0F38 | 0xf6, o[0].size, dst, &s);
     dest_done(u, o[0].reg, dst);
     u->flags.recipe.op = RECIPE_NONE;
@@ -187,7 +187,7 @@ static bool lower_crc32(struct unit *u)
         return false;
     struct source s = source_of(u, &o[1]);
     unsigned dst = gpr_in(u, o[0].reg, T0);
-    flags_before_write(u, pinned[o[0].reg]);
+    flags_before_write(u, u->regs[o[0].reg]);
     emit_source(u, op, wide, dst, &s);
     dest_done(u, o[0].reg, dst);
     return true;

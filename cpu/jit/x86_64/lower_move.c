@@ -8,15 +8,15 @@ static bool is_mem(const struct operand *o)
 }
 
 /* Where the value for guest register g is made. */
-static unsigned dest_reg(unsigned g)
+static unsigned dest_reg(const struct unit *u, unsigned g)
 {
-    return pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    return u->regs[g] != H_NONE ? u->regs[g] : (unsigned)T0;
 }
 
 /* reg to guest register g, if it is not there already; a 32-bit value is zero-extended in reg. */
 static void dest_store(struct unit *u, unsigned g, unsigned size, unsigned reg)
 {
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, size == 4 ? 8 : size, reg, mem_gpr(g));
 }
 
@@ -24,27 +24,27 @@ static bool mov_to_gpr(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    unsigned size = o[0].size, g = o[0].reg, dst = dest_reg(g);
+    unsigned size = o[0].size, g = o[0].reg, dst = dest_reg(u, g);
     if (is_mem(&o[1])) {
         struct host_mem m = probe_operand(u, size, false);
-        flags_before_write(u, pinned[g]);
+        flags_before_write(u, u->regs[g]);
         emit_load(e, size, dst, m);
     } else if (o[1].kind == OPND_GPR) {
-        flags_before_write(u, pinned[g]);
-        if (pinned[g] == H_NONE && pinned[o[1].reg] == H_NONE)
+        flags_before_write(u, u->regs[g]);
+        if (u->regs[g] == H_NONE && u->regs[o[1].reg] == H_NONE)
             emit_load(e, size == 4 ? 4 : 8, dst, mem_gpr(o[1].reg));
-        else if (pinned[g] == H_NONE)
-            dst = pinned[o[1].reg];
-        else if (pinned[o[1].reg] != H_NONE)
-            emit_mov_rr(e, size, dst, pinned[o[1].reg]);
+        else if (u->regs[g] == H_NONE)
+            dst = u->regs[o[1].reg];
+        else if (u->regs[o[1].reg] != H_NONE)
+            emit_mov_rr(e, size, dst, u->regs[o[1].reg]);
         else
             emit_load(e, size, dst, mem_gpr(o[1].reg));
-        if (pinned[g] == H_NONE && size == 4 && dst != T0) {
+        if (u->regs[g] == H_NONE && size == 4 && dst != T0) {
             emit_mov_rr(e, 4, T0, dst);
             dst = T0;
         }
     } else if (o[1].kind == OPND_IMM) {
-        flags_before_write(u, pinned[g]);
+        flags_before_write(u, u->regs[g]);
         if (size >= 4) {
             emit_mov_ri(e, dst, size == 4 ? (uint32_t)u->in->imm : u->in->imm);
         } else {
@@ -90,7 +90,7 @@ static bool lower_extend(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    unsigned from = o[1].size, size = o[0].size, g = o[0].reg, dst = dest_reg(g), op;
+    unsigned from = o[1].size, size = o[0].size, g = o[0].reg, dst = dest_reg(u, g), op;
     if (o[0].kind != OPND_GPR || (o[1].kind != OPND_GPR && !is_mem(&o[1])) || size < 4)
         return false;
     if (from == 4 && size == 4)
@@ -103,10 +103,10 @@ static bool lower_extend(struct unit *u)
         op |= X_BYTE;
     if (is_mem(&o[1])) {
         struct host_mem m = probe_operand(u, from, false);
-        flags_before_write(u, pinned[g]);
+        flags_before_write(u, u->regs[g]);
         emit_rm(e, op, size, dst, m);
     } else {
-        flags_before_write(u, pinned[g]);
+        flags_before_write(u, u->regs[g]);
         emit_rr(e, op, size, dst, gpr_in(u, o[1].reg, T0));
     }
     dest_store(u, g, size, dst);
@@ -118,10 +118,10 @@ static bool lower_lea(struct unit *u)
     const struct insn *in = u->in;
     const struct rec *rec = &u->block->rec[u->i];
     struct emit *e = &u->e;
-    unsigned size = in->operands[0].size, g = in->operands[0].reg, dst = dest_reg(g);
+    unsigned size = in->operands[0].size, g = in->operands[0].reg, dst = dest_reg(u, g);
     if (in->addrsize != u->word)
         return false;
-    flags_before_write(u, pinned[g]);
+    flags_before_write(u, u->regs[g]);
     if (in->base == REG_RIP) {
         int64_t disp = (int64_t)in->disp + u->offset + rec->off + in->len;
         emit_load(e, 8, T0, RUN(jit_page));
@@ -152,12 +152,12 @@ static bool lower_cmov(struct unit *u)
     if (is_mem(&o[1]))
         m = probe_operand(u, size, false);
     unsigned cc = flags_condition(u, u->in->opcode & 15);
-    flags_before_write(u, pinned[g]);
+    flags_before_write(u, u->regs[g]);
     unsigned dst = gpr_in(u, g, T0);
     if (is_mem(&o[1]))
         emit_rm(e, X_0F | 0x40 | cc, size, dst, m);
-    else if (pinned[o[1].reg] != H_NONE)
-        emit_rr(e, X_0F | 0x40 | cc, size, dst, pinned[o[1].reg]);
+    else if (u->regs[o[1].reg] != H_NONE)
+        emit_rr(e, X_0F | 0x40 | cc, size, dst, u->regs[o[1].reg]);
     else
         emit_rm(e, X_0F | 0x40 | cc, size, dst, mem_gpr(o[1].reg));
     dest_store(u, g, size, dst);
@@ -179,9 +179,9 @@ static bool lower_setcc(struct unit *u)
         emit_rm(e, op, 1, 0, m);
         return true;
     }
-    flags_before_write(u, pinned[o[0].reg]);
-    if (pinned[o[0].reg] != H_NONE)
-        emit_rr(e, op, 1, 0, pinned[o[0].reg]);
+    flags_before_write(u, u->regs[o[0].reg]);
+    if (u->regs[o[0].reg] != H_NONE)
+        emit_rr(e, op, 1, 0, u->regs[o[0].reg]);
     else
         emit_rm(e, op, 1, 0, mem_gpr(o[0].reg));
     return true;
@@ -193,7 +193,7 @@ static bool lower_bswap(struct unit *u)
     unsigned size = o[0].size, g = o[0].reg;
     if (size < 4)
         return false;
-    flags_before_write(u, pinned[g]);
+    flags_before_write(u, u->regs[g]);
     unsigned reg = gpr_in(u, g, T0);
     emit_opcode(&u->e, X_0F | 0xc8 | (reg & 7), size, 0, H_NONE, reg, false);
     dest_store(u, g, size, reg);
@@ -285,9 +285,9 @@ static bool lower_pop(struct unit *u)
     struct emit *e = &u->e;
     if (o[0].kind != OPND_GPR)
         return false;
-    unsigned g = o[0].reg, dst = dest_reg(g);
+    unsigned g = o[0].reg, dst = dest_reg(u, g);
     struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
-    flags_before_write(u, pinned[g]);
+    flags_before_write(u, u->regs[g]);
     flags_before_write(u, H_R12);
     emit_load(e, u->word, dst, m);
     dest_store(u, g, 8, dst);

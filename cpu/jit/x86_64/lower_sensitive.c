@@ -98,9 +98,9 @@ void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask)
 void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size)
 {
     struct unit *u = l->u;
-    flags_before_write(u, pinned[reg]);
-    if (pinned[reg] != H_NONE)
-        emit_mov_rr(&u->e, size, pinned[reg], T0);
+    flags_before_write(u, u->regs[reg]);
+    if (u->regs[reg] != H_NONE)
+        emit_mov_rr(&u->e, size, u->regs[reg], T0);
     else
         emit_store(&u->e, size == 4 ? 8 : size, T0, mem_gpr(reg));
 }

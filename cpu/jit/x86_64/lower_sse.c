@@ -167,13 +167,13 @@ static struct host_mem probe_sse(struct unit *u, unsigned size, bool write, bool
 /* A general register that is written, all 64 bits. */
 static unsigned gpr_dest(struct unit *u, unsigned g)
 {
-    flags_before_write(u, pinned[g]);
-    return pinned[g] != H_NONE ? pinned[g] : (unsigned)T0;
+    flags_before_write(u, u->regs[g]);
+    return u->regs[g] != H_NONE ? u->regs[g] : (unsigned)T0;
 }
 
 static void gpr_changed(struct unit *u, unsigned g, unsigned reg)
 {
-    if (pinned[g] == H_NONE)
+    if (u->regs[g] == H_NONE)
         emit_store(&u->e, 8, reg, mem_gpr(g));
 }
 

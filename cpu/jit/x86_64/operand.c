@@ -4,8 +4,8 @@
 
 unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch)
 {
-    if (pinned[g] != H_NONE)
-        return pinned[g];
+    if (u->regs[g] != H_NONE)
+        return u->regs[g];
     emit_load(&u->e, 8, scratch, mem_gpr(g));
     return scratch;
 }
@@ -18,11 +18,11 @@ static void add_part(struct address *a, struct host_mem m)
 }
 
 /* The index, in a host register or not. */
-static void set_index(struct address *a, unsigned g, unsigned scale)
+static void set_index(const struct unit *u, struct address *a, unsigned g, unsigned scale)
 {
     a->scale = (uint8_t)scale;
-    if (pinned[g] != H_NONE)
-        a->index = pinned[g];
+    if (u->regs[g] != H_NONE)
+        a->index = u->regs[g];
     else if (scale == 0)
         add_part(a, mem_gpr(g));
     else
@@ -96,12 +96,12 @@ static struct address offset_of(const struct unit *u)
         add_part(&a, RUN(jit_page));
         disp += u->offset + rec->off + in->len;
     } else {
-        if (in->base != REG_NONE && pinned[in->base] != H_NONE)
-            a.base = pinned[in->base];
+        if (in->base != REG_NONE && u->regs[in->base] != H_NONE)
+            a.base = u->regs[in->base];
         else if (in->base != REG_NONE)
             add_part(&a, mem_gpr(in->base));
         if (in->index != REG_NONE)
-            set_index(&a, in->index, in->scale);
+            set_index(u, &a, in->index, in->scale);
     }
     a.disp = (int32_t)disp;
     a.rest = u->is_32 ? 0 : disp - a.disp;

@@ -165,6 +165,7 @@ static void translate_block(struct unit *u)
 {
     const struct block *b = u->block;
     bool ended = false;
+    memcpy(u->regs, pinned, sizeof(u->regs));
     u->flags = (struct flag_state){.memory = true};
     find_needed_flags(u);
     fp_start(u);
