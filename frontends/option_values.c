@@ -202,7 +202,11 @@ static int engine_part(struct options *o, const struct piece *p, const char *arg
         o->has_perf_map = p->value[1] == 'n';
         return 0;
     }
-    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), perf=on|off: -engine jit,threshold=1,cache=16M");
+    if (piece_is(p, "thread", "on") || piece_is(p, "thread", "off")) {
+        o->config.jit_has_thread = p->value[1] == 'n';
+        return 0;
+    }
+    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), thread=on|off, perf=on|off: -engine jit,threshold=1,cache=16M");
 }
 
 int option_engine(struct options *o, const char *argument, struct err *err)

@@ -322,6 +322,7 @@ static int create(struct trapline_machine *t, struct err *err)
     const struct trapline_config *config = &t->config;
     const struct jit_config jit = {.threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD,
                                    .cache = config->jit_cache ? config->jit_cache : JIT_CACHE,
+                                   .has_thread = config->jit_has_thread,
                                    .translated = config->translated,
                                    .opaque = config->translated_opaque};
     int rc = check_scheduling(&config->scheduling, err);

@@ -171,6 +171,7 @@ struct trapline_config {
     enum trapline_engine engine; /* what runs innocuous code; no guest can tell */
     uint32_t jit_threshold;    /* times a block is entered before it is translated; 0: the default */
     uint64_t jit_cache;        /* bytes of translated code; 0: the default */
+    bool jit_has_thread;       /* translate on a thread of its own */
     unsigned tlb_entries;      /* of each array of a virtual TLB, at most: a power of two, 16 to 65536; 0: the default */
     struct trapline_paging paging;
     struct trapline_virt virt;

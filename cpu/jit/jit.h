@@ -18,6 +18,7 @@ struct jit_block;
 struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
     uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
+    bool has_thread;    /* translate on a thread of its own; when code is ready is then the host's business */
     /* Told of every block translated; may be NULL. */
     void (*translated)(void *opaque, const void *code, size_t size, uint64_t rip, paddr pa);
     void *opaque;       /* of translated */

@@ -151,6 +151,16 @@ TEST(invariants, translated_code_is_what_the_interpreter_does)
     compare_habits(GUEST_REAL, &all);
 }
 
+/* Blocks die and the cache fills while the worker has copies of them. */
+TEST(invariants, code_that_is_made_beside_the_guest_changes_nothing)
+{
+    static const struct jit_config beside = {.threshold = 1, .cache = JIT_CACHE_MIN, .has_thread = true};
+    const struct habit habit = {
+        .name = "translated beside", .jit = &beside, .entries = 16, .drops = true, .stops = true};
+    compare_habits(GUEST_LONG, &habit);
+    compare_habits(GUEST_REAL, &habit);
+}
+
 /* A flag that the next instruction would overwrite is looked at all the same if that instruction
  * only raises: here, because CR0.TS is set. */
 TEST(invariants, flags_are_seen_by_the_handler_of_an_instruction_that_only_raises)
@@ -201,6 +211,7 @@ TEST_MAIN(RUN(invariants, random_guests_live_long)
                   RUN(invariants, dropped_caches_change_nothing)
                       RUN(invariants, stops_at_odd_positions_change_nothing)
                           RUN(invariants, translated_code_is_what_the_interpreter_does)
+              RUN(invariants, code_that_is_made_beside_the_guest_changes_nothing)
                               RUN(invariants,
                                   flags_are_seen_by_the_handler_of_an_instruction_that_only_raises)
                                   RUN(invariants, saving_and_loading_elsewhere_changes_nothing))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cpu/jit/x86_64/jit_priv.h"
+#include "cpu/jit/x86_64/worker.h"
 
 bool jit_is_available(void)
 {
@@ -41,6 +42,10 @@ struct jit *jit_create(const struct jit_config *config)
         return NULL;
     }
     places_forget(jit);
+    if (config->has_thread && !(jit->worker = worker_create(jit))) {
+        jit_destroy(jit);
+        return NULL;
+    }
     return jit;
 }
 
@@ -203,8 +208,11 @@ static void restore_handlers(struct jit_block *t)
 void jit_forget(struct jit *jit, struct block *b)
 {
     struct jit_block *t = b->jit;
-    if (!t)
+    if (!t) {
+        if (jit->worker)
+            worker_forget(jit->worker, b);
         return;
+    }
     detach(jit, t);
     t->next = jit->dead;
     jit->dead = t;
@@ -229,6 +237,8 @@ static void bury_dead(struct jit *jit)
 }
 
 static void count_entries(struct block *b);
+static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec);
+static int exec_jit_await(struct vcpu *vcpu, const struct rec *rec);
 
 /* All code goes; the blocks are interpreted, and counted, again. No translated code may be running.
  */
@@ -252,6 +262,7 @@ void jit_destroy(struct jit *jit)
 {
     if (!jit)
         return;
+    worker_destroy(jit->worker);
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
     code_memory_fini(&jit->memory);
@@ -299,30 +310,83 @@ static struct jit_source source_of(const struct vcpu *vcpu, struct block *b, con
     return (struct jit_source){.home = b,
                                .block = b,
                                .bytes = bytes,
+                               .sites = b->sites,
                                .decoder = vcpu->run.decoder,
                                .fsw = vcpu->arch.fsw,
                                .ftw = vcpu->arch.ftw,
                                .drops = vcpu->run.jit->drops[fp_drops(b->pa)]};
 }
 
+/* There was no room for what was asked for: it is counted again. */
+static void make_room(struct jit *jit)
+{
+    struct jit_made made;
+    worker_settle(jit->worker);
+    while (worker_take(jit->worker, &made))
+        if (made.block) {
+            made.block->rec[0].fn = first_fn(made.block);
+            count_entries(made.block);
+        }
+    flush(jit);
+}
+
+/* What the worker has made is code from now on. */
+static void take_made(struct jit *jit)
+{
+    struct jit_made made;
+    while (worker_take(jit->worker, &made)) {
+        struct block *b = made.block;
+        bury_dead(jit);
+        if (b) {
+            b->rec[0].fn = first_fn(b);
+            b->jit = made.to;
+            if (b->jit)
+                install(jit, b, made.rip);
+            else if (made.is_full)
+                count_entries(b);
+        }
+        if (made.is_full)
+            make_room(jit);
+    }
+}
+
+/* At once, or by the worker: then it becomes code when take_made has it. False: it cannot be. */
 static bool translate(struct vcpu *vcpu, struct block *b)
 {
     struct jit *jit = vcpu->run.jit;
     uint8_t crossing[INSN_MAX_LEN];
     const uint8_t *bytes = block_bytes(vcpu->run.pm, b, crossing);
+    if (!bytes)
+        return false;
+    b->rec[0].fn = first_fn(b);
+    struct jit_source from = source_of(vcpu, b, bytes);
+    if (jit->worker) {
+        take_made(jit);
+        bool is_asked = worker_ask(jit->worker, &from, vcpu->run.insn_base);
+        b->rec[0].fn = is_asked ? exec_jit_await : exec_jit_count;
+        return true;
+    }
     bury_dead(jit);
     if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM)
         flush(jit);
     code_memory_join(&jit->memory, jit->memory.used + JIT_BLOCK_ROOM);
-    b->rec[0].fn = first_fn(b);
-    if (!bytes)
-        return false;
-    struct jit_source from = source_of(vcpu, b, bytes);
     b->jit = jit_translate(jit, &from);
-    if (!b->jit)
-        return false;
-    install(jit, b, vcpu->run.insn_base);
-    return true;
+    if (b->jit)
+        install(jit, b, vcpu->run.insn_base);
+    return b->jit != NULL;
+}
+
+/* A block that the worker has, or had. */
+static int exec_jit_await(struct vcpu *vcpu, const struct rec *rec)
+{
+    struct jit *jit = vcpu->run.jit;
+    struct block *b = block_of_first(rec);
+    if (!vcpu->run.patched)
+        take_made(jit);
+    if (b->rec[0].fn == exec_jit_enter)
+        return exec_jit_enter(vcpu, rec);
+    worker_hurry(jit->worker);
+    return first_fn(b)(vcpu, rec);
 }
 
 static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
@@ -331,9 +395,10 @@ static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
     exec_fn *fn = first_fn(b);
     if ((uint32_t)++b->rec[b->count].disp >= vcpu->run.jit->config.threshold &&
         !vcpu->run.patched) {
-        if (translate(vcpu, b))
+        if (!translate(vcpu, b))
+            b->rec[0].fn = fn; /* never again */
+        else if (b->jit)
             return exec_jit_enter(vcpu, rec);
-        b->rec[0].fn = fn; /* never again */
     }
     return fn(vcpu, rec);
 }
@@ -469,6 +534,8 @@ void jit_sabotage(struct jit *jit, unsigned n)
 struct jit_stats jit_stats(const struct jit *jit)
 {
     struct jit_stats s = jit->stats;
+    if (jit->worker)
+        worker_settle(jit->worker);
     s.code_bytes = jit->memory.used;
     s.cache_bytes = jit->memory.size;
     return s;

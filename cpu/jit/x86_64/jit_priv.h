@@ -103,6 +103,7 @@ struct jit_source {
     struct block *home;            /* what becomes code: for its address, and those of its records */
     const struct block *block;     /* the same, or a copy of it with its records */
     const uint8_t *bytes;          /* of its instructions, in one piece */
+    const struct site *sites;      /* block->sites, or a copy */
     const struct decoder *decoder; /* of the guest's processor */
     uint16_t fsw;                  /* of its x87 unit at the moment */
     uint8_t ftw;                   /* the same */
@@ -165,6 +166,7 @@ typedef int jit_enter_fn(struct vcpu *vcpu, const uint8_t *code);
 
 struct jit {
     struct jit_config config;
+    struct jit_worker *worker; /* owned: who translates; NULL: the guest's thread */
     struct code_memory memory;
     struct jit_stats stats;
     bool host_has[FEATURE_COUNT]; /* by enum feature; what the host cannot do goes to the handler */

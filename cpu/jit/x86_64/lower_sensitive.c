@@ -150,10 +150,13 @@ bool lower_sensitive(struct unit *u)
     const struct rec *rec = &u->block->rec[u->i];
     struct site *site = (struct site *)(uintptr_t)rec->link;
     struct lowering l = {.u = u};
-    if (rec->fn != exec_sensitive || !site->ops->lower)
+    if (rec->fn != exec_sensitive)
+        return false;
+    const struct site *seen = &u->from->sites[site - u->block->sites];
+    if (!seen->ops->lower)
         return false;
     flags_clobber(u);
-    if (!site->ops->lower(&l, &site->insn))
+    if (!seen->ops->lower(&l, &seen->insn))
         return false;
     if (!COUNT_EXITS)
         return true;
