@@ -2,13 +2,25 @@
 #include "cpu/block.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cpu/block_memory.h"
 #include "cpu/build.h"
+#include "cpu/exec.h"
 #include "cpu/jit/jit.h"
+#include "cpu/self_check.h"
 
 #define PAGE_HASH_BITS 14
 #define DEFAULT_LIMIT (128 * MiB)
+
+#define LINES 64           /* of a page, of 64 bytes each */
+#define TURNS_TO_CHECK 3   /* blocks of a page know their bytes once so many of them followed written ones */
+#define IDLE_WRITES 1024   /* to lines without code, until the page is given up */
+
+/* Which bytes of a page are code that would run: a bit for each. */
+struct code_map {
+    uint64_t line[LINES];
+};
 
 /* A physical page that blocks were decoded from. */
 struct code_page {
@@ -16,6 +28,10 @@ struct code_page {
     struct block *blocks;   /* that start here, by page_next */
     struct block *crossing; /* that end here, by page2_next */
     struct code_page *next; /* chain of the hash table */
+    struct code_map *map;   /* owned; NULL while no write beside the code was seen */
+    uint16_t idle;          /* writes to lines without code, weighed by length, since a block was last made or picked up */
+    uint8_t turns;          /* blocks made after others were written */
+    bool was_written;       /* blocks were, since one was last made */
 };
 
 struct block_cache {
@@ -64,7 +80,7 @@ struct block_table *block_cache_table(struct block_cache *c)
 static uint64_t block_bytes(const struct block *b)
 {
     return sizeof(*b) + (b->count + 1u) * sizeof(struct rec) + b->site_count * sizeof(struct site) +
-           b->insn_count * sizeof(struct insn);
+           b->insn_count * sizeof(struct insn) + (b->checks ? sizeof(struct self_check) : 0);
 }
 
 /* ---- pages ---- */
@@ -109,10 +125,49 @@ static uint64_t page_lines(const struct code_page *p)
 {
     uint64_t lines = 0;
     for (const struct block *b = p->blocks; b; b = b->page_next)
-        lines |= lines_of(b->pa & ~PAGE_MASK, head_bytes(b));
+        if (!block_is_aside(b))
+            lines |= lines_of(b->pa & ~PAGE_MASK, head_bytes(b));
     for (const struct block *b = p->crossing; b; b = b->page2_next)
         lines |= lines_of(0, b->bytes - head_bytes(b));
     return lines;
+}
+
+/* Bits [from, from + len) of a page's bytes, len > 0. */
+static void map_set(struct code_map *map, uint64_t from, uint64_t len, bool on)
+{
+    while (len > 0) {
+        uint64_t at = from % 64, room = 64 - at, part = len < room ? len : room, bits = low_mask((unsigned)part) << at;
+        map->line[from / 64] = on ? map->line[from / 64] | bits : map->line[from / 64] & ~bits;
+        from += part, len -= part;
+    }
+}
+
+static void map_block(struct code_page *p, const struct block *b, bool on)
+{
+    if (!p->map)
+        return;
+    if (p->page == (b->pa & PAGE_MASK))
+        map_set(p->map, b->pa & ~PAGE_MASK, head_bytes(b), on);
+    else
+        map_set(p->map, 0, b->bytes - head_bytes(b), on);
+}
+
+static void map_fill(struct code_page *p)
+{
+    memset(p->map, 0, sizeof(*p->map));
+    for (const struct block *b = p->blocks; b; b = b->page_next)
+        if (!block_is_aside(b))
+            map_block(p, b, true);
+    for (const struct block *b = p->crossing; b; b = b->page2_next)
+        map_block(p, b, true);
+}
+
+/* Without memory for a map all that is written to lines with code is looked for in the lists. */
+static void map_make(struct code_page *p)
+{
+    p->map = malloc(sizeof(*p->map));
+    if (p->map)
+        map_fill(p);
 }
 
 static void add_lines(struct block_cache *c, paddr pa, uint64_t lines)
@@ -131,15 +186,20 @@ static void block_insert(struct block_cache *c, struct block *b)
     c->table.head[h] = b;
     b->page_next = page->blocks;
     page->blocks = b;
+    map_block(page, b, true);
+    page->turns = (uint8_t)(page->turns + (page->was_written && page->turns < TURNS_TO_CHECK));
+    page->was_written = false;
+    page->idle = 0;
     add_lines(c, b->pa, lines_of(b->pa & ~PAGE_MASK, head_bytes(b)));
     if (b->crosses) {
         struct code_page *page2 = page_get(c, b->pa2);
         b->page2_next = page2->crossing;
         page2->crossing = b;
+        map_block(page2, b, true);
         add_lines(c, b->pa2, lines_of(0, b->bytes - head_bytes(b)));
     }
     if (c->jit)
-        jit_watch(c->jit, b);
+        jit_watch(c->jit, b, 0);
     c->stats.built++;
     c->stats.live++;
     c->stats.bytes += block_bytes(b);
@@ -205,13 +265,21 @@ static void clear_links(struct code_page *page)
     }
 }
 
+static void free_side(struct block *b)
+{
+    if (b->checks)
+        free(self_check_of(b));
+    else
+        free(b->sites);
+}
+
 static void bury_dead(struct block_cache *c)
 {
     while (c->dead) {
         struct block *b = c->dead;
         c->dead = b->hash_next;
         fold_sites(c, b);
-        free(b->sites);
+        free_side(b);
         block_memory_give(&c->memory, b);
     }
 }
@@ -222,39 +290,120 @@ static void page_sync_lines(struct block_cache *c, struct code_page *page)
         physmem_set_code_lines(c->pm, page->page, page_lines(page));
 }
 
-static bool head_overlaps(const struct block *b, paddr pa, uint64_t len)
+/* What it would run is not what is there any more. */
+static void block_written(struct block_cache *c, struct block *b, bool *is_killed)
 {
-    return b->pa < pa + len && pa < b->pa + head_bytes(b);
+    bool is_running = c->running && c->running->run.block == b;
+    if (!b->checks || is_running) {
+        block_kill(c, b);
+        *is_killed = true;
+        return;
+    }
+    if (c->jit)
+        jit_unwatch(c->jit, b);
+    self_check_lay_aside(b);
 }
 
-static bool tail_overlaps(const struct block *b, paddr pa, uint64_t len)
+/* Which of two ranges of bytes share one? */
+static bool shares(paddr a, uint64_t a_len, paddr b, uint64_t b_len)
 {
-    return b->pa2 < pa + len && pa < b->pa2 + (b->bytes - head_bytes(b));
+    return a < b + b_len && b < a + a_len;
 }
 
-/* Kill the blocks of one page that [pa, pa + len) touches. */
-static void page_written(struct block_cache *c, struct code_page *page, paddr pa, uint64_t len)
+/* Blocks that the write touches are gone or laid aside, all between low and high: what others have there stays code. */
+static void map_after_write(struct code_page *p, paddr low, paddr high)
 {
-    bool any = false;
+    if (!p->map)
+        return;
+    map_set(p->map, low & ~PAGE_MASK, high - low, false);
+    for (const struct block *b = p->blocks; b; b = b->page_next)
+        if (shares(b->pa, head_bytes(b), low, high - low) && !block_is_aside(b))
+            map_block(p, b, true);
+    for (const struct block *b = p->crossing; b; b = b->page2_next)
+        map_block(p, b, true);
+}
+
+/* The blocks of one page that [pa, pa + len) touches: killed, or laid aside. False: there is none. */
+static bool blocks_written(struct block_cache *c, struct code_page *page, paddr pa, uint64_t len)
+{
+    bool is_killed = false;
+    paddr low = pa, high = pa;
     struct block *next;
     for (struct block *b = page->blocks; b; b = next) {
         next = b->page_next;
-        if (head_overlaps(b, pa, len)) {
-            block_kill(c, b);
-            any = true;
+        if (shares(b->pa, head_bytes(b), pa, len) && !block_is_aside(b)) {
+            low = b->pa < low ? b->pa : low;
+            high = b->pa + head_bytes(b) > high ? b->pa + head_bytes(b) : high;
+            block_written(c, b, &is_killed);
         }
     }
     for (struct block *b = page->crossing; b; b = next) {
         next = b->page2_next;
-        if (tail_overlaps(b, pa, len)) {
-            block_kill(c, b);
-            any = true;
+        uint64_t tail = b->bytes - head_bytes(b);
+        if (shares(b->pa2, tail, pa, len)) {
+            low = page->page;
+            high = b->pa2 + tail > high ? b->pa2 + tail : high;
+            block_written(c, b, &is_killed);
         }
     }
-    if (!any)
-        return;
+    if (is_killed)
+        clear_links(page);
+    if (low == high)
+        return false;
+    map_after_write(page, low, high);
+    return true;
+}
+
+/* It was code, and now seems to be data. */
+static void page_give_up(struct block_cache *c, struct code_page *page)
+{
+    struct block *next;
+    for (struct block *b = page->blocks; b; b = next) {
+        next = b->page_next;
+        if (block_is_aside(b))
+            block_kill(c, b);
+    }
     clear_links(page);
+    page->turns = 0;
+    page->idle = 0;
     page_sync_lines(c, page);
+}
+
+/* A write beside all that would run; from is its offset. Lines that have code only in blocks laid aside go on being told of, for
+ * a while: most likely they are being written anew. */
+static void written_beside(struct block_cache *c, struct code_page *page, uint64_t from, uint64_t len)
+{
+    if (!page->map)
+        map_make(page);
+    if (!page->map || page->map->line[from / 64])
+        return;
+    uint64_t idle = page->idle + len / 8 + 1;
+    page->idle = (uint16_t)(idle < IDLE_WRITES ? idle : IDLE_WRITES);
+    if (page->idle == IDLE_WRITES)
+        page_give_up(c, page);
+}
+
+static bool map_has(const struct code_map *map, uint64_t from, uint64_t len)
+{
+    uint64_t at = from % 64;
+    if (likely(at + len <= 64))
+        return map->line[from / 64] & low_mask((unsigned)len) << at;
+    for (uint64_t i = from; i < from + len; i++)
+        if (map->line[i / 64] >> i % 64 & 1)
+            return true;
+    return false;
+}
+
+static void page_written(struct block_cache *c, struct code_page *page, paddr pa, uint64_t len)
+{
+    uint64_t from = pa & ~PAGE_MASK;
+    if ((page->map && !map_has(page->map, from, len)) || !blocks_written(c, page, pa, len)) {
+        written_beside(c, page, from, len);
+        return;
+    }
+    page->was_written = true;
+    if (page->turns < TURNS_TO_CHECK)
+        page_sync_lines(c, page);
 }
 
 void block_code_written(void *opaque, paddr pa, size_t len)
@@ -263,11 +412,9 @@ void block_code_written(void *opaque, paddr pa, size_t len)
     while (len > 0) {
         uint64_t room = PAGE_SIZE - (pa & ~PAGE_MASK);
         uint64_t part = len < room ? len : room;
-        if (physmem_code_lines(c->pm, pa) & lines_of(pa & ~PAGE_MASK, part)) {
-            struct code_page *page = *page_slot(c, pa & PAGE_MASK);
-            if (page)
-                page_written(c, page, pa, part);
-        }
+        struct code_page *page = *page_slot(c, pa & PAGE_MASK);
+        if (page)
+            page_written(c, page, pa, part);
         pa += part;
         len -= (size_t)part;
     }
@@ -281,6 +428,8 @@ void block_cache_drop_all(struct block_cache *c)
                 block_kill(c, page->blocks);
             while (page->crossing)
                 block_kill(c, page->crossing);
+            page->turns = 0;
+            page->was_written = false;
             page_sync_lines(c, page);
         }
     }
@@ -292,7 +441,7 @@ static void free_sites(struct block_cache *c)
     for (size_t i = 0; i < ARRAY_SIZE(c->pages); i++)
         for (struct code_page *page = c->pages[i]; page; page = page->next)
             for (struct block *b = page->blocks; b; b = b->page_next)
-                free(b->sites);
+                free_side(b);
 }
 
 static void pages_free(struct block_cache *c)
@@ -301,6 +450,7 @@ static void pages_free(struct block_cache *c)
         while (c->pages[i]) {
             struct code_page *page = c->pages[i];
             c->pages[i] = page->next;
+            free(page->map);
             free(page);
         }
     }
@@ -340,6 +490,48 @@ static void make_room(struct block_cache *c)
     block_memory_reset(&c->memory);
 }
 
+/* Do blocks of the page at pa know their bytes? */
+static bool is_rewritten(struct block_cache *c, paddr pa)
+{
+    const struct code_page *page = *page_slot(c, pa & PAGE_MASK);
+    return page && page->turns == TURNS_TO_CHECK && physmem_is_ram(c->pm, pa);
+}
+
+/* One that was laid aside runs again, as memory says now. False: it was killed. */
+static bool pick_up(struct vcpu *vcpu, struct block *b)
+{
+    struct block_cache *c = vcpu->run.blocks;
+    struct code_page *page = *page_slot(c, b->pa & PAGE_MASK);
+    bool is_new;
+    if (!self_check_pick_up(vcpu, b, &is_new)) {
+        block_kill(c, b);
+        clear_links(page);
+        return false;
+    }
+    page->idle = 0;
+    map_block(page, b, true);
+    add_lines(c, b->pa, lines_of(b->pa & ~PAGE_MASK, head_bytes(b)));
+    if (c->jit)
+        jit_watch(c->jit, b, self_check_of(b)->times);
+    c->stats.picked_up++;
+    return true;
+}
+
+/* Before the first record of a block that was laid aside. */
+int exec_self_check(struct vcpu *vcpu, const struct rec *rec)
+{
+    vcpu->run.rec = rec;
+    if (!pick_up(vcpu, vcpu->run.block))
+        return exec_break(vcpu, rec);
+    return rec->fn(vcpu, rec);
+}
+
+/* One of the table's that may be entered; NULL: it is gone. */
+static struct block *checked(struct vcpu *vcpu, struct block *b)
+{
+    return b && unlikely(block_is_aside(b)) && !pick_up(vcpu, b) ? NULL : b;
+}
+
 struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
 {
     struct block_cache *c = vcpu->run.blocks;
@@ -351,7 +543,7 @@ struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
         bury_dead(c);
     if (!mmu_fetch(&vcpu->run.mmu, la, &pa, &vcpu->run.fault))
         return NULL;
-    struct block *b = block_lookup(&c->table, pa, mode);
+    struct block *b = checked(vcpu, block_lookup(&c->table, pa, mode));
     if (likely(b && !b->crosses))
         return b;
     if (b) {
@@ -364,7 +556,7 @@ struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact)
         clear_links(*page_slot(c, pa & PAGE_MASK));
     }
     make_room(c);
-    b = block_build(vcpu, rip, pa, mode);
+    b = block_build(vcpu, rip, pa, mode, is_rewritten(c, pa));
     if (b)
         block_insert(c, b);
     return b;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The block cache: decoded blocks of one VM, shared by its vCPUs, keyed by physical address and mode word. Built on demand,
- * dropped when their bytes are written. Called by the engine; listens to physmem's code_written. Owns the blocks.
+ * dropped, or laid aside (self_check.h), when their bytes are written. Called by the engine; listens to physmem's code_written. Owns the blocks.
  */
 #pragma once
 
@@ -53,10 +53,11 @@ void block_cache_set_fold(struct block_cache *c, void (*fold)(void *opaque, cons
 void block_cache_fold_all(struct block_cache *c); /* folds and zeroes the counters of live sites */
 
 struct block_stats {
-    uint64_t built;   /* blocks decoded */
-    uint64_t dropped; /* blocks invalidated */
-    uint64_t live;    /* blocks now */
-    uint64_t bytes;   /* host memory they take */
+    uint64_t built;     /* blocks decoded */
+    uint64_t dropped;   /* blocks invalidated */
+    uint64_t picked_up; /* times that a written block went on, with its bytes or others */
+    uint64_t live;      /* blocks now */
+    uint64_t bytes;     /* host memory they take */
 };
 struct block_stats block_cache_stats(const struct block_cache *c);
 

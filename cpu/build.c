@@ -6,30 +6,12 @@
 
 #include "cpu/block_memory.h"
 #include "cpu/breakpoint.h"
+#include "cpu/draft.h"
 #include "cpu/exec.h"
 #include "cpu/jit/jit.h"
+#include "cpu/self_check.h"
 
 #define BLOCK_GOES_ON 24 /* instructions; a conditional branch among the first ones does not end the block */
-
-/* What is gathered while decoding, before sizes are known. */
-struct draft {
-    struct vcpu *vcpu;                           /* borrowed */
-    uint64_t rip;                                /* of the first instruction */
-    paddr pa;                                    /* of the first byte */
-    uint32_t mode;                               /* mode word */
-    unsigned count;                              /* instructions decoded */
-    unsigned bytes;                              /* their length */
-    bool crosses;                                /* the one instruction continues on the next page */
-    paddr pa2;                                   /* start of that page */
-    bool is_ended;                               /* the last instruction ends the block */
-    const struct breakpoints *breakpoints;       /* that it ends before, or NULL */
-    uint64_t live;                               /* bit i: flags written by insn i are live */
-    uint64_t wants_insn;                         /* bit i: record i keeps its struct insn */
-    uint64_t sites;                              /* bit i: record i is sensitive */
-    struct insn insn[BLOCK_MAX_RECORDS];         /* decoded */
-    exec_fn *forced[BLOCK_MAX_RECORDS];          /* handler of a record that only raises, or NULL */
-    struct fuse_key fuse[BLOCK_MAX_RECORDS];     /* what fusion may know of it */
-};
 
 static uint8_t operand_index(const struct operand *o)
 {
@@ -131,11 +113,7 @@ static size_t bus_bytes(struct draft *d, unsigned from, uint8_t *buf)
     return mmu_read_as(&d->vcpu->run.mmu, all, la, d->vcpu->run.la_mask, buf, len, &ignored) ? len : 0;
 }
 
-/*
- * decoder_decode, but in real-address and virtual-8086 mode VEX is not recognized, and the bytes are LES or LDS of a
- * register: #UD, and no byte after the ModRM is looked at. SDM Vol. 2A, "Exceptions Type 1" and following.
- */
-static enum decode_result decode(const struct draft *d, const uint8_t *p, size_t avail, struct insn *in)
+enum decode_result draft_decode(const struct draft *d, const uint8_t *p, size_t avail, struct insn *in)
 {
     unsigned prefixes = 0;
     enum decode_result result = decoder_decode(d->vcpu->run.decoder, mode_code(d->mode), p, avail, in);
@@ -164,7 +142,7 @@ static bool decode_crossing(struct draft *d, const uint8_t *head, size_t avail, 
     size_t more = INSN_MAX_LEN - avail;
     if (!physmem_read(vcpu->run.pm, d->pa2, buf + avail, more))
         memset(buf + avail, 0xff, more);
-    *result = decode(d, buf, INSN_MAX_LEN, in);
+    *result = draft_decode(d, buf, INSN_MAX_LEN, in);
     d->crosses = true;
     return true;
 }
@@ -231,7 +209,7 @@ static bool is_at_breakpoint(const struct draft *d)
     return unlikely(d->breakpoints != NULL) && breakpoints_may_have(d->breakpoints, d->pa + d->bytes);
 }
 
-static void add_insn(struct draft *d, enum decode_result result)
+void draft_add(struct draft *d, enum decode_result result)
 {
     struct insn *in = &d->insn[d->count];
     exec_fn *forced = NULL;
@@ -277,14 +255,14 @@ static bool decode_next(struct draft *d)
     if (avail == 0)
         return false;
     struct insn *in = &d->insn[d->count];
-    enum decode_result result = decode(d, p, avail, in);
+    enum decode_result result = draft_decode(d, p, avail, in);
     if (result == DECODE_TRUNCATED) {
         if (d->count > 0 || is_beyond_limit(d, (unsigned)avail + 1) || !decode_crossing(d, p, avail, in, &result))
             return false;
     }
     if (is_beyond_limit(d, in->len ? in->len : 1) || (d->count > 0 && d->bytes + in->len > BLOCK_MAX_BYTES))
         return false;
-    add_insn(d, result);
+    draft_add(d, result);
     return true;
 }
 
@@ -297,7 +275,7 @@ static bool is_x87(const struct insn *in)
 }
 
 /* May it fault, exit or be followed by an event that sees the flags? Anything but plain register work. */
-static bool shows_flags(const struct draft *d, unsigned i)
+bool draft_shows_flags(const struct draft *d, unsigned i)
 {
     const struct insn *in = &d->insn[i];
     if (d->forced[i] || in->has_mem || is_x87(in) || is_avx(in) || is_sensitive(d, in) || insn_row(in->row)->ends_block)
@@ -342,7 +320,7 @@ static void find_live_flags(struct draft *d)
     uint32_t live = F_OSZAPC;
     bool exact = d->mode & (MODE_EXACT | MODE_TF | MODE_BREAK);
     for (unsigned i = d->count; i-- > 0;) {
-        bool shows = exact || shows_flags(d, i);
+        bool shows = exact || draft_shows_flags(d, i);
         uint32_t writes = insn_flags_overwritten(&d->insn[i]);
         uint32_t tested = insn_flags_tested(&d->insn[i]) & F_OSZAPC;
         if (shows || (writes & live) || d->forced[i])
@@ -372,7 +350,7 @@ static unsigned width_of(const struct insn *in)
     }
 }
 
-static void make_record(struct draft *d, struct block *b, unsigned i, unsigned off)
+void draft_record(struct draft *d, struct block *b, unsigned i, unsigned off)
 {
     const struct insn *in = &d->insn[i];
     struct rec *rec = &b->rec[i];
@@ -383,6 +361,8 @@ static void make_record(struct draft *d, struct block *b, unsigned i, unsigned o
                           .flags_live = d->live >> i & 1,
                           .ends_block = insn_row(in->row)->ends_block};
     bool fits = record_fill(rec, in, d->mode, off, &s.mem64);
+    if (in->op == OP_JCC)
+        rec->disp = (int32_t)(b->count - i - 1u);
     d->fuse[i].row = FUSE_NONE;
     if (d->forced[i]) {
         rec->fn = d->forced[i];
@@ -404,10 +384,13 @@ static void make_record(struct draft *d, struct block *b, unsigned i, unsigned o
 static void attach_side(const struct draft *d, struct block *b)
 {
     unsigned sites = (unsigned)__builtin_popcountll(d->sites), insns = (unsigned)__builtin_popcountll(d->wants_insn);
-    if (!sites && !insns)
+    size_t front = d->checks ? sizeof(struct self_check) : 0;
+    if (!sites && !insns && !front)
         return;
-    b->sites = malloc(sites * sizeof(struct site) + insns * sizeof(struct insn));
-    assert(b->sites);
+    uint8_t *side_memory = malloc(front + sites * sizeof(struct site) + insns * sizeof(struct insn));
+    assert(side_memory);
+    b->sites = (struct site *)(void *)(side_memory + front);
+    b->checks = d->checks;
     struct insn *side = (struct insn *)(void *)(b->sites + sites);
     for (uint64_t mask = d->sites | d->wants_insn; mask; mask &= mask - 1) {
         unsigned i = (unsigned)__builtin_ctzll(mask);
@@ -435,12 +418,12 @@ static exec_fn *end_handler(const struct draft *d)
 
 /*
  * Exact blocks are left before any record, and single steps before the second; what the translator takes it reads record by
- * record.
+ * record, and one that checks itself makes them anew one by one.
  */
 static bool may_fuse(const struct draft *d)
 {
     const struct jit *jit = d->vcpu->run.jit;
-    return !(d->mode & (MODE_EXACT | MODE_TF | MODE_BREAK)) && !(jit && jit_takes(jit, d->mode));
+    return !d->checks && !(d->mode & (MODE_EXACT | MODE_TF | MODE_BREAK)) && !(jit && jit_takes(jit, d->mode));
 }
 
 static struct block *assemble(struct draft *d)
@@ -454,20 +437,19 @@ static struct block *assemble(struct draft *d)
     b->bytes = (uint8_t)d->bytes;
     b->count = (uint8_t)d->count;
     for (unsigned i = 0; i < d->count; i++) {
-        make_record(d, b, i, off);
-        if (d->insn[i].op == OP_JCC)
-            b->rec[i].disp = (int32_t)(d->count - i - 1);
+        draft_record(d, b, i, off);
         off += d->insn[i].len;
     }
     b->rec[d->count] = (struct rec){.fn = end_handler(d), .off = (uint8_t)off, .imm = (int32_t)off};
     attach_side(d, b);
+    if (d->checks)
+        self_check_init(d, b);
     if (may_fuse(d))
         fuse_records(b->rec, d->fuse, d->count);
     return b;
 }
 
-/* All but the instructions, which are large and written one by one. */
-static void draft_init(struct draft *d, struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)
+void draft_init(struct draft *d, struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)
 {
     memset(d, 0, offsetof(struct draft, insn));
     d->vcpu = vcpu;
@@ -478,7 +460,7 @@ static void draft_init(struct draft *d, struct vcpu *vcpu, uint64_t rip, paddr p
         d->breakpoints = vcpu->run.breakpoints;
 }
 
-struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode)
+struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode, bool checks)
 {
     struct draft d;
     unsigned limit = mode & (MODE_TF | MODE_BREAK) ? 1 : BLOCK_MAX_RECORDS;
@@ -487,6 +469,7 @@ struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mo
         continue;
     if (d.count == 0)
         return NULL;
+    d.checks = checks && !d.crosses && !(mode & MODE_EXACT) && mode_chains(mode);
     find_live_flags(&d);
     struct block *b = assemble(&d);
     trace_point(vcpu->run.trace, TRACE_block_build, NULL, pa, mode, d.count, 0);

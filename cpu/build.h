@@ -14,9 +14,10 @@ bool record_fill(struct rec *rec, const struct insn *in, uint32_t mode, unsigned
 
 /*
  * Decode a block at rip, whose first byte is at pa, for mode. NULL: run.fault (the fetch of a second page faulted) or no
- * memory, which asserts. The block is not entered in any table.
+ * memory, which asserts. The block is not entered in any table. checks: it is to know its bytes (self_check.h), if it is of a
+ * kind that can.
  */
-struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode);
+struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mode, bool checks);
 
 /* Status flags that the instruction leaves with a value of its own, defined or by our rule. */
 uint32_t insn_flags_overwritten(const struct insn *in);

@@ -46,7 +46,7 @@ struct rec {
 enum { SEG_ZERO = 8, SEG_ZERO_SS, SEG_ZERO_BIASED, SEG_FS_BIASED, SEG_GS_BIASED, SEG_FAST_COUNT };
 #define SEG_BIAS 256
 
-#define BLOCK_MAX_RECORDS 63
+#define BLOCK_MAX_RECORDS 63 /* insn_count has 6 bits */
 #define BLOCK_MAX_BYTES 255
 
 /* 0: a build that does not count exits (CMake's TRAPLINE_COUNT_EXITS=OFF), to measure what counting costs. */
@@ -74,7 +74,8 @@ struct block {
     uint8_t count;           /* records that are instructions: ticks it charges */
     uint8_t site_count;      /* of sites[] */
     uint8_t crosses : 1;     /* one-record block over two pages */
-    uint8_t insn_count : 7;  /* of insns behind sites[] */
+    uint8_t checks : 1;      /* it knows its bytes (self_check.h), before sites[] */
+    uint8_t insn_count : 6;  /* of insns behind sites[] */
     struct block *hash_next; /* chain of the hash table */
     struct block *page_next; /* other blocks of the page */
     struct jit_block *jit;   /* its translation, or NULL */
@@ -86,7 +87,7 @@ struct block {
         paddr pa2;         /* crossing: first byte of the second page */
         exec_fn *first_fn; /* else: the first record's handler, while its entries are counted (jit.c) */
     };
-    struct site *sites;      /* owned: one per sensitive record, then the insns of wants_insn records */
+    struct site *sites;      /* owned, with what is before it: one per sensitive record, then the insns of wants_insn records */
     struct rec rec[];        /* count records, then one that ends the block and is not an instruction */
 };
 

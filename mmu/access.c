@@ -221,7 +221,10 @@ static bool read_within(struct mmu_private *p, unsigned class, laddr la, void *b
 static bool write_within(struct mmu_private *p, unsigned class, laddr la, const void *buf,
                          size_t len, struct fault *fault)
 {
+    const struct vtlb_entry *e = entry_of(p, class, ACCESS_WRITE, la);
     struct place at;
+    if (entry_hit(e, la) == HIT_SLOW && physmem_store_code(p->pm, la + e->addend, buf, len))
+        return true;
     if (!place_write(p, class, la, &at, fault))
         return false;
     if (likely(at.is_plain))

@@ -369,6 +369,17 @@ void physmem_written(struct physmem *pm, paddr pa, size_t len)
         pm->events.watched_written(pm->watch_opaque, pa, len);
 }
 
+bool physmem_store_code(struct physmem *pm, paddr pa, const void *buf, size_t len)
+{
+    struct page_ref ref;
+    if (!physmem_find(pm, pa, &ref) || ref.r->state[ref.i] != PAGE_CODE)
+        return false;
+    memcpy(ref_host(pm, ref) + (pa & ~PAGE_MASK), buf, len);
+    if (ref.r->lines[ref.i] & lines_of((unsigned)(pa & ~PAGE_MASK), len))
+        pm->events.code_written(pm->code_opaque, pa, len);
+    return true;
+}
+
 uint64_t physmem_code_lines(const struct physmem *pm, paddr pa)
 {
     struct page_ref ref;

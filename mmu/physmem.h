@@ -101,6 +101,9 @@ void physmem_clear_state(struct physmem *pm, paddr pa, uint8_t bits);
  */
 void physmem_written(struct physmem *pm, paddr pa, size_t len);
 
+/* Store len bytes within the page of pa, which is RAM with code and nothing else: otherwise false, and nothing has happened. */
+bool physmem_store_code(struct physmem *pm, paddr pa, const void *buf, size_t len);
+
 /* The code lines of a page: bit i is set when a decoded block covers bytes [64 i, 64 i + 64). */
 uint64_t physmem_code_lines(const struct physmem *pm, paddr pa);
 void physmem_set_code_lines(struct physmem *pm, paddr pa, uint64_t lines); /* 0 clears PAGE_CODE */

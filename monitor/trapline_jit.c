@@ -77,7 +77,8 @@ static void print_calls(const struct jit *jit, uint64_t ticks, FILE *out)
 
 static void print_code(const struct jit_stats *s, const struct block_stats *b, FILE *out)
 {
-    fprintf(out, "blocks: %" PRIu64 " decoded, %" PRIu64 " dropped, %" PRIu64 " live\n", b->built, b->dropped, b->live);
+    fprintf(out, "blocks: %" PRIu64 " decoded, %" PRIu64 " dropped, %" PRIu64 " live; %" PRIu64 " times one went on after it was written\n",
+            b->built, b->dropped, b->live, b->picked_up);
     fprintf(out, "translated: %" PRIu64 " blocks, %" PRIu64 " instructions, %.1f %% of them without a handler\n", s->translated,
             s->insns, s->insns ? 100.0 * (double)s->lowered / (double)s->insns : 0);
     fprintf(out, "code cache: %" PRIu64 " of %" PRIu64 " KiB in use, evicted %" PRIu64 " times\n", s->code_bytes >> 10,

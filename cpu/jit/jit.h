@@ -38,8 +38,12 @@ void jit_destroy(struct jit *jit);
 /* Are blocks of this mode translated when they are hot? Then their records are to have their own handlers. */
 bool jit_takes(const struct jit *jit, uint32_t mode);
 
-/* A block was built: its entries are counted from now on, if it is of a kind that is translated. */
-void jit_watch(struct jit *jit, struct block *b);
+/* A block was built: its entries are counted from now on, if it is of a kind that is translated. rewritten: how often its code was
+ * another before; so much longer it is interpreted. */
+void jit_watch(struct jit *jit, struct block *b, unsigned rewritten);
+
+/* It was written, but goes on living: its records have their own handlers again until it is watched anew. It is not running. */
+void jit_unwatch(struct jit *jit, struct block *b);
 
 /* A block dies: jumps to it are undone and what was made for it is freed. Its code stays where it
  * is until the cache is full, for it may be running. */

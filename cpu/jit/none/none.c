@@ -25,7 +25,12 @@ bool jit_takes(const struct jit *jit, uint32_t mode)
     return false;
 }
 
-void jit_watch(struct jit *jit, struct block *b)
+void jit_watch(struct jit *jit, struct block *b, unsigned rewritten)
+{
+    (void)jit, (void)b, (void)rewritten;
+}
+
+void jit_unwatch(struct jit *jit, struct block *b)
 {
     (void)jit, (void)b;
 }

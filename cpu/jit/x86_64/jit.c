@@ -393,7 +393,7 @@ static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
 {
     struct block *b = block_of_first(rec);
     exec_fn *fn = first_fn(b);
-    if ((uint32_t)++b->rec[b->count].disp >= vcpu->run.jit->config.threshold &&
+    if (++b->rec[b->count].disp >= (int64_t)vcpu->run.jit->config.threshold &&
         !vcpu->run.patched) {
         if (!translate(vcpu, b))
             b->rec[0].fn = fn; /* never again */
@@ -410,6 +410,15 @@ static void count_entries(struct block *b)
     b->rec[0].fn = exec_jit_count;
 }
 
+void jit_unwatch(struct jit *jit, struct block *b)
+{
+    if (b->jit)
+        restore_handlers(b->jit);
+    else if (b->rec[0].fn == exec_jit_count || b->rec[0].fn == exec_jit_await)
+        b->rec[0].fn = first_fn(b);
+    jit_forget(jit, b);
+}
+
 bool jit_takes(const struct jit *jit, uint32_t mode)
 {
     const uint32_t protected_flat = MODE_PE | MODE_FLAT_CS;
@@ -420,10 +429,13 @@ bool jit_takes(const struct jit *jit, uint32_t mode)
            (mode_code(mode) == DECODE_32 && (mode & (protected_flat | MODE_VM)) == protected_flat);
 }
 
-void jit_watch(struct jit *jit, struct block *b)
+void jit_watch(struct jit *jit, struct block *b, unsigned rewritten)
 {
-    if (jit_takes(jit, b->mode))
-        count_entries(b);
+    if (!jit_takes(jit, b->mode))
+        return;
+    count_entries(b);
+    if (jit->config.threshold <= INT32_MAX / 256)
+        b->rec[b->count].disp = -(int32_t)(rewritten * jit->config.threshold);
 }
 
 /* ---- leaving translated code by a transfer ---- */
