@@ -77,13 +77,18 @@ struct vtlb_view {
  * view.epoch, which is another one whenever the view changes, or its mode (mmu_set_mode), or a translation that the fetch array has
  * held in this epoch is dropped: a canonical address and its tag agree only while what was found in the array is still true. The engine fills it; the MMU
  * empties it when it has used up the numbers of epochs. An empty tag is 0, which is no address's in any epoch.
+ *
+ * link holds such tags too, for transfers that the engine numbers: the page that one comes from XOR the epoch in which the page
+ * it leads to was looked up.
  */
 #define MMU_JUMP_BITS 12
 #define MMU_JUMP_SHIFT 7
+#define MMU_LINKS (1 << 16)
 
 struct mmu_jumps {
     uint64_t tag[1 << MMU_JUMP_BITS];   /* by mmu_jump_index */
     const void *to[1 << MMU_JUMP_BITS]; /* the engine's */
+    uint64_t link[MMU_LINKS];           /* by the engine's numbers */
 };
 
 ALWAYS_INLINE unsigned mmu_jump_index(laddr la)

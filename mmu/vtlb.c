@@ -63,8 +63,10 @@ static void epochs_restart(struct mmu_private *p)
     for (unsigned i = 0; i < p->spaces; i++)
         for (unsigned c = 0; c < CLASSES; c++)
             p->space[i].epoch[c] = 0;
-    if (p->jumps)
-        memset(p->jumps->tag, 0, sizeof(p->jumps->tag));
+    if (!p->jumps)
+        return;
+    memset(p->jumps->tag, 0, sizeof(p->jumps->tag));
+    memset(p->jumps->link, 0, sizeof(p->jumps->link));
 }
 
 static void epoch_update(struct mmu_private *p)

@@ -337,6 +337,7 @@ TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
     mmu_set_jumps(&b.mmu[0], jumps);
     first = last = b.mmu[0].view.epoch;
     jumps->tag[mmu_jump_index(0x1000)] = 0x1000 ^ first;
+    jumps->link[0] = jumps->link[MMU_LINKS - 1] = 0x1000 ^ first;
     for (uint32_t mode = 1; jumps->tag[mmu_jump_index(0x1000)]; mode++, count++) {
         mmu_set_mode(&b.mmu[0], mode);
         mmu_set_privilege(&b.mmu[0], SUPERVISOR, false);
@@ -344,6 +345,7 @@ TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
         EXPECT(last != first || !jumps->tag[mmu_jump_index(0x1000)]);
     }
     EXPECT(count > 60000 && count <= 65536);
+    EXPECT(!jumps->link[0] && !jumps->link[MMU_LINKS - 1]);
     mmu_set_jumps(&b.mmu[0], NULL);
     free(jumps);
     bench_close(&b);

@@ -11,32 +11,10 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
                            .block = u->from->home,
                            .offset = u->offset,
                            .target = target,
-                           .refund = refund};
+                           .refund = refund,
+                           .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG]),
+                           .frame = BLOCK_DEAD};
     return x;
-}
-
-/* Another page: what is mapped there now must be the frame that the link was made for. T0, T1. */
-static void check_page(struct unit *u, struct jit_exit *x, emit_label *misses)
-{
-    struct emit *e = &u->e;
-    int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
-    emit_load(e, 8, T0, RUN(jit_page));
-    emit_alu_ri(e, ALU_ADD, u->word, T0, page);
-    emit_mov_rr(e, 8, T1, T0);
-    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
-    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
-    emit_shift_ri(e, 4, 8, T1, 4);
-    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.fetch));
-    emit_alu_rm(e, ALU_CMP, 8, T0,
-                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)});
-    misses[0] = emit_jump(e, 5);
-    emit_alu_rm(e, ALU_ADD, 8, T0,
-                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
-    emit_opcode(e, 0xb8 | (T1 & 7), 8, 0, H_NONE, T1, false); /* MOV T1, frame */
-    x->frame = e->p;
-    emit_number(e, UINT64_MAX, 8);
-    emit_alu_rr(e, ALU_CMP, 8, T0, T1);
-    misses[1] = emit_jump(e, 5);
 }
 
 static bool is_far(const struct jit_exit *x)
@@ -50,9 +28,22 @@ static void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *th
     emit_jump_to(&u->e, EMIT_ALWAYS, thunk);
 }
 
-/* Flags are in memory, the page has been looked at. The charge is 0 and the jump leads to the
- * stub until somebody links it. misses: what leads to the stub too, or NULL. */
-static void emit_charge_and_jump(struct unit *u, struct jit_exit *x, const emit_label *misses)
+/* Has the other page been looked up in this epoch? The label is for no. T0 is used. */
+static emit_label check_tag(struct unit *u, struct jit_exit *x)
+{
+    struct emit *e = &u->e;
+    emit_load(e, 8, T0, RUN(jit_page));
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu((size_t)x->tag_at));
+    x->tag = e->p - 4;
+    emit_label other = emit_jump(e, 5);
+    x->hit = emit_here(e);
+    return other;
+}
+
+/* Flags are in memory, the tag has been looked at. The charge is 0 and the jump leads to the stub
+ * until somebody links it. */
+static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
 {
     struct emit *e = &u->e;
     bool far = is_far(x);
@@ -70,8 +61,6 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x, const emit_
         emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
     if (x->refund)
         emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)x->refund);
-    for (unsigned i = 0; misses && i < 2; i++)
-        emit_bind(e, misses[i]);
     to_thunk(u, x, u->jit->link);
     emit_bind(e, over);
     to_thunk(u, x, u->jit->over);
@@ -79,10 +68,16 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x, const emit_
 
 void exit_code(struct unit *u, struct jit_exit *x)
 {
-    emit_label misses[2];
-    if (is_far(x))
-        check_page(u, x, misses);
-    emit_charge_and_jump(u, x, is_far(x) ? misses : NULL);
+    emit_label other = NULL;
+    bool far = is_far(x);
+    if (far)
+        other = check_tag(u, x);
+    emit_charge_and_jump(u, x);
+    if (!far)
+        return;
+    emit_bind(&u->e, other);
+    to_thunk(u, x, u->jit->look);
+    x->miss = u->jit->link;
 }
 
 void emit_exit(struct unit *u, int64_t target, int64_t refund)
@@ -113,7 +108,6 @@ void emit_call_exit(struct unit *u, int64_t target)
 {
     struct emit *e = &u->e;
     struct jit_exit *x = exit_make(u, target, 0);
-    emit_label misses[2];
     fp_settle(u);
     if (!is_far(x)) {
         push_return_address(u);
@@ -122,16 +116,17 @@ void emit_call_exit(struct unit *u, int64_t target)
         return;
     }
     flags_clobber(u);
-    check_page(u, x, misses);
+    emit_label other = check_tag(u, x);
     struct flag_state flags = u->flags;
     struct stack_proof stack = u->stack;
     push_return_address(u);
     flags_to_memory(u);
-    emit_charge_and_jump(u, x, NULL);
+    emit_charge_and_jump(u, x);
     u->flags = flags;
     u->stack = stack;
-    emit_bind(e, misses[0]);
-    emit_bind(e, misses[1]);
+    emit_bind(e, other);
+    to_thunk(u, x, u->jit->look);
+    x->miss = emit_here(e);
     emit_load(e, 8, T0, RUN(jit_page));
     emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)target});
     check_canonical(u);
@@ -194,15 +189,26 @@ void emit_indirect(struct unit *u)
 
 /* ---- entries ---- */
 
-/* The second page is still the one whose bytes were decoded, or the run loop looks. */
+/* The second page is still the one whose bytes were decoded, or the run loop looks. T0, T1. */
 static void check_second_page(struct unit *u)
 {
     struct emit *e = &u->e;
     emit_label misses[2];
-    struct jit_exit second = {.target = PAGE_SIZE};
-    check_page(u, &second, misses);
-    if (!e->full)
-        le64_store(second.frame, u->block->pa2);
+    emit_load(e, 8, T0, RUN(jit_page));
+    emit_alu_ri(e, ALU_ADD, u->word, T0, PAGE_SIZE);
+    emit_mov_rr(e, 8, T1, T0);
+    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
+    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
+    emit_shift_ri(e, 4, 8, T1, 4);
+    emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.fetch));
+    emit_alu_rm(e, ALU_CMP, 8, T0,
+                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)});
+    misses[0] = emit_jump(e, 5);
+    emit_alu_rm(e, ALU_ADD, 8, T0,
+                (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
+    emit_mov_ri(e, T1, u->block->pa2);
+    emit_alu_rr(e, ALU_CMP, 8, T0, T1);
+    misses[1] = emit_jump(e, 5);
     emit_label is_same = emit_jump(e, EMIT_ALWAYS);
     emit_bind(e, misses[0]);
     emit_bind(e, misses[1]);

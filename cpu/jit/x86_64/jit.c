@@ -42,6 +42,7 @@ struct jit *jit_create(const struct jit_config *config)
         return NULL;
     }
     places_forget(jit);
+    jit->tags = JIT_NO_TAG + 1;
     if (config->has_thread && !(jit->worker = worker_create(jit))) {
         jit_destroy(jit);
         return NULL;
@@ -87,6 +88,7 @@ static void forget_flushed_jumps(struct vcpu *vcpu)
         return;
     vcpu->run.jit_flushes = vcpu->run.jit->stats.flushes;
     memset(vcpu->jumps.tag, 0, sizeof(vcpu->jumps.tag));
+    memset(vcpu->jumps.link, 0, sizeof(vcpu->jumps.link));
 }
 
 static int interpret(struct vcpu *vcpu, const struct rec *rec);
@@ -153,8 +155,20 @@ static void exit_unlink(const struct jit *jit, struct jit_exit *x)
     exit_set(jit, x, x->stub, 0);
 }
 
-static void exit_link(const struct jit *jit, struct jit_exit *x, struct jit_block *to)
+/* With another tag: whoever has seen the frame before must not take that for this one. */
+static void exit_set_frame(struct jit *jit, struct jit_exit *x, paddr frame)
 {
+    x->frames++;
+    x->tag_at = (int64_t)(offsetof(struct vcpu, jumps.link) + jit->tags++ * sizeof(uint64_t));
+    le32_store(x->tag, (uint32_t)x->tag_at);
+    x->frame = frame;
+}
+
+static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
+{
+    paddr frame = to->block->pa & PAGE_MASK;
+    if (x->tag && x->frame != frame)
+        exit_set_frame(jit, x, frame);
     x->to = to;
     x->prev = NULL;
     x->next = to->in;
@@ -162,8 +176,6 @@ static void exit_link(const struct jit *jit, struct jit_exit *x, struct jit_bloc
         x->next->prev = x;
     to->in = x;
     exit_set(jit, x, to->entry, to->block->count);
-    if (x->frame)
-        le64_store(x->frame, to->block->pa & PAGE_MASK);
 }
 
 static void place_forget(const struct jit *jit, const struct block *b)
@@ -255,6 +267,7 @@ static void flush(struct jit *jit)
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
     jit->memory.used = jit->memory.fixed;
+    jit->tags = JIT_NO_TAG + 1;
     jit->stats.flushes++;
 }
 
@@ -362,12 +375,14 @@ static bool translate(struct vcpu *vcpu, struct block *b)
     struct jit_source from = source_of(vcpu, b, bytes);
     if (jit->worker) {
         take_made(jit);
+        if (unlikely(jit->tags == MMU_LINKS))
+            make_room(jit);
         bool is_asked = worker_ask(jit->worker, &from, vcpu->run.insn_base);
         b->rec[0].fn = is_asked ? exec_jit_await : exec_jit_count;
         return true;
     }
     bury_dead(jit);
-    if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM)
+    if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM || jit->tags == MMU_LINKS)
         flush(jit);
     code_memory_join(&jit->memory, jit->memory.used + JIT_BLOCK_ROOM);
     b->jit = jit_translate(jit, &from);
@@ -444,7 +459,7 @@ void jit_watch(struct jit *jit, struct block *b, unsigned rewritten)
 static struct block *exit_target(struct vcpu *vcpu, const struct jit_exit *x, uint64_t target)
 {
     const struct block *from = x->block;
-    if (x->frame || block_is_dead(from))
+    if (x->tag || block_is_dead(from))
         return block_find_chained(vcpu, target);
     return block_lookup((struct block_table *)(void *)vcpu->run.blocks,
                         (from->pa & PAGE_MASK) | (target & ~PAGE_MASK), from->mode);
@@ -493,12 +508,23 @@ int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind)
     return interpret(vcpu, rec);
 }
 
+/* Not if it has been made for other frames too often. */
+static bool exit_may_lead_to(const struct jit *jit, const struct jit_exit *x, const struct block *b)
+{
+    if (!x->tag || x->frame == (b->pa & PAGE_MASK))
+        return true;
+    return x->frames < JIT_EXIT_FRAMES && jit->tags < MMU_LINKS;
+}
+
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 {
     uint64_t target = (vcpu->run.jit_page + (uint64_t)x->target) & vcpu->run.la_mask;
     struct block *b = exit_target(vcpu, x, target);
     vcpu->run.budget += x->refund;
-    if (b && b->jit && !x->to && !block_is_dead(x->block)) {
+    if (b && b->jit && x->to != b->jit && !block_is_dead(x->block) &&
+        exit_may_lead_to(vcpu->run.jit, x, b)) {
+        if (x->to)
+            exit_unlink(vcpu->run.jit, x);
         exit_link(vcpu->run.jit, x, b->jit);
         vcpu->run.jit->stats.links++;
     } else {

@@ -60,7 +60,11 @@ struct jit_site {
     bool is_lowered;       /* the handler is for rare cases */
 };
 
-/* A direct transfer out of a block. */
+/*
+ * A direct transfer out of a block. To another page it is good only while that page's frame is the one that the link was made for.
+ * The vCPU's tag of the exit (mmu_jumps.link) says so: the page that it comes from XOR the epoch in which the fetch array
+ * was asked. Another tag asks again.
+ */
 struct jit_exit {
     const struct rec *rec; /* the branch, or the record that ends the block */
     struct block *block;   /* it belongs to */
@@ -70,8 +74,13 @@ struct jit_exit {
     int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub */
     uint8_t *charge;     /* 32-bit constant: ticks taken from the budget */
-    uint8_t *frame;      /* 64-bit constant: physical page expected; NULL: same page */
     const uint8_t *stub; /* where the jump leads while there is no link */
+    uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
+    int64_t tag_at;      /* offset of the tag in struct vcpu */
+    const uint8_t *hit;  /* behind the comparison of its tag */
+    const uint8_t *miss; /* it leads to a frame that it is not made for */
+    paddr frame;         /* physical page that it is made for; BLOCK_DEAD: none yet */
+    unsigned frames;     /* how many it has been made for */
     struct jit_block *to;  /* linked to, or NULL */
     struct jit_exit *prev; /* others linked to the same */
     struct jit_exit *next; /* the same */
@@ -175,6 +184,7 @@ struct jit {
     struct jit_block *dead;       /* what they counted is to be added when nothing runs */
     struct chunks tables;         /* of blocks, but for exits */
     struct chunks exits;          /* of blocks */
+    unsigned tags;                /* how many of mmu_jumps.link are taken, from JIT_NO_TAG on */
     struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
     unsigned sabotage;                /* blocks until the one that jit_sabotage spoils; 0: none */
     jit_enter_fn *enter;              /* C to translated code */
@@ -183,6 +193,7 @@ struct jit {
     const uint8_t *call_flags;  /* the same; it reads or writes them */
     const uint8_t *tail;        /* leave by the site's handler */
     const uint8_t *link;        /* a direct exit that is not linked */
+    const uint8_t *look;        /* a direct exit to another page, whose tag is not the present one */
     const uint8_t *over;        /* a direct exit that the budget does not reach */
     const uint8_t *indirect;    /* a computed target */
     const uint8_t *gone;        /* a computed jump to a block that died */
@@ -198,6 +209,11 @@ struct jit {
 
 /* The most code that a block can need. */
 #define JIT_BLOCK_ROOM (64 * KiB)
+
+/* In mmu_jumps.link: always empty, for exits that are not linked yet. One that has been made for so many frames stays as it
+ * is: each takes a tag. */
+#define JIT_NO_TAG 0
+#define JIT_EXIT_FRAMES 4
 
 void jit_make_thunks(struct jit *jit, struct emit *e);
 void jit_make_fp_thunks(struct jit *jit, struct emit *e);

@@ -252,6 +252,53 @@ static void make_over(struct jit *jit, struct emit *e)
     ret(e);
 }
 
+/* arch.gpr of the pinned registers is stale here: room for two of them. */
+static void save_two(struct emit *e)
+{
+    emit_store(e, 8, H_RAX, mem_gpr(REG_RAX));
+    emit_store(e, 8, H_RCX, mem_gpr(REG_RCX));
+}
+
+static void restore_two(struct emit *e)
+{
+    emit_load(e, 8, H_RAX, mem_gpr(REG_RAX));
+    emit_load(e, 8, H_RCX, mem_gpr(REG_RCX));
+}
+
+/*
+ * T0: exit to another page, whose tag is not the present one. If the fetch array has the frame that
+ * it is made for, it has the tag now, and goes on. T0 as it was if it does not.
+ */
+static void make_look(struct jit *jit, struct emit *e)
+{
+    emit_label miss[2];
+    jit->look = emit_here(e);
+    on_own_stack(e, 0);
+    save_two(e);
+    emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
+    emit_alu_ri(e, ALU_AND, 8, H_RAX, -(int32_t)PAGE_SIZE);
+    emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
+    emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(la_mask));
+    emit_rorx(e, H_RCX, H_RAX, PAGE_SHIFT - 4);
+    emit_alu_rm(e, ALU_AND, 8, H_RCX, RUN(mmu.view.byte_mask));
+    emit_alu_rm(e, ALU_ADD, 8, H_RCX, RUN(mmu.view.fetch));
+    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RCX, offsetof(struct vtlb_entry, tag)));
+    miss[0] = emit_jump(e, 5);
+    emit_alu_rm(e, ALU_ADD, 8, H_RAX, mem_at(H_RCX, offsetof(struct vtlb_entry, addend)));
+    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, frame)));
+    miss[1] = emit_jump(e, 5);
+    emit_load(e, 8, H_RAX, RUN(jit_page));
+    emit_alu_rm(e, ALU_XOR, 8, H_RAX, RUN(mmu.view.epoch));
+    emit_load(e, 8, H_RCX, mem_at(T0, offsetof(struct jit_exit, tag_at)));
+    emit_store(e, 8, H_RAX, (struct host_mem){VCPU, H_RCX, 0, 0});
+    restore_two(e);
+    emit_rm(e, 0xff, 4, 4, mem_at(T0, offsetof(struct jit_exit, hit)));
+    emit_bind(e, miss[0]);
+    emit_bind(e, miss[1]);
+    restore_two(e);
+    emit_rm(e, 0xff, 4, 4, mem_at(T0, offsetof(struct jit_exit, miss)));
+}
+
 /* RAX := guest-physical address of T0, by the fetch array, or to the label. RCX is used. */
 static emit_label fetch_pa(struct emit *e)
 {
@@ -353,6 +400,7 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_tail(jit, e);
     make_drop(jit, e);
     make_link(jit, e);
+    make_look(jit, e);
     make_over(jit, e);
     make_indirect(jit, e);
     make_open_window(jit, e);
