@@ -104,6 +104,18 @@ void fp_settle(struct unit *u)
     if (s->points_mem)
         copy_selector(u, s->seg, ARCH(fds));
     s->points = s->points_mem = false;
+    fp_zero_upper(u);
+}
+
+void fp_zero_upper(struct unit *u)
+{
+    if (u->fp.upper) {
+        emit_8(&u->e, 0xc5); /* VZEROUPPER */
+        emit_8(&u->e, 0xf8);
+        emit_8(&u->e, 0x77);
+    }
+    u->fp.upper = false;
+    u->fp.ymm = 0;
 }
 
 /* What is expected of the stack after an instruction that its handler has done. */

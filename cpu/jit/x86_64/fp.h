@@ -33,6 +33,8 @@ struct fp_state {
     uint8_t seg;     /* for FDS */
     uint16_t fop;    /* FOP */
     uint32_t ip;     /* FIP, from the start of the page */
+    bool upper;      /* the host's YMM registers may have upper halves that are not 0 */
+    uint16_t ymm;    /* if so, bit g: all 32 bytes of the host's YMM g are the guest's */
 };
 
 /* A block that was dropped so often is not translated like that again. */
@@ -55,6 +57,9 @@ bool fp_need_x87(struct unit *u);
 
 /* Before C is entered or the block left: what it may look at. T1 is used, flags are kept. */
 void fp_settle(struct unit *u);
+
+/* The host's upper halves become 0, which its legacy SSE and C expect; lower halves stay. */
+void fp_zero_upper(struct unit *u);
 
 /* C has been entered by this instruction's handler. */
 void fp_after_handler(struct unit *u);

@@ -375,8 +375,8 @@ unsigned xmm_in(struct unit *u, unsigned g, unsigned scratch); /* the same, with
 /* Can nobody see the flags while it runs? For it neither faults nor calls C that asks. */
 bool sse_is_silent(const struct insn *in);
 
-/* The host's registers of the mask again, after C. */
-void sse_reload(struct unit *u, uint16_t xmm);
+/* The host's registers of the mask again, after C; whole where s says so. */
+void sse_reload(struct unit *u, uint16_t xmm, const struct fp_state *s);
 
 void emit_tail(struct unit *u);
 

@@ -83,7 +83,7 @@ static void emit_late_rest(struct unit *u, struct late *l)
         emit_call_to(&u->e, u->jit->plain_flags);
     u->flags.plain = true;
     fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
-    sse_reload(u, l->xmm);
+    sse_reload(u, l->xmm, &l->fp_after);
     if (l->after.host)
         flags_to_host(u);
     emit_jump_to(&u->e, EMIT_ALWAYS, l->back);

@@ -3,9 +3,9 @@
  * AVX, AVX2, FMA, F16C and what else is VEX-encoded and has vector registers, but for gathers,
  * masked moves, estimates and dot products: the host's own instruction, if the host has it and
  * AVX2; floating point as in lower_sse.c. A 128-bit one works on the copies that lower_sse.c keeps,
- * and leaves zeros above in the host as in the guest. A 256-bit one takes its sources from memory;
- * its lower half stays as a copy, and VZEROUPPER after it spares the host's legacy SSE, in C too,
- * the mixture.
+ * and leaves zeros above in the host as in the guest. From the first 256-bit one on whole registers
+ * are kept as copies (fp_state.ymm), until legacy SSE, C or another block, which VZEROUPPER spares
+ * the mixture: lower halves stay.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 #include "cpu/jit/x86_64/vex.h"
@@ -90,37 +90,39 @@ static const uint8_t kinds[] = {
 
 /* ---- registers ---- */
 
-/* VZEROUPPER after a 256-bit instruction: lower halves stay. */
-static void zero_upper(struct unit *u, bool is_256)
-{
-    if (!is_256)
-        return;
-    emit_8(&u->e, 0xc5);
-    emit_8(&u->e, 0xf8);
-    emit_8(&u->e, 0x77);
-}
-
-/* All 32 bytes of host register reg to guest register g. The host's upper halves become 0 if they
- * are not already. */
+/* All 32 bytes of host register reg to guest register g. VEX.128 has made the upper half 0. */
 static void ymm_changed(struct unit *u, unsigned g, bool is_256)
 {
     struct vex store = MOVE_STORE;
     store.l = true;
+    u->fp.upper |= is_256;
     emit_vex_rm(&u->e, store, xmm_own(g, X_DST), 0, mem_xmm(g));
-    if (g < XMM_PINNED)
-        u->xmm |= (uint16_t)BIT(g);
-    zero_upper(u, is_256);
+    if (g >= XMM_PINNED)
+        return;
+    u->xmm |= (uint16_t)BIT(g);
+    if (u->fp.upper)
+        u->fp.ymm |= (uint16_t)BIT(g);
 }
 
-/* SRC1 in a host register; 256 bits: in scratch. */
-static unsigned source_in(struct unit *u, unsigned g, bool is_256)
+/* All 32 bytes of guest register g in a host register: its own, or scratch. */
+static unsigned ymm_in(struct unit *u, unsigned g, unsigned scratch)
 {
-    if (!is_256)
-        return xmm_in(u, g, X_DST);
     struct vex load = MOVE_LOAD;
+    unsigned reg = xmm_own(g, scratch);
     load.l = true;
-    emit_vex_rm(&u->e, load, X_DST, 0, mem_xmm(g));
-    return X_DST;
+    if (g >= XMM_PINNED || !(u->fp.ymm & BIT(g)))
+        emit_vex_rm(&u->e, load, reg, 0, mem_xmm(g));
+    u->fp.upper = true;
+    if (g < XMM_PINNED) {
+        u->xmm |= (uint16_t)BIT(g);
+        u->fp.ymm |= (uint16_t)BIT(g);
+    }
+    return reg;
+}
+
+static unsigned source_in(struct unit *u, unsigned g, unsigned scratch, bool is_256)
+{
+    return is_256 ? ymm_in(u, g, scratch) : xmm_in(u, g, scratch);
 }
 
 /* ---- forms ---- */
@@ -133,10 +135,10 @@ static void emit_last(struct unit *u, struct vex x, unsigned reg, unsigned vvvv,
         emit_vex_rm(&u->e, x, reg, vvvv, m);
     else if (o->kind == OPND_GPR)
         emit_vex_rr(&u->e, x, reg, vvvv, gpr_in(u, o->reg, T0));
-    else if (x.l)
+    else if (x.l && o->reg >= XMM_PINNED)
         emit_vex_rm(&u->e, x, reg, vvvv, mem_xmm(o->reg));
     else
-        emit_vex_rr(&u->e, x, reg, vvvv, xmm_in(u, o->reg, X_SRC));
+        emit_vex_rr(&u->e, x, reg, vvvv, source_in(u, o->reg, X_SRC, x.l));
 }
 
 /* Its result is the flags. */
@@ -156,8 +158,8 @@ static bool lower_sources(struct unit *u, struct vex x, bool aligned)
     struct host_mem m = {0};
     if (last->kind == OPND_MEM)
         m = aligned ? probe_aligned(u, last->size, false) : probe_operand(u, last->size, false);
-    unsigned src1 = has_src1 ? source_in(u, o[1].reg, x.l) : 0;
-    unsigned dst = tests ? source_in(u, o[0].reg, x.l) : xmm_own(o[0].reg, X_DST);
+    unsigned src1 = has_src1 ? source_in(u, o[1].reg, X_DST, x.l) : 0;
+    unsigned dst = tests ? source_in(u, o[0].reg, X_DST, x.l) : xmm_own(o[0].reg, X_DST);
     emit_last(u, x, dst, src1, last, m);
     if (has_imm)
         emit_8(&u->e, in->imm & 0xff);
@@ -165,7 +167,6 @@ static bool lower_sources(struct unit *u, struct vex x, bool aligned)
         ymm_changed(u, o[0].reg, x.l);
         return true;
     }
-    zero_upper(u, x.l);
     flags_produced(u, (struct recipe){0}, false);
     return true;
 }
@@ -174,7 +175,7 @@ static bool lower_sources(struct unit *u, struct vex x, bool aligned)
 static bool lower_shift_imm(struct unit *u, struct vex x)
 {
     const struct operand *o = u->in->operands;
-    unsigned src = source_in(u, o[1].reg, x.l);
+    unsigned src = source_in(u, o[1].reg, X_DST, x.l);
     emit_vex_rr(&u->e, x, u->in->modrm >> 3 & 7, xmm_own(o[0].reg, X_DST), src);
     emit_8(&u->e, u->in->imm & 0xff);
     ymm_changed(u, o[0].reg, x.l);
@@ -195,12 +196,11 @@ static bool lower_mask(struct unit *u, struct vex x)
     if (o[1].kind == OPND_MEM)
         emit_vex_rm(&u->e, x, dst, 0, m);
     else
-        emit_vex_rr(&u->e, x, dst, 0, source_in(u, o[1].reg, x.l));
+        emit_vex_rr(&u->e, x, dst, 0, source_in(u, o[1].reg, X_DST, x.l));
     if (in->operand_count == 3)
         emit_8(&u->e, in->imm & 0xff);
     if (u->regs[g] == H_NONE)
         emit_store(&u->e, 8, dst, mem_gpr(g));
-    zero_upper(u, x.l);
     return true;
 }
 
@@ -211,8 +211,7 @@ static bool lower_store(struct unit *u, bool aligned)
     store.l = o[0].size == 32;
     struct host_mem m =
         aligned ? probe_aligned(u, o[0].size, true) : probe_operand(u, o[0].size, true);
-    emit_vex_rm(&u->e, store, source_in(u, o[1].reg, store.l), 0, m);
-    zero_upper(u, store.l);
+    emit_vex_rm(&u->e, store, source_in(u, o[1].reg, X_DST, store.l), 0, m);
     return true;
 }
 
@@ -248,28 +247,22 @@ static bool lower_scalar_move(struct unit *u, struct vex x)
     return true;
 }
 
-/* FMA: DEST, which is a source, in ModRM.reg; SRC2 from memory where it is not in the host. */
+/* FMA: DEST, which is a source, in ModRM.reg; SRC2 from memory where no host register is its own. */
 static bool lower_sum(struct unit *u, struct vex x)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    struct vex load = MOVE_LOAD;
     struct host_mem m = {0};
-    load.l = x.l;
     if (o[2].kind == OPND_MEM)
         m = probe_operand(u, o[2].size, false);
-    unsigned src1 = x.l ? X_SRC : xmm_in(u, o[1].reg, X_SRC);
-    if (x.l)
-        emit_vex_rm(e, load, X_SRC, 0, mem_xmm(o[1].reg));
-    unsigned dst = x.l ? xmm_own(o[0].reg, X_DST) : xmm_in(u, o[0].reg, X_DST);
-    if (x.l)
-        emit_vex_rm(e, load, dst, 0, mem_xmm(o[0].reg));
+    unsigned src1 = source_in(u, o[1].reg, X_SRC, x.l);
+    unsigned dst = source_in(u, o[0].reg, X_DST, x.l);
     if (o[2].kind == OPND_MEM)
         emit_vex_rm(e, x, dst, src1, m);
-    else if (x.l || o[2].reg >= XMM_PINNED)
+    else if (o[2].reg >= XMM_PINNED)
         emit_vex_rm(e, x, dst, src1, mem_xmm(o[2].reg));
     else
-        emit_vex_rr(e, x, dst, src1, xmm_in(u, o[2].reg, X_SRC));
+        emit_vex_rr(e, x, dst, src1, source_in(u, o[2].reg, X_SRC, x.l));
     ymm_changed(u, o[0].reg, x.l);
     return true;
 }
@@ -286,7 +279,7 @@ static bool lower_blend(struct unit *u, struct vex x)
         m = probe_operand(u, o[2].size, false);
     else
         m = mem_xmm(o[2].reg);
-    unsigned src1 = source_in(u, o[1].reg, x.l);
+    unsigned src1 = source_in(u, o[1].reg, X_DST, x.l);
     emit_vex_rm(e, load, X_SRC, 0, mem_xmm(o[3].reg));
     emit_vex_rm(e, x, xmm_own(o[0].reg, X_DST), src1, m);
     emit_8(e, X_SRC << 4);
@@ -317,7 +310,7 @@ static bool lower_extract(struct unit *u, struct vex x)
     unsigned dst = xmm_own(o[0].reg, X_DST);
     if (o[0].kind == OPND_MEM)
         m = probe_operand(u, o[0].size, true);
-    unsigned src = source_in(u, o[1].reg, x.l);
+    unsigned src = source_in(u, o[1].reg, X_DST, x.l);
     if (o[0].kind == OPND_GPR) {
         flags_before_write(u, u->regs[o[0].reg]);
         dst = u->regs[o[0].reg] != H_NONE ? u->regs[o[0].reg] : (unsigned)T0;
@@ -329,8 +322,6 @@ static bool lower_extract(struct unit *u, struct vex x)
     emit_8(&u->e, u->in->imm & 0xff);
     if (o[0].kind == OPND_XMM)
         ymm_changed(u, o[0].reg, x.l);
-    else
-        zero_upper(u, x.l);
     if (o[0].kind == OPND_GPR && dst == T0)
         emit_store(&u->e, 8, dst, mem_gpr(o[0].reg));
     return true;
@@ -339,6 +330,7 @@ static bool lower_extract(struct unit *u, struct vex x)
 /* The upper halves of the registers that the mode has; the copies are of lower ones. */
 static bool lower_vzeroupper(struct unit *u)
 {
+    fp_zero_upper(u);
     emit_rr(&u->e, X_0F | 0x57, 4, X_DST, X_DST); /* XORPS */
     for (unsigned g = 0; g < (u->is_32 ? 8u : 16u); g++) {
         struct host_mem high = mem_xmm(g);

@@ -9,6 +9,7 @@
  * (fp.h); else the handlers do it.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
+#include "cpu/jit/x86_64/vex.h"
 
 struct host_mem mem_xmm(unsigned g)
 {
@@ -22,11 +23,20 @@ unsigned xmm_own(unsigned g, unsigned scratch)
     return g < XMM_PINNED ? g : scratch;
 }
 
+/* While upper halves are in use, no legacy SSE. */
+static void load_lower(struct unit *u, unsigned reg, unsigned g, bool upper)
+{
+    if (upper)
+        emit_vex_rm(&u->e, MOVE_LOAD, reg, 0, mem_xmm(g));
+    else
+        emit_rm(&u->e, X_LOAD, 4, reg, mem_xmm(g));
+}
+
 unsigned xmm_in(struct unit *u, unsigned g, unsigned scratch)
 {
     unsigned reg = xmm_own(g, scratch);
     if (g >= XMM_PINNED || !(u->xmm & BIT(g)))
-        emit_rm(&u->e, X_LOAD, 4, reg, mem_xmm(g));
+        load_lower(u, reg, g, u->fp.upper);
     if (g < XMM_PINNED)
         u->xmm |= (uint16_t)BIT(g);
     return reg;
@@ -40,11 +50,15 @@ static void xmm_changed(struct unit *u, unsigned g)
         u->xmm |= (uint16_t)BIT(g);
 }
 
-void sse_reload(struct unit *u, uint16_t xmm)
+void sse_reload(struct unit *u, uint16_t xmm, const struct fp_state *s)
 {
+    struct vex load = MOVE_LOAD;
+    load.l = true;
     for (unsigned g = 0; g < XMM_PINNED; g++)
-        if (xmm & BIT(g))
-            emit_rm(&u->e, X_LOAD, 4, g, mem_xmm(g));
+        if (s->ymm & BIT(g))
+            emit_vex_rm(&u->e, load, g, 0, mem_xmm(g));
+        else if (xmm & BIT(g))
+            load_lower(u, g, g, s->upper);
 }
 
 /* ---- which ---- */
@@ -347,6 +361,7 @@ bool lower_sse(struct unit *u)
     if (kind == SSE_NONE || has_mmx(in) || !u->jit->host_has[insn_row(in->row)->feature] ||
         !operand_is_native(u))
         return false;
+    fp_zero_upper(u);
     if (kind == SSE_MOVE || kind == SSE_LOOSE)
         return lower_sse_move(u, kind == SSE_LOOSE);
     if (kind == SSE_FLOAT && !fp_need_mxcsr(u))
