@@ -84,6 +84,7 @@ static void check_one(const struct bench *b, uint32_t how, uint64_t a, uint64_t 
     run->flag_how = how;
     run->flag_a = a;
     run->flag_b = other;
+    run->flag_c = a >> 7 & 1;
     run->flag_image = 0xffff;
     jit_flags_from_memory(b->vcpu);
     uint32_t by_c = flags_status(b->vcpu);
@@ -101,7 +102,7 @@ TEST(jit_flags, translated_code_makes_them_as_c_does)
     struct bench bench = bench_make();
     uint64_t seed = 1;
     for (unsigned n = 0; n < 200000; n++) {
-        unsigned kind = 1 + n % HOW_PRODUCT, log = (n >> 4) & 3, width = 8u << log;
+        unsigned kind = 1 + n % HOW_SBB, log = (n >> 4) & 3, width = 8u << log;
         uint64_t a = operand(&seed), b = operand(&seed);
         bool shifts = kind >= HOW_SHL && kind <= HOW_SAR;
         if (shifts)
@@ -130,6 +131,8 @@ TEST(jit_flags, known_ones_are_as_in_the_manual)
         {HOW_SHL, 2, 0x80000000, 1, F_CF | F_OF | F_ZF | F_PF},
         {HOW_SHR, 2, 3, 1, F_CF},
         {HOW_SAR, 0, 0x81, 1, F_CF | F_SF | F_PF}, /* C0 */
+        {HOW_ADC, 0, 0x80, 0x7f, F_OF | F_SF | F_AF}, /* 0 + 7F + CF */
+        {HOW_SBB, 2, UINT32_MAX, UINT32_MAX, F_CF | F_SF | F_PF | F_AF}, /* FFFFFFFF - FFFFFFFF - CF */
         {HOW_PRODUCT, 3, 0, 1, F_CF | F_OF | F_ZF | F_PF},
     };
     struct bench bench = bench_make(), *b = &bench;
@@ -137,6 +140,7 @@ TEST(jit_flags, known_ones_are_as_in_the_manual)
         b->vcpu->run.flag_how = known[i].kind | known[i].log << HOW_SIZE_SHIFT;
         b->vcpu->run.flag_a = known[i].a;
         b->vcpu->run.flag_b = known[i].b;
+        b->vcpu->run.flag_c = 1;
         b->plain(b->vcpu, 0);
         jit_flags_from_memory(b->vcpu);
         EXPECT_EQ(known[i].want, flags_status(b->vcpu));

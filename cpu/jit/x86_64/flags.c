@@ -33,44 +33,38 @@ static void save_host(struct unit *u)
     u->flags.memory = u->flags.plain = true;
 }
 
-/* Do the operation of the recipe again, for its flags. Destroys T0. */
-static void cook(struct unit *u)
-{
-    struct emit *e = &u->e;
-    const struct recipe *r = &u->flags.recipe;
-    switch ((enum recipe_op)r->op) {
-    case RECIPE_CMP:
-        if (r->b == H_NONE)
-            emit_alu_ri(e, ALU_CMP, r->size, r->a, r->imm);
-        else
-            emit_alu_rr(e, ALU_CMP, r->size, r->a, r->b);
-        break;
-    case RECIPE_ADD: /* the result less b was DEST; b added again */
-    case RECIPE_SUB:
-        emit_mov_rr(e, 8, T0, r->a);
-        for (unsigned k = 0; k < 2; k++) {
-            enum host_alu op = (r->op == RECIPE_ADD) == (k == 0) ? ALU_SUB : ALU_ADD;
-            if (r->b == H_NONE)
-                emit_alu_ri(e, op, r->size, T0, r->imm);
-            else
-                emit_alu_rr(e, op, r->size, T0, r->b);
-        }
-        break;
-    case RECIPE_LOGIC:
-        emit_rr(e, r->size == 1 ? 0x84 : 0x85, r->size, r->a, r->a);
-        break;
-    case RECIPE_NONE:
-        assert(false && "no recipe");
-    }
-    u->flags.host = true;
-    u->flags.is_logic = r->op == RECIPE_LOGIC;
-}
-
 /* ---- in memory ---- */
 
 static bool fits_how(int32_t imm)
 {
     return imm >= -(1 << 23) && imm < 1 << 23;
+}
+
+/* A part of a recipe to its place in memory. */
+static void keep(struct unit *u, unsigned part, struct host_mem to)
+{
+    if (part == IN_MEMORY)
+        return;
+    if (part >= IN_GPR) {
+        emit_load(&u->e, 8, T0, mem_gpr(part - IN_GPR));
+        part = T0;
+    }
+    emit_store(&u->e, 8, part, to);
+}
+
+void flags_keep_a(struct unit *u, unsigned reg)
+{
+    keep(u, reg, RUN(flag_a));
+}
+
+void flags_keep_b(struct unit *u, unsigned reg)
+{
+    keep(u, reg, RUN(flag_b));
+}
+
+void flags_keep_carry(struct unit *u)
+{
+    emit_rm(&u->e, X_0F | 0x92, 1, 0, RUN(flag_c)); /* SETC */
 }
 
 void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, unsigned b,
@@ -79,11 +73,9 @@ void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, 
     struct emit *e = &u->e;
     uint32_t how = (uint32_t)kind;
     how |= (size == 8 ? 3u : size >> 1) << HOW_SIZE_SHIFT;
-    if (a != IN_MEMORY)
-        emit_store(e, 8, a, RUN(flag_a));
-    if (b == IN_MEMORY) {
-    } else if (b != H_NONE) {
-        emit_store(e, 8, b, RUN(flag_b));
+    keep(u, a, RUN(flag_a));
+    if (b != H_NONE) {
+        keep(u, b, RUN(flag_b));
     } else if (fits_how(imm)) {
         how |= HOW_IMM | (uint32_t)imm << HOW_IMM_SHIFT;
     } else {
@@ -97,20 +89,15 @@ void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, 
 
 static void store_recipe(struct unit *u)
 {
-    static const uint8_t kinds[] = {[RECIPE_ADD] = HOW_ADD,
-                                    [RECIPE_SUB] = HOW_SUB,
-                                    [RECIPE_CMP] = HOW_CMP,
-                                    [RECIPE_LOGIC] = HOW_LOGIC};
     const struct recipe *r = &u->flags.recipe;
-    flags_store(u, (enum flag_how)kinds[r->op], r->size, r->a, r->b,
-                r->op == RECIPE_LOGIC ? 0 : r->imm);
+    flags_store(u, (enum flag_how)r->op, r->size, r->a, r->b, r->op == HOW_LOGIC ? 0 : r->imm);
 }
 
 void flags_to_memory(struct unit *u)
 {
     if (u->flags.memory)
         return;
-    if (u->flags.recipe.op != RECIPE_NONE)
+    if (u->flags.recipe.op != HOW_IMAGE)
         store_recipe(u);
     else
         save_host(u);
@@ -121,7 +108,7 @@ void flags_to_image(struct unit *u)
     bool has = u->flags.host && !u->flags.is_shift;
     if (!u->flags.memory || (has && !u->flags.plain)) {
         if (!has)
-            cook(u);
+            recipe_cook(u);
         save_host(u);
     } else if (!u->flags.plain) {
         emit_alu_mi(&u->e, ALU_CMP, 4, RUN(flag_how), 0);
@@ -167,8 +154,8 @@ void flags_to_host(struct unit *u)
     if (u->flags.host && !u->flags.is_shift)
         return;
     u->flags.host = false;
-    if (u->flags.recipe.op != RECIPE_NONE)
-        cook(u);
+    if (u->flags.recipe.op != HOW_IMAGE)
+        recipe_cook(u);
     else
         load_image(u);
 }
@@ -177,8 +164,8 @@ void flags_to_carry(struct unit *u)
 {
     if (u->flags.host)
         return;
-    if (u->flags.recipe.op != RECIPE_NONE) {
-        cook(u);
+    if (u->flags.recipe.op != HOW_IMAGE) {
+        recipe_carry(u);
         return;
     }
     flags_to_image(u);
@@ -188,29 +175,72 @@ void flags_to_carry(struct unit *u)
 
 void flags_clobber(struct unit *u)
 {
-    if (!u->flags.memory && u->flags.recipe.op == RECIPE_NONE)
+    if (!u->flags.memory && u->flags.recipe.op == HOW_IMAGE)
         save_host(u);
     u->flags.host = false;
 }
 
-void flags_before_write(struct unit *u, unsigned host)
+/* What stands in place `part` is about to change; shows: before that somebody may look. */
+static void part_changes(struct unit *u, unsigned part, bool shows)
 {
     struct recipe *r = &u->flags.recipe;
-    if (r->op == RECIPE_NONE || host == H_NONE || (r->a != host && r->b != host))
+    if (r->op == HOW_IMAGE || (r->a != part && r->b != part))
         return;
-    if (u->is_quiet && !u->flags_shown)
+    if (u->is_quiet && !u->flags_shown && !shows)
         u->flags.memory = true; /* its late code has them as they stand */
-    else if (!u->flags.memory && flags_store_is_best(u, !u->flags.host))
-        store_recipe(u);
-    else if (!u->flags.memory && !u->flags.host)
-        flags_to_image(u);
-    r->op = RECIPE_NONE;
+    if (u->flags.memory || (u->flags.host && !flags_wanted(u))) {
+        r->op = HOW_IMAGE;
+        return;
+    }
+    if (r->a == part) {
+        keep(u, part, RUN(flag_a));
+        r->a = IN_MEMORY;
+    }
+    if (r->b == part) {
+        keep(u, part, RUN(flag_b));
+        r->b = IN_MEMORY;
+    }
+}
+
+void flags_before_write(struct unit *u, unsigned host)
+{
+    if (host != H_NONE)
+        part_changes(u, host, false);
+}
+
+/* May the instruction change its operand i, a register? */
+static bool may_write(const struct insn *in, unsigned i)
+{
+    switch (in->op) {
+    case OP_PUSH:
+    case OP_CMP:
+    case OP_TEST:
+        return false;
+    case OP_XCHG:
+    case OP_XADD:
+    case OP_MULX:
+        return true;
+    default:
+        return i == 0;
+    }
+}
+
+void flags_before_insn(struct unit *u)
+{
+    if (u->flags.recipe.op == HOW_IMAGE || insn_flags_overwritten(u->in) == F_OSZAPC)
+        return;
+    for (unsigned i = 0; i < u->in->operand_count; i++) {
+        const struct operand *o = &u->in->operands[i];
+        if (o->kind == OPND_GPR && may_write(u->in, i))
+            part_changes(u, IN_GPR + o->reg, true);
+    }
 }
 
 void flags_produced(struct unit *u, struct recipe r, bool is_logic)
 {
     u->flags = (struct flag_state){.host = true,
                                    .is_logic = is_logic,
+                                   .by = (uint16_t)(u->i + 1),
                                    .recipe = r,
                                    .memory = !u->flags_needed,
                                    .plain = u->flags.plain};
@@ -228,7 +258,15 @@ unsigned flags_condition(struct unit *u, unsigned cc)
     unsigned mask = image_mask(cc);
     if (u->flags.host && mask)
         return cc;
-    if (u->flags.recipe.op != RECIPE_NONE || !mask) {
+    if (u->flags.recipe.op != HOW_IMAGE && (cc >> 1 == 2 || cc >> 1 == 4 || cc >> 1 == 5)) {
+        recipe_result(u);
+        return cc;
+    }
+    if (u->flags.recipe.op != HOW_IMAGE && cc >> 1 == 1) {
+        recipe_carry(u);
+        return cc;
+    }
+    if (u->flags.recipe.op != HOW_IMAGE || !mask) {
         flags_to_host(u);
         return cc;
     }
@@ -350,6 +388,20 @@ bool flags_store_is_best(const struct unit *u, bool reads)
             return false;
         if (insn_flags_overwritten(in) == F_OSZAPC)
             return true;
+        clobbered |= !keeps_host(in);
+    }
+    return true;
+}
+
+bool flags_wanted(const struct unit *u)
+{
+    bool clobbered = false;
+    for (unsigned i = u->i + 1; i < u->block->count; i++) {
+        const struct insn *in = &u->insn[i];
+        if (shows(&u->block->rec[i], in) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
+            return true;
+        if (insn_flags_overwritten(in) == F_OSZAPC)
+            return false;
         clobbered |= !keeps_host(in);
     }
     return true;

@@ -6,7 +6,7 @@
 #include "cpu/alu.h"
 #include "cpu/jit/x86_64/jit_priv.h"
 
-static struct alu with_width(enum flag_how kind, unsigned width, uint64_t a, uint64_t b)
+static struct alu with_width(enum flag_how kind, unsigned width, uint64_t a, uint64_t b, bool c)
 {
     struct alu old = {.value = a};
     switch (kind) {
@@ -14,6 +14,10 @@ static struct alu with_width(enum flag_how kind, unsigned width, uint64_t a, uin
         return alu_add(width, a - b, b);
     case HOW_SUB:
         return alu_sub(width, a + b, b);
+    case HOW_ADC:
+        return alu_adc(width, a - b - c, b, c);
+    case HOW_SBB:
+        return alu_sbb(width, a + b + c, b, c);
     case HOW_CMP:
         return alu_sub(width, a, b);
     case HOW_SHL:
@@ -47,7 +51,8 @@ void jit_flags_from_memory(struct vcpu *vcpu)
     if (how & HOW_IMM)
         b = (uint64_t)(int64_t)((int32_t)how >> HOW_IMM_SHIFT);
     unsigned width = 8u << (how >> HOW_SIZE_SHIFT & 3);
-    flags_commit(vcpu, with_width((enum flag_how)(how & 15), width, vcpu->run.flag_a, b));
+    flags_commit(vcpu, with_width((enum flag_how)(how & 15), width, vcpu->run.flag_a, b,
+                                  vcpu->run.flag_c & 1));
 }
 
 void jit_flags_to_memory(struct vcpu *vcpu)
@@ -86,6 +91,15 @@ static void emit_how(struct emit *e, enum flag_how kind, unsigned size, const ui
     case HOW_SUB:
         emit_alu_rr(e, kind == HOW_ADD ? ALU_SUB : ALU_ADD, size, T0, H_RCX);
         emit_alu_rr(e, kind == HOW_ADD ? ALU_ADD : ALU_SUB, size, T0, H_RCX);
+        emit_jump_to(e, EMIT_ALWAYS, host);
+        break;
+    case HOW_ADC:
+    case HOW_SBB:
+        for (unsigned k = 0; k < 2; k++) { /* MOVZX EAX, flag_c; ADD AL, FF: CF */
+            emit_rm(e, X_0F | 0xb6, 4, H_RAX, RUN(flag_c));
+            emit_alu_ri(e, ALU_ADD, 1, H_RAX, 0xff);
+            emit_alu_rr(e, (kind == HOW_ADC) == (k == 0) ? ALU_SBB : ALU_ADC, size, T0, H_RCX);
+        }
         emit_jump_to(e, EMIT_ALWAYS, host);
         break;
     case HOW_CMP:

@@ -29,20 +29,6 @@
 
 enum { T0 = H_R13, T1 = H_R14, VCPU = H_RSP };
 
-/* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. That takes six
- * instructions, so mostly it is not made: run.flag_how says of what it would be. */
-enum flag_how {
-    HOW_IMAGE,   /* it is there: the whole of flag_how is 0 */
-    HOW_ADD,     /* of flag_a = DEST + flag_b */
-    HOW_SUB,     /* of flag_a = DEST - flag_b */
-    HOW_CMP,     /* of flag_a - flag_b */
-    HOW_LOGIC,   /* of the result flag_a */
-    HOW_SHL,     /* of flag_a << flag_b, which is not 0 */
-    HOW_SHR,     /* the same */
-    HOW_SAR,     /* the same */
-    HOW_PRODUCT, /* of a product with the low half flag_a; bit 0 of flag_b is CF and OF */
-};
-
 /* In flag_how above enum flag_how: log2 of the size in bytes; flag_b is in bits 31:8 instead. */
 #define HOW_SIZE_SHIFT 4
 #define HOW_IMM 0x40u
@@ -242,9 +228,8 @@ void flags_produced(struct unit *u, struct recipe r, bool is_logic);
 /* For a condition 0..15: the host condition that holds now. */
 unsigned flags_condition(struct unit *u, unsigned cc);
 
-/* The instruction's flags to memory as flag_how says them, of registers or IN_MEMORY: the operand is
- * there already. imm if b is H_NONE. The host's flags do not change. */
-enum { IN_MEMORY = 0xfe };
+/* The instruction's flags to memory as flag_how says them, of parts (state.h). imm if b is H_NONE. The
+ * host's flags do not change; T0 is used for guest registers in memory. */
 void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, unsigned b,
                  int32_t imm);
 void flags_stored(struct unit *u); /* that was all of them: the host's are no use */
@@ -256,7 +241,34 @@ bool flags_store_is_best(const struct unit *u, bool reads);
 void flags_in_image(struct unit *u); /* code of ours has written run.flag_image */
 void flags_unseen(struct unit *u);   /* nobody will look */
 
+/* Will somebody look who does not get them from the host's flags as this instruction leaves them? */
+bool flags_wanted(const struct unit *u);
+
+/* Before anything of the instruction: it may change a guest register in memory. T0 is used. */
+void flags_before_insn(struct unit *u);
+
+/* CF before ADC or SBB, which is in the host's flags, to run.flag_c. */
+void flags_keep_carry(struct unit *u);
+
+/* Operands to run.flag_a or flag_b, for a recipe. */
+void flags_keep_a(struct unit *u, unsigned reg);
+void flags_keep_b(struct unit *u, unsigned reg);
+
 void find_needed_flags(struct unit *u);
+
+/* ---- flags_recipe.c ---- */
+
+/* The host's flags, as the recipe says. T0 is used. */
+void recipe_cook(struct unit *u);
+
+/* Its CF in the host's flags, or its ZF SF PF; the others are not. T0 is used. */
+void recipe_carry(struct unit *u);
+void recipe_result(struct unit *u);
+
+/* Late code in which the handler does an instruction whose recipe has parts in memory: they are not
+ * there then. Before the handler is called; after it, when flags are in the image. T0 is used. */
+void recipe_before_handler(struct unit *u, const struct late *l);
+void recipe_after_handler(struct unit *u, const struct late *l);
 
 /* Does the record do what its instruction says? Not if it only raises (CR0.TS, a feature that is
  * not there), or goes to the monitor. */

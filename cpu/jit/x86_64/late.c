@@ -82,6 +82,7 @@ static void emit_late_rest(struct unit *u, struct late *l)
     if ((l->after.plain || l->after.host) && !u->flags.plain)
         emit_call_to(&u->e, u->jit->plain_flags);
     u->flags.plain = true;
+    recipe_after_handler(u, l);
     fp_bring_again(u, &l->fp_after, (uintptr_t)l->site);
     sse_reload(u, l->xmm, &l->fp_after);
     if (l->after.host)
@@ -120,6 +121,7 @@ void emit_late(struct unit *u, struct late *l)
         return;
     }
     watch_proofs(u, l);
+    recipe_before_handler(u, l);
     call_site(u, l->site, l->touches_flags);
     emit_late_rest(u, l);
 }

@@ -43,23 +43,23 @@ static bool is_logic(enum host_alu op)
     return op == ALU_OR || op == ALU_AND || op == ALU_XOR;
 }
 
-/* How the flags of DEST op SRC can be made again; b is H_NONE for imm. */
+/* How the flags of DEST op SRC can be made again, of parts; b is H_NONE for imm. What was added to
+ * itself is gone. */
 static struct recipe recipe_for(enum host_alu op, unsigned size, unsigned a, unsigned b,
                                 int32_t imm)
 {
+    static const uint8_t hows[8] = {
+        [ALU_ADD] = HOW_ADD,   [ALU_OR] = HOW_LOGIC, [ALU_ADC] = HOW_ADC,   [ALU_SBB] = HOW_SBB,
+        [ALU_AND] = HOW_LOGIC, [ALU_SUB] = HOW_SUB,  [ALU_XOR] = HOW_LOGIC, [ALU_CMP] = HOW_CMP};
     struct recipe r = {.size = (uint8_t)size, .a = (uint8_t)a, .b = (uint8_t)b, .imm = imm};
-    if (a == H_NONE || a == T0 || b == T0 || a == T1 || (b == T1 && !is_logic(op)))
-        return r;
-    if (op == ALU_CMP)
-        r.op = RECIPE_CMP;
-    else if (is_logic(op))
-        r.op = RECIPE_LOGIC;
-    else if (op == ALU_ADD && a != b)
-        r.op = RECIPE_ADD;
-    else if (op == ALU_SUB && a != b)
-        r.op = RECIPE_SUB;
-    if (r.op == RECIPE_LOGIC)
+    if (is_logic(op))
         r.b = H_NONE;
+    if (op == ALU_SBB && a == b) { /* 0 - CF */
+        r.b = H_NONE;
+        r.imm = 0;
+    }
+    if (a != r.b || op == ALU_CMP)
+        r.op = hows[op];
     return r;
 }
 
@@ -81,81 +81,72 @@ static void dest_store(struct unit *u, unsigned g, unsigned size, unsigned reg)
         emit_store(&u->e, size == 4 ? 8 : size, reg, mem_gpr(g));
 }
 
-/* The flags of op in the host's, of a and b or imm; a is the result but for CMP. To memory at once,
- * if there is no recipe for them and they are to be seen. */
-static void alu_done(struct unit *u, enum host_alu op, unsigned size, unsigned a, unsigned b,
-                     int32_t imm)
+/* A register as part of a recipe. */
+static unsigned part_of(const struct unit *u, unsigned g)
 {
-    static const uint8_t kinds[8] = {
-        [ALU_ADD] = HOW_ADD, [ALU_OR] = HOW_LOGIC,  [ALU_AND] = HOW_LOGIC,
-        [ALU_SUB] = HOW_SUB, [ALU_XOR] = HOW_LOGIC, [ALU_CMP] = HOW_CMP};
-    struct recipe r = recipe_for(op, size, a, b, imm);
+    return u->regs[g] != H_NONE ? u->regs[g] : IN_GPR + g;
+}
+
+/* Is what is lost of the operands to be kept for a recipe? */
+static bool wants_operand(const struct unit *u, enum host_alu op)
+{
+    return u->flags_needed && op != ALU_ADC && op != ALU_SBB && flags_wanted(u);
+}
+
+/* CF for ADC and SBB; it is kept for a recipe, if somebody wants one. */
+static bool use_and_keep_carry(struct unit *u, enum host_alu op)
+{
+    bool keeps = u->flags_needed && flags_wanted(u);
+    use_carry(u, op);
+    if (keeps && (op == ALU_ADC || op == ALU_SBB))
+        flags_keep_carry(u);
+    return keeps || !(op == ALU_ADC || op == ALU_SBB);
+}
+
+/* DEST op memory, in a register. */
+static void alu_from_mem(struct unit *u, enum host_alu op, unsigned size)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    struct host_mem m = probe_operand(u, size, false);
+    bool keeps = wants_operand(u, op);
+    use_carry(u, op);
+    unsigned dst = dest_load(u, o[0].reg);
+    if (keeps && !is_logic(op)) {
+        emit_load(e, size, T1, m);
+        flags_keep_b(u, T1);
+        emit_alu_rr(e, op, size, dst, T1);
+    } else {
+        emit_alu_rm(e, op, size, dst, m);
+    }
+    if (op != ALU_CMP)
+        dest_store(u, o[0].reg, size, dst);
+    struct recipe r = {0};
+    if (keeps)
+        r = recipe_for(op, size, part_of(u, o[0].reg), IN_MEMORY, 0);
     flags_produced(u, r, is_logic(op));
-    if (r.op != RECIPE_NONE || u->flags.memory || kinds[op] == HOW_IMAGE ||
-        (a == b && op != ALU_CMP))
-        return;
-    if (flags_store_is_best(u, false))
-        flags_store(u, (enum flag_how)kinds[op], size, a, is_logic(op) ? H_NONE : b, imm);
-}
-
-/* CMP of what nothing keeps: its flags go to memory in front of it, so that it stands beside the jump. */
-static void compare_stored(struct unit *u, unsigned size, unsigned a, unsigned b, int32_t imm)
-{
-    flags_store(u, HOW_CMP, size, a, b, imm);
-    if (b == H_NONE)
-        emit_alu_ri(&u->e, ALU_CMP, size, a, imm);
-    else
-        emit_alu_rr(&u->e, ALU_CMP, size, a, b);
-    u->flags = (struct flag_state){.memory = true, .host = true};
-}
-
-/* Is SRC in memory to be loaded first, so that alu_done has it? */
-static bool wants_source(const struct unit *u, enum host_alu op)
-{
-    return u->flags_needed && !is_logic(op) && op != ALU_ADC && op != ALU_SBB &&
-           flags_store_is_best(u, false);
 }
 
 static void alu_into_gpr(struct unit *u, enum host_alu op, unsigned size)
 {
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
-    unsigned src = H_NONE;
-    int32_t imm = 0;
-    struct host_mem m = {0};
-    if (is_mem(&o[1]))
-        m = probe_operand(u, size, false);
-    use_carry(u, op);
+    bool by_imm = !is_gpr(&o[1]), has_recipe = use_and_keep_carry(u, op);
+    int32_t imm = by_imm ? (int32_t)u->in->imm : 0;
     unsigned dst = dest_load(u, o[0].reg);
-    bool loads = wants_source(u, op), known = true;
-    if (is_mem(&o[1]) || (is_gpr(&o[1]) && u->regs[o[1].reg] == H_NONE)) {
-        if (!is_mem(&o[1]))
-            m = mem_gpr(o[1].reg);
-        if (loads)
-            emit_load(e, size, T1, m);
-        if (loads && op == ALU_CMP) {
-            compare_stored(u, size, dst, T1, 0);
-            return;
-        }
-        if (loads)
-            emit_alu_rr(e, op, size, dst, T1);
-        else
-            emit_alu_rm(e, op, size, dst, m);
-        src = T1;
-        known = loads || is_logic(op);
-    } else if (is_gpr(&o[1])) {
-        src = u->regs[o[1].reg];
-        emit_alu_rr(e, op, size, dst, src);
-    } else {
-        imm = (int32_t)u->in->imm;
+    if (by_imm)
         emit_alu_ri(e, op, size, dst, imm);
-    }
+    else if (u->regs[o[1].reg] == H_NONE)
+        emit_alu_rm(e, op, size, dst, mem_gpr(o[1].reg));
+    else
+        emit_alu_rr(e, op, size, dst, u->regs[o[1].reg]);
     if (op != ALU_CMP)
         dest_store(u, o[0].reg, size, dst);
-    if (known)
-        alu_done(u, op, size, dst, src, imm);
-    else
-        flags_produced(u, (struct recipe){0}, false);
+    struct recipe r = {0};
+    if (has_recipe)
+        r = recipe_for(op, size, part_of(u, o[0].reg),
+                       by_imm ? (unsigned)H_NONE : part_of(u, o[1].reg), imm);
+    flags_produced(u, r, is_logic(op));
 }
 
 static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
@@ -166,22 +157,27 @@ static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
     use_carry(u, op);
     unsigned src = is_gpr(&o[1]) ? gpr_in(u, o[1].reg, T0) : (unsigned)H_NONE;
     int32_t imm = src == H_NONE ? (int32_t)u->in->imm : 0;
-    bool keeps = u->flags_needed && op != ALU_ADC && op != ALU_SBB && flags_store_is_best(u, false);
+    bool keeps = wants_operand(u, op);
     if (keeps && op == ALU_CMP) {
         emit_load(e, size, T1, m);
-        compare_stored(u, size, T1, src, imm);
-        return;
-    }
-    if (src == H_NONE)
+        flags_keep_a(u, T1);
+        if (src == H_NONE)
+            emit_alu_ri(e, op, size, T1, imm);
+        else
+            emit_alu_rr(e, op, size, T1, src);
+    } else if (src == H_NONE) {
         emit_alu_mi(e, op, size, m, imm);
-    else
+    } else {
         emit_alu_mr(e, op, size, m, src);
-    if (keeps)
+    }
+    if (keeps && op != ALU_CMP) {
         emit_load(e, size, T1, m);
+        flags_keep_a(u, T1);
+    }
+    struct recipe r = {0};
     if (keeps)
-        alu_done(u, op, size, T1, src, imm);
-    else
-        flags_produced(u, (struct recipe){0}, is_logic(op));
+        r = recipe_for(op, size, IN_MEMORY, src == H_NONE ? src : part_of(u, o[1].reg), imm);
+    flags_produced(u, r, is_logic(op));
 }
 
 static bool fits_imm(const struct unit *u)
@@ -198,9 +194,17 @@ static bool lower_two(struct unit *u, enum host_alu op)
         return false;
     if (is_mem(&o[0]))
         alu_into_mem(u, op, o[0].size);
+    else if (is_mem(&o[1]))
+        alu_from_mem(u, op, o[0].size);
     else
         alu_into_gpr(u, op, o[0].size);
     return true;
+}
+
+/* The recipe of a result: its part, or what is kept of it. */
+static struct recipe result_recipe(unsigned size, unsigned part)
+{
+    return recipe_for(ALU_AND, size, part, H_NONE, 0);
 }
 
 /* TEST: no destination. */
@@ -212,8 +216,8 @@ static bool lower_test(struct unit *u)
     bool is_imm = o[1].kind == OPND_IMM;
     if (!(is_gpr(&o[1]) || (is_imm && fits_imm(u))) || !(is_gpr(&o[0]) || is_mem(&o[0])))
         return false;
-    bool keeps = u->flags_needed && flags_store_is_best(u, false);
     bool itself = is_gpr(&o[0]) && is_gpr(&o[1]) && o[0].reg == o[1].reg;
+    bool keeps = !itself && wants_operand(u, ALU_AND);
     unsigned a = T0, b = H_NONE;
     struct host_mem m = {0};
     if (is_mem(&o[0]))
@@ -224,7 +228,7 @@ static bool lower_test(struct unit *u)
         emit_load(e, size, a = T1, m);
     if (!is_imm)
         b = itself ? a : gpr_in(u, o[1].reg, is_mem(&o[0]) ? T0 : T1);
-    if (keeps && !itself) {
+    if (keeps) {
         if (a != T0 && a != T1)
             emit_mov_rr(e, 8, T0, a);
         a = a == T1 ? T1 : T0;
@@ -232,7 +236,8 @@ static bool lower_test(struct unit *u)
             emit_alu_ri(e, ALU_AND, size, a, (int32_t)u->in->imm);
         else
             emit_alu_rr(e, ALU_AND, size, a, b);
-        alu_done(u, ALU_AND, size, a, H_NONE, 0);
+        flags_keep_a(u, a);
+        flags_produced(u, result_recipe(size, IN_MEMORY), true);
         return true;
     }
     if (is_mem(&o[0]))
@@ -241,10 +246,8 @@ static bool lower_test(struct unit *u)
         emit_rr(e, is_imm ? 0xf6 | wide : 0x84 | wide, size, is_imm ? 0 : b, a);
     if (is_imm)
         emit_number(e, u->in->imm, size == 1 ? 1 : size == 2 ? 2 : 4);
-    if (itself)
-        alu_done(u, ALU_AND, size, a, H_NONE, 0);
-    else
-        flags_produced(u, (struct recipe){0}, true);
+    flags_produced(u, itself ? result_recipe(size, part_of(u, o[0].reg)) : (struct recipe){0},
+                   true);
     return true;
 }
 

@@ -173,7 +173,7 @@ static bool lower_add(struct unit *u)
     flags_before_write(u, u->regs[o[0].reg]);
     emit_source(u, (in->op == OP_ADCX ? X_66 : X_F3) | X_0F38 | 0xf6, o[0].size, dst, &s);
     dest_done(u, o[0].reg, dst);
-    u->flags.recipe.op = RECIPE_NONE;
+    u->flags.recipe.op = HOW_IMAGE;
     u->flags.memory = u->flags.memory && !u->flags_needed;
     return true;
 }

@@ -8,14 +8,36 @@
 #include "base/types.h"
 #include "cpu/jit/x86_64/emit.h"
 
-enum recipe_op { RECIPE_NONE, RECIPE_ADD, RECIPE_SUB, RECIPE_CMP, RECIPE_LOGIC };
+/* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. That takes six
+ * instructions, so mostly it is not made: run.flag_how says of what it would be. */
+enum flag_how {
+    HOW_IMAGE,   /* it is there: the whole of flag_how is 0 */
+    HOW_ADD,     /* of flag_a = DEST + flag_b */
+    HOW_SUB,     /* of flag_a = DEST - flag_b */
+    HOW_CMP,     /* of flag_a - flag_b */
+    HOW_LOGIC,   /* of the result flag_a */
+    HOW_SHL,     /* of flag_a << flag_b, which is not 0 */
+    HOW_SHR,     /* the same */
+    HOW_SAR,     /* the same */
+    HOW_PRODUCT, /* of a product with the low half flag_a; bit 0 of flag_b is CF and OF */
+    HOW_ADC,     /* of flag_a = DEST + flag_b + flag_c */
+    HOW_SBB,     /* of flag_a = DEST - flag_b - flag_c */
+};
 
-/* How to make the host's flags again from registers that still hold what they held. */
+/* Part of a recipe: a host register, or one of these. */
+enum {
+    IN_GPR = 0x40,    /* and a guest register that is in memory */
+    IN_MEMORY = 0xfe, /* run.flag_a, or run.flag_b */
+};
+
+/* How to make the flags again of parts that still are what they were. That is not what flag_how
+ * says until somebody stores it, which mostly is late code: only parts that change are stored
+ * before. */
 struct recipe {
-    uint8_t op;   /* enum recipe_op */
+    uint8_t op;   /* enum flag_how but for shifts and products; HOW_IMAGE: there is none */
     uint8_t size; /* of the operation, bytes */
-    uint8_t a;    /* host register: result (CMP: first operand) */
-    uint8_t b;    /* host register: second operand, or H_NONE: imm */
+    uint8_t a;    /* part: as flag_a */
+    uint8_t b;    /* part: as flag_b, or H_NONE: imm */
     int32_t imm;  /* second operand */
 };
 
@@ -26,6 +48,7 @@ struct flag_state {
     bool host;            /* in the host's flags, now */
     bool is_logic;        /* if host: AF is to be 0 and is not */
     bool is_shift;        /* if host: OF may be another one; memory is true */
+    uint16_t by;          /* instruction that has made them, and 1; 0: one before the block */
     struct recipe recipe; /* or can be made again */
 };
 

@@ -146,6 +146,7 @@ static bool translate_insn(struct unit *u)
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
     u->out->insns++;
+    flags_before_insn(u);
     if (is_plain ? lower(u) : lower_sensitive(u)) {
         u->out->lowered++;
         stack_after_insn(u);
