@@ -12,6 +12,7 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
                            .offset = u->offset,
                            .target = target,
                            .refund = refund,
+                           .fn = u->block->rec[u->i].fn,
                            .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG]),
                            .frame = BLOCK_DEAD};
     return x;
@@ -22,10 +23,11 @@ static bool is_far(const struct jit_exit *x)
     return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
 }
 
+/* The thunk finds x where it would return to. */
 static void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk)
 {
-    emit_mov_ri(&u->e, T0, (uintptr_t)x);
-    emit_jump_to(&u->e, EMIT_ALWAYS, thunk);
+    emit_call_to(&u->e, thunk);
+    emit_number(&u->e, (uintptr_t)x, 8);
 }
 
 /* Has the other page been looked up in this epoch? The label is for no. T0 is used. */
@@ -56,14 +58,10 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
     x->jump = emit_jump(e, EMIT_ALWAYS);
     x->stub = emit_here(e);
     emit_bind(e, x->jump);
-    /* unlinked: the refund has been given by the charge */
     if (far)
         emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
-    if (x->refund)
-        emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)x->refund);
-    to_thunk(u, x, u->jit->link);
     emit_bind(e, over);
-    to_thunk(u, x, u->jit->over);
+    to_thunk(u, x, u->jit->out);
 }
 
 void exit_code(struct unit *u, struct jit_exit *x)
@@ -102,7 +100,7 @@ void check_canonical(struct unit *u)
 
 /*
  * CALL: the push comes before the jump, and #GP for the target before the push. What is mapped is
- * canonical; of another page that is not, or not yet linked, it has to be seen.
+ * canonical; to another page that is not, or not yet linked, the handler goes.
  */
 void emit_call_exit(struct unit *u, int64_t target)
 {
@@ -118,21 +116,15 @@ void emit_call_exit(struct unit *u, int64_t target)
     flags_clobber(u);
     emit_label other = check_tag(u, x);
     struct flag_state flags = u->flags;
-    struct stack_proof stack = u->stack;
     push_return_address(u);
     flags_to_memory(u);
     emit_charge_and_jump(u, x);
     u->flags = flags;
-    u->stack = stack;
     emit_bind(e, other);
     to_thunk(u, x, u->jit->look);
     x->miss = emit_here(e);
-    emit_load(e, 8, T0, RUN(jit_page));
-    emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)target});
-    check_canonical(u);
-    push_return_address(u);
     flags_to_memory(u);
-    to_thunk(u, x, u->jit->link);
+    to_thunk(u, x, u->jit->call);
 }
 
 /* ---- computed targets ---- */
@@ -145,8 +137,7 @@ static struct host_mem jumps_at(unsigned index, size_t array)
 
 void emit_jump_index(struct emit *e, unsigned reg)
 {
-    emit_mov_rr(e, 8, reg, T0);
-    emit_shift_ri(e, 5, 8, reg, MMU_JUMP_SHIFT);
+    emit_rorx(e, reg, T0, MMU_JUMP_SHIFT);
     emit_alu_rr(e, ALU_XOR, 4, reg, T0);
     emit_alu_ri(e, ALU_AND, 4, reg, (1 << MMU_JUMP_BITS) - 1);
 }
@@ -212,7 +203,8 @@ static void check_second_page(struct unit *u)
     emit_label is_same = emit_jump(e, EMIT_ALWAYS);
     emit_bind(e, misses[0]);
     emit_bind(e, misses[1]);
-    to_thunk(u, &u->out->self, u->jit->over);
+    emit_mov_ri(e, T0, (uintptr_t)&u->out->self);
+    emit_jump_to(e, EMIT_ALWAYS, u->jit->over);
     emit_bind(e, is_same);
 }
 
@@ -235,7 +227,7 @@ void emit_entry(struct unit *u)
 void emit_entry_over(struct unit *u)
 {
     emit_bind(&u->e, u->entry_over);
-    to_thunk(u, &u->out->self, u->jit->over);
+    to_thunk(u, &u->out->self, u->jit->out);
 }
 
 void entry_kill(const struct jit *jit, const struct jit_block *t)

@@ -516,20 +516,38 @@ static bool exit_may_lead_to(const struct jit *jit, const struct jit_exit *x, co
     return x->frames < JIT_EXIT_FRAMES && jit->tags < MMU_LINKS;
 }
 
+/* The block at the target, or NULL; linked, if it can be. */
+static struct block *link_exit(struct vcpu *vcpu, struct jit_exit *x, uint64_t target)
+{
+    struct jit *jit = vcpu->run.jit;
+    struct block *b = exit_target(vcpu, x, target);
+    if (b && b->jit && x->to != b->jit && !block_is_dead(x->block) && exit_may_lead_to(jit, x, b)) {
+        if (x->to)
+            exit_unlink(jit, x);
+        exit_link(jit, x, b->jit);
+        jit->stats.links++;
+    } else {
+        jit->stats.unlinked++;
+    }
+    return b;
+}
+
+static uint64_t target_of(const struct vcpu *vcpu, const struct jit_exit *x)
+{
+    return (vcpu->run.jit_page + (uint64_t)x->target) & vcpu->run.la_mask;
+}
+
+int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
+{
+    link_exit(vcpu, x, target_of(vcpu, x));
+    return exec_jit_tail(vcpu, rec, x->fn);
+}
+
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 {
-    uint64_t target = (vcpu->run.jit_page + (uint64_t)x->target) & vcpu->run.la_mask;
-    struct block *b = exit_target(vcpu, x, target);
+    uint64_t target = target_of(vcpu, x);
+    struct block *b = link_exit(vcpu, x, target);
     vcpu->run.budget += x->refund;
-    if (b && b->jit && x->to != b->jit && !block_is_dead(x->block) &&
-        exit_may_lead_to(vcpu->run.jit, x, b)) {
-        if (x->to)
-            exit_unlink(vcpu->run.jit, x);
-        exit_link(vcpu->run.jit, x, b->jit);
-        vcpu->run.jit->stats.links++;
-    } else {
-        vcpu->run.jit->stats.unlinked++;
-    }
     return b && !b->crosses ? exec_goto_block(vcpu, rec, b, target) : exec_goto(vcpu, rec, target);
 }
 

@@ -57,6 +57,7 @@ struct jit_exit {
     uint64_t offset;       /* of the block in its page */
     int64_t target;        /* from the start of the page; elsewhere: another page */
     int64_t refund;        /* ticks of the block that do not run */
+    exec_fn *fn;           /* handler of rec */
     int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub */
     uint8_t *charge;     /* 32-bit constant: ticks taken from the budget */
@@ -179,8 +180,10 @@ struct jit {
     const uint8_t *call_flags;  /* the same; it reads or writes them */
     const uint8_t *tail;        /* leave by the site's handler */
     const uint8_t *link;        /* a direct exit that is not linked */
-    const uint8_t *look;        /* a direct exit to another page, whose tag is not the present one */
     const uint8_t *over;        /* a direct exit that the budget does not reach */
+    const uint8_t *out;         /* called: either of both, charged */
+    const uint8_t *look;        /* called: one to another page, whose tag is not the present one */
+    const uint8_t *call;        /* called: a CALL that is not linked: it has done nothing yet */
     const uint8_t *indirect;    /* a computed target */
     const uint8_t *gone;        /* a computed jump to a block that died */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
@@ -444,6 +447,7 @@ void jit_flags_to_memory(struct vcpu *vcpu);
 int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
+int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
 /* The block becomes code, which nobody runs yet. NULL: there is no room for it. */

@@ -218,11 +218,9 @@ static void make_drop(struct jit *jit, struct emit *e)
     emit_rr(e, 0xff, 4, 4, H_RAX);
 }
 
-/* T0: exit. To exec_jit_link. */
-static void make_link(struct jit *jit, struct emit *e)
+/* T0: exit. To the function in C. */
+static void leave_by(struct jit *jit, struct emit *e, uintptr_t function)
 {
-    jit->link = emit_here(e);
-    on_own_stack(e, 0);
     to_c(jit, e);
     set_place(e, T0, offsetof(struct jit_exit, block), offsetof(struct jit_exit, offset));
     call_c(e, (uintptr_t)jit_flags_from_memory);
@@ -230,8 +228,42 @@ static void make_link(struct jit *jit, struct emit *e)
     emit_load(e, 8, H_RSI, mem_at(T0, offsetof(struct jit_exit, rec)));
     emit_mov_rr(e, 8, H_RDX, T0);
     leave_frame(e);
-    emit_mov_ri(e, H_RAX, (uintptr_t)exec_jit_link);
+    emit_mov_ri(e, H_RAX, function);
     emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
+static void make_link(struct jit *jit, struct emit *e)
+{
+    jit->link = emit_here(e);
+    on_own_stack(e, 0);
+    leave_by(jit, e, (uintptr_t)exec_jit_link);
+}
+
+/* T0 := the exit that follows the call. */
+static void take_exit(struct emit *e)
+{
+    on_own_stack(e, sizeof(uint64_t));
+    pop(e, T0);
+    emit_load(e, 8, T0, mem_at(T0, 0));
+}
+
+static void make_call_exit(struct jit *jit, struct emit *e)
+{
+    jit->call = emit_here(e);
+    take_exit(e);
+    leave_by(jit, e, (uintptr_t)exec_jit_call);
+}
+
+/* Unlinked, the refund has been given by the charge. */
+static void make_out(struct jit *jit, struct emit *e)
+{
+    jit->out = emit_here(e);
+    take_exit(e);
+    emit_alu_mi(e, ALU_CMP, 8, RUN(budget), 0);
+    emit_jump_to(e, 12, jit->over);
+    emit_load(e, 8, T1, mem_at(T0, offsetof(struct jit_exit, refund)));
+    emit_alu_mr(e, ALU_SUB, 8, RUN(budget), T1);
+    emit_jump_to(e, EMIT_ALWAYS, jit->link);
 }
 
 /* T0: exit whose charge made the budget negative. Take it back and leave for the run loop. */
@@ -266,14 +298,14 @@ static void restore_two(struct emit *e)
 }
 
 /*
- * T0: exit to another page, whose tag is not the present one. If the fetch array has the frame that
- * it is made for, it has the tag now, and goes on. T0 as it was if it does not.
+ * An exit to another page, whose tag is not the present one. If the fetch array has the frame that
+ * it is made for, it has the tag now, and goes on.
  */
 static void make_look(struct jit *jit, struct emit *e)
 {
     emit_label miss[2];
     jit->look = emit_here(e);
-    on_own_stack(e, 0);
+    take_exit(e);
     save_two(e);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
     emit_alu_ri(e, ALU_AND, 8, H_RAX, -(int32_t)PAGE_SIZE);
@@ -402,6 +434,8 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_link(jit, e);
     make_look(jit, e);
     make_over(jit, e);
+    make_out(jit, e);
+    make_call_exit(jit, e);
     make_indirect(jit, e);
     make_open_window(jit, e);
     make_gone(jit, e);
