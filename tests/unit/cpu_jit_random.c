@@ -105,11 +105,12 @@ static void put_alu(struct code *c)
     }
 }
 
-/* Moves, extensions, TEST, SETcc, CMOVcc, IMUL, XCHG, BT. */
+/* Moves, extensions, TEST, SETcc, CMOVcc, IMUL, XCHG, BT, BSF, BSR. */
 static void put_other(struct code *c)
 {
-    static const uint16_t opcodes[] = {0x88, 0x89, 0x8a, 0x8b, 0x8b,  0x8b,  0x89,  0x84,  0x85,
-                                       0x87, 0x8b, 0x89, 0x63, 0x1b6, 0x1be, 0x1b7, 0x1af, 0x1a3};
+    static const uint16_t opcodes[] = {0x88,  0x89,  0x8a,  0x8b,  0x8b,  0x8b, 0x89,
+                                       0x84,  0x85,  0x87,  0x8b,  0x89,  0x63, 0x1b6,
+                                       0x1be, 0x1b7, 0x1af, 0x1a3, 0x1bc, 0x1bd};
     unsigned op = opcodes[random_below(c, ARRAY_SIZE(opcodes))];
     if (op == 0x63 && !c->is_64) /* ARPL there */
         op = 0x1bf;
@@ -127,11 +128,11 @@ static void put_one(struct code *c)
     static const uint8_t digits[] = {0, 1, 4, 5, 7};
     switch (random_below(c, 4)) {
     case 0:
-        put_registers(c, 0xc1, one_of(c, digits, sizeof(digits)));
+        put_either(c, 0xc1, one_of(c, digits, sizeof(digits)));
         put(c, random_below(c, 40));
         break;
     case 1:
-        put_registers(c, random_below(c, 2) ? 0xd3 : 0xd1, one_of(c, digits, sizeof(digits)));
+        put_either(c, random_below(c, 2) ? 0xd3 : 0xd1, one_of(c, digits, sizeof(digits)));
         break;
     case 2:
         put_either(c, 0xff, random_below(c, 2));

@@ -494,17 +494,34 @@ static bool lower_double(struct unit *u)
     return true;
 }
 
+/* A shift of memory by a constant: whose flags nobody sees, or by 1, where the host's are the guest's. */
+static bool shift_memory(struct unit *u, unsigned digit, unsigned count)
+{
+    unsigned size = u->in->operands[0].size;
+    if (digit < 2 || (u->flags_needed && count > 1) || !operand_is_native(u))
+        return false;
+    struct host_mem m = probe_operand(u, size, true);
+    emit_rm(&u->e, size == 1 ? 0xc0 : 0xc1, size, digit, m);
+    emit_8(&u->e, count);
+    flags_produced(u, (struct recipe){0}, true);
+    return true;
+}
+
 bool lower_shift(struct unit *u)
 {
     const struct operand *o = u->in->operands;
     unsigned digit, size = o[0].size;
     if (u->in->op == OP_SHLD || u->in->op == OP_SHRD)
         return lower_double(u);
-    if (!shift_digit(u->in->op, &digit) || !is_gpr(&o[0]))
+    if (!shift_digit(u->in->op, &digit))
         return false;
     bool by_cl = o[1].kind == OPND_GPR, rotates = digit < 2;
     unsigned count = o[1].kind == OPND_ONE ? 1 : (unsigned)u->in->imm & (size == 8 ? 63 : 31);
     if (!by_cl && count == 0)
+        return false;
+    if (o[0].kind == OPND_MEM && !by_cl)
+        return shift_memory(u, digit, count);
+    if (!is_gpr(&o[0]))
         return false;
     if (u->flags_needed && (by_cl ? size < 4 || rotates : !rotates && count >= 8 * size))
         return false;

@@ -169,6 +169,44 @@ static bool lower_count(struct unit *u)
     return true;
 }
 
+/* ---- BSF, BSR: of 0 they leave DEST alone, in the host or not ---- */
+
+/* T1 is the index, or anything where ZF says that SRC is 0: flags as of the index with bit 8 set,
+ * or of 0 (cpu/alu.h). */
+static void index_flags(struct unit *u)
+{
+    struct emit *e = &u->e;
+    emit_lea(e, 4, T1, (struct host_mem){T1, H_NONE, 0, 0x100});
+    emit_rr(e, 0xc7, 4, 0, T0); /* MOV: the flags stay */
+    emit_number(e, 0, 4);
+    emit_rr(e, X_0F | 0x44, 4, T1, T0); /* CMOVZ */
+    emit_rr(e, 0x85, 4, T1, T1);        /* TEST */
+}
+
+static bool lower_scan(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned size = o[0].size, g = o[0].reg;
+    if (size < 4)
+        return false;
+    struct host_mem m = {0};
+    if (is_mem(&o[1]))
+        m = probe_operand(u, size, false);
+    flags_before_write(u, u->regs[g]);
+    if (is_mem(&o[1]))
+        emit_rm(e, X_0F | u->in->opcode, size, T1, m);
+    else
+        emit_rr(e, X_0F | u->in->opcode, size, T1, gpr_in(u, o[1].reg, T0));
+    unsigned dst = gpr_in(u, g, T0);
+    emit_rr(e, X_0F | 0x45, 8, dst, T1); /* CMOVNZ */
+    reg_store(u, g, size, dst);
+    if (u->flags_needed)
+        index_flags(u);
+    flags_produced(u, (struct recipe){0}, true);
+    return true;
+}
+
 /* ---- XADD, CMPXCHG, XCHG: LOCK or not, for one thread runs the machine ---- */
 
 static bool lower_xadd(struct unit *u, bool compares)
@@ -326,6 +364,9 @@ bool lower_bit(struct unit *u)
     case OP_LZCNT:
     case OP_POPCNT:
         return lower_count(u);
+    case OP_BSF:
+    case OP_BSR:
+        return lower_scan(u);
     case OP_XADD:
         return lower_xadd(u, false);
     case OP_CMPXCHG:
