@@ -177,6 +177,8 @@ void fp_after_handler(struct unit *u)
 static void jump_if_brought(struct unit *u, uintptr_t site)
 {
     emit_label brought = emit_jump(&u->e, 4);
+    if (u->lent)
+        loans_out(u);
     emit_mov_ri(&u->e, T0, site);
     emit_mov_ri(&u->e, T1, 1); /* behind it */
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->drop);

@@ -114,6 +114,14 @@ struct stack_proof {
     int32_t delta;   /* RSP now - RSP at the proof */
 };
 
+/* In this block the guest register `guest` has the host register of `lender`, which is in memory
+ * there (loan.c). */
+struct loan {
+    uint8_t guest;
+    uint8_t lender;
+    bool written; /* guest may be */
+};
+
 #define LATE_MAX 256
 
 /* A block being translated. */
@@ -134,6 +142,9 @@ struct unit {
     struct flag_state flags;
     struct stack_proof stack;
     struct base_proofs proofs;
+    struct loan loan[4];
+    unsigned loans; /* of loan */
+    bool lent;      /* they hold here */
     bool is_quiet;         /* the instruction's lowering destroys no flags but in a probe */
     bool flags_needed;     /* those that this instruction leaves may be looked at */
     bool flags_shown;      /* somebody may look at any flag behind it */
@@ -319,6 +330,20 @@ void emit_compare(struct unit *u, unsigned odd);
 /* Late code of a probe: perhaps it was not aligned; T1 is the entry. The whole probe. */
 void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit);
+
+/* ---- loan.c ---- */
+
+void loans_begin(struct unit *u);       /* choose, at the start of a block */
+void loans_before_insn(struct unit *u); /* one that ends the block finds all as between blocks */
+void loans_end(struct unit *u);
+
+/* Code that makes them hold, and that makes all as between blocks. */
+void loans_in(struct unit *u);
+void loans_out(struct unit *u);
+
+/* Registers that the instruction's lowering may use beside its operands; RSP is not told. */
+#define ALL_REGISTERS 0xffffu
+unsigned hidden_registers(const struct insn *in);
 
 /* ---- stack.c ---- */
 

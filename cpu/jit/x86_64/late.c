@@ -10,6 +10,8 @@ static void emit_bring(struct unit *u, const struct late *l)
     emit_jump_to(&u->e, 4, l->back);
     flags_to_memory(u);
     fp_settle(u);
+    if (u->lent)
+        loans_out(u);
     emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
     emit_mov_ri(&u->e, T1, 0);
     emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->drop);
@@ -78,6 +80,8 @@ static void emit_late_rest(struct unit *u, struct late *l)
         exit_code(u, l->next);
         return;
     }
+    if (u->lent)
+        loans_in(u);
     unsigned count = check_proofs(u, l, gone);
     if ((l->after.plain || l->after.host) && !u->flags.plain)
         emit_call_to(&u->e, u->jit->plain_flags);
@@ -90,6 +94,8 @@ static void emit_late_rest(struct unit *u, struct late *l)
     emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
     for (unsigned i = 0; i < count; i++)
         emit_bind(&u->e, gone[i]);
+    if (count && u->lent)
+        loans_out(u);
     if (count)
         exit_code(u, l->next);
 }
@@ -99,6 +105,7 @@ void emit_late(struct unit *u, struct late *l)
     emit_bind(&u->e, l->from);
     u->flags = l->flags;
     u->fp = l->fp;
+    u->lent = l->lent;
     if (l->bring) {
         emit_bring(u, l);
         return;
@@ -112,6 +119,8 @@ void emit_late(struct unit *u, struct late *l)
     flags_to_memory(u);
     fp_settle(u);
     if (l->exit) {
+        if (u->lent)
+            loans_out(u);
         exit_code(u, l->exit);
         return;
     }
@@ -122,6 +131,8 @@ void emit_late(struct unit *u, struct late *l)
     }
     watch_proofs(u, l);
     recipe_before_handler(u, l);
+    if (u->lent)
+        loans_out(u);
     call_site(u, l->site, l->touches_flags);
     emit_late_rest(u, l);
 }
@@ -137,6 +148,7 @@ static struct late *late_add(struct unit *u, emit_label from)
     *l = (struct late){.from = from,
                        .flags = u->flags,
                        .fp = u->fp,
+                       .lent = u->lent,
                        .before = u->stack.proof,
                        .made = u->proofs.made};
     return l;

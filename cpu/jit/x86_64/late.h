@@ -28,6 +28,7 @@ struct late {
     struct jit_exit *exit;    /* taken branch, or NULL */
     uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
     struct fp_state fp;       /* at the jump */
+    bool lent;                /* unit.lent, there */
     struct fp_state fp_after; /* where it goes on */
     enum late_try try;        /* first */
     const uint8_t *hit;       /* where that goes on if it succeeds; T1: entry, or window's addend */

@@ -60,10 +60,7 @@ static bool has_xmm(const struct insn *in)
 }
 
 #define RAX_AND_RDX (1u << REG_RAX | 1u << REG_RDX)
-#define ALL_REGISTERS 0xffffu
-
-/* Registers that it may write beside its operands. What calls its handler is not asked. */
-static unsigned hidden_writes(const struct insn *in)
+unsigned hidden_registers(const struct insn *in)
 {
     switch (in->op) {
     case OP_ADD:
@@ -97,7 +94,31 @@ static unsigned hidden_writes(const struct insn *in)
     case OP_POP:
     case OP_BT:
     case OP_JCC:
+    case OP_XCHG:
+    case OP_SHLD:
+    case OP_SHRD:
+    case OP_BSF:
+    case OP_BSR:
+    case OP_TZCNT:
+    case OP_LZCNT:
+    case OP_POPCNT:
+    case OP_ANDN:
+    case OP_BEXTR:
+    case OP_BLSI:
+    case OP_BLSMSK:
+    case OP_BLSR:
+    case OP_BZHI:
+    case OP_PDEP:
+    case OP_PEXT:
+    case OP_RORX:
+    case OP_SARX:
+    case OP_SHLX:
+    case OP_SHRX:
+    case OP_ADCX:
+    case OP_ADOX:
         return 0;
+    case OP_MULX:
+        return 1u << REG_RDX;
     case OP_IMUL:
         return in->operand_count > 1 ? 0 : RAX_AND_RDX;
     case OP_MUL:
@@ -108,6 +129,12 @@ static unsigned hidden_writes(const struct insn *in)
         return RAX_AND_RDX;
     case OP_PCMPESTRI:
     case OP_PCMPISTRI:
+    case OP_PCMPESTRM:
+    case OP_VPCMPESTRI:
+    case OP_VPCMPISTRI:
+    case OP_VPCMPESTRM:
+    case OP_MASKMOVDQU:
+    case OP_VMASKMOVDQU:
         return ALL_REGISTERS;
     default:
         return has_xmm(in) && !in->vsib ? 0 : ALL_REGISTERS;
@@ -132,7 +159,7 @@ static bool base_change(const struct insn *in, unsigned base, int32_t *delta)
         *delta = in->disp;
         return true;
     }
-    if (hidden_writes(in) >> base & 1)
+    if (hidden_registers(in) >> base & 1)
         return false;
     for (unsigned i = 0; i < in->operand_count; i++)
         if ((o[i].kind == OPND_GPR || o[i].kind == OPND_GPR_HIGH) && o[i].reg == base &&

@@ -66,7 +66,11 @@ static void call_handler(struct unit *u)
     fp_settle(u);
     struct jit_site *site = site_of(u);
     site->is_lowered = false;
+    if (u->lent)
+        loans_out(u);
     call_site(u, site, flags);
+    if (u->lent)
+        loans_in(u);
     u->flags = (struct flag_state){.memory = true, .plain = flags || u->flags.plain};
     stack_forget(u);
     proof_forget(u);
@@ -146,6 +150,7 @@ static bool translate_insn(struct unit *u)
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
     u->out->insns++;
+    loans_before_insn(u);
     flags_before_insn(u);
     if (is_plain ? lower(u) : lower_sensitive(u)) {
         u->out->lowered++;
@@ -173,11 +178,13 @@ static void translate_block(struct unit *u)
     emit_entry(u);
     if (unlikely(u->jit->sabotage > 0) && --u->jit->sabotage == 0)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
+    loans_begin(u);
     for (u->i = 0; u->i < b->count && !ended; u->i++) {
         u->in = &u->insn[u->i];
         ended = translate_insn(u);
     }
     u->i = b->count;
+    loans_end(u);
     if (!ended)
         emit_exit(u, (int64_t)u->offset + b->bytes, 0);
     for (unsigned i = 0; i < u->late_count; i++)

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest registers that have no host register between blocks borrow one within a block
+ * (docs/decisions/0011): that of a guest register which the block's instructions use less, or not
+ * at all, and which is in memory there. At the block's start the lender's value goes to arch.gpr,
+ * where C would look for it too, and the borrower's comes from there; in front of whatever leaves
+ * the block, or enters C, all is as it was. These are moves, which leave the flags alone, and most
+ * are in late code.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+/* A use in a hot place saves an instruction or two, a loan costs four. In 16ths. */
+enum { WEIGHT = 16, COST = 5 * WEIGHT };
+
+struct uses {
+    unsigned fixed;    /* guest registers that have to stay where they are, a bit each */
+    unsigned written;  /* those that may be written */
+    unsigned gain[16]; /* what a host register saves */
+};
+
+static bool ends(const struct insn *in)
+{
+    return insn_row(in->row)->ends_block && in->op != OP_JCC;
+}
+
+/* Bytes and words written to memory would be waited for by who reads more. */
+static void count_operand(struct uses *s, const struct operand *o, unsigned weight)
+{
+    if (o->kind == OPND_GPR_HIGH)
+        s->fixed |= 1u << o->reg;
+    if (o->kind != OPND_GPR)
+        return;
+    if (o->access & ACC_W) {
+        s->written |= 1u << o->reg;
+        if (o->size < 4)
+            weight *= 4;
+    }
+    s->gain[o->reg] += o->access == ACC_RW ? 2 * weight : weight;
+}
+
+/* An index in memory is loaded and shifted, for the probe and again for the access; a base is added
+ * twice. */
+static void count_address(struct uses *s, const struct insn *in, unsigned weight)
+{
+    if (!in->has_mem)
+        return;
+    if (in->base < 16)
+        s->gain[in->base] += weight + weight / 2;
+    if (in->index < 16)
+        s->gain[in->index] += in->scale ? 3 * weight : weight + weight / 2;
+}
+
+/* Registers that its lowering takes for the host's of the same name. */
+static unsigned fixed_by(const struct insn *in)
+{
+    switch (in->op) {
+    case OP_SHL:
+    case OP_SHR:
+    case OP_SAR:
+    case OP_ROL:
+    case OP_ROR:
+    case OP_SHLD:
+    case OP_SHRD:
+        return in->operands[in->operand_count - 1].kind == OPND_GPR ? 1u << REG_RCX : 0;
+    case OP_XCHG:
+        return ALL_REGISTERS;
+    default:
+        return hidden_registers(in);
+    }
+}
+
+/* False: something is in the block that may use any register. */
+static bool count_uses(const struct unit *u, struct uses *s)
+{
+    unsigned weight = WEIGHT;
+    *s = (struct uses){.fixed = 1u << REG_RAX | 1u << REG_RSP};
+    for (unsigned i = 0; i < u->block->count; i++) {
+        const struct insn *in = &u->insn[i];
+        unsigned fixed = fixed_by(in);
+        if (ends(in))
+            break;
+        if (!record_is_plain(&u->block->rec[i]) || fixed == ALL_REGISTERS)
+            return false;
+        s->fixed |= fixed;
+        for (unsigned k = 0; k < in->operand_count; k++)
+            count_operand(s, &in->operands[k], weight);
+        count_address(s, in, weight);
+        if (in->op == OP_JCC) /* it may leave here */
+            weight -= weight / 4;
+    }
+    return true;
+}
+
+/* The most used one in memory; the least used one that is not. 16: there is none. */
+static unsigned find_guest(const struct uses *s)
+{
+    unsigned g = 16;
+    for (unsigned i = 0; i < 16; i++)
+        if (pinned[i] == H_NONE && !(s->fixed >> i & 1) && (g == 16 || s->gain[i] > s->gain[g]))
+            g = i;
+    return g;
+}
+
+static unsigned find_lender(const struct uses *s)
+{
+    unsigned g = 16;
+    for (unsigned i = 0; i < 16; i++)
+        if (pinned[i] != H_NONE && !(s->fixed >> i & 1) && (g == 16 || s->gain[i] < s->gain[g]))
+            g = i;
+    return g;
+}
+
+static void choose(struct unit *u)
+{
+    struct uses s;
+    if (u->is_32 || !count_uses(u, &s))
+        return;
+    while (u->loans < ARRAY_SIZE(u->loan)) {
+        unsigned guest = find_guest(&s), lender = find_lender(&s);
+        if (guest == 16 || lender == 16 || s.gain[guest] < s.gain[lender] + COST)
+            break;
+        s.fixed |= 1u << guest | 1u << lender;
+        u->loan[u->loans++] = (struct loan){
+            .guest = (uint8_t)guest, .lender = (uint8_t)lender, .written = s.written >> guest & 1};
+    }
+}
+
+void loans_in(struct unit *u)
+{
+    for (unsigned i = 0; i < u->loans; i++) {
+        const struct loan *l = &u->loan[i];
+        emit_store(&u->e, 8, pinned[l->lender], mem_gpr(l->lender));
+        emit_load(&u->e, 8, pinned[l->lender], mem_gpr(l->guest));
+    }
+}
+
+void loans_out(struct unit *u)
+{
+    for (unsigned i = 0; i < u->loans; i++) {
+        const struct loan *l = &u->loan[i];
+        if (l->written)
+            emit_store(&u->e, 8, pinned[l->lender], mem_gpr(l->guest));
+        emit_load(&u->e, 8, pinned[l->lender], mem_gpr(l->lender));
+    }
+}
+
+void loans_begin(struct unit *u)
+{
+    choose(u);
+    loans_in(u);
+    for (unsigned i = 0; i < u->loans; i++) {
+        u->regs[u->loan[i].guest] = pinned[u->loan[i].lender];
+        u->regs[u->loan[i].lender] = H_NONE;
+    }
+    u->lent = u->loans > 0;
+}
+
+void loans_end(struct unit *u)
+{
+    if (!u->lent)
+        return;
+    flags_to_memory(u);
+    u->flags.recipe.op = HOW_IMAGE;
+    loans_out(u);
+    memcpy(u->regs, pinned, sizeof(u->regs));
+    u->lent = false;
+}
+
+void loans_before_insn(struct unit *u)
+{
+    if (ends(u->in))
+        loans_end(u);
+}
