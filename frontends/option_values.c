@@ -206,7 +206,11 @@ static int engine_part(struct options *o, const struct piece *p, const char *arg
         o->config.jit_has_thread = p->value[1] == 'n';
         return 0;
     }
-    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), thread=on|off, perf=on|off: -engine jit,threshold=1,cache=16M");
+    if (piece_is(p, "gdb", "on") || piece_is(p, "gdb", "off")) {
+        o->has_gdb_jit = p->value[1] == 'n';
+        return 0;
+    }
+    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), thread=on|off, perf=on|off, gdb=on|off: -engine jit,threshold=1,cache=16M");
 }
 
 int option_engine(struct options *o, const char *argument, struct err *err)

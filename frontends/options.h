@@ -83,6 +83,7 @@ struct options {
     bool verifies;                           /* --verify */
     bool has_monitor;                        /* the verb monitor: its prompt comes first */
     bool has_perf_map;                       /* -engine perf=on */
+    bool has_gdb_jit;                        /* -engine gdb=on */
     const struct run_watch *watch;           /* NULL: nobody */
 };
 

@@ -10,6 +10,7 @@
 
 #include "frontends/chain.h"
 #include "frontends/monitor.h"
+#include "frontends/gdb_jit.h"
 #include "frontends/perf_map.h"
 #include "frontends/serial.h"
 #include "frontends/stat.h"
@@ -23,6 +24,7 @@ struct session {
     struct trapline_machine *m; /* owned */
     FILE *log;                  /* -D, or standard error */
     FILE *perf_map;             /* owned; NULL: none is wanted */
+    struct gdb_jit *gdb_jit;    /* owned; the same */
     struct symbols *symbols;    /* owned; NULL: none were given */
     struct monitor monitor;     /* its prompt */
     uint64_t monitor_at;        /* position at which it comes again; UINT64_MAX: none */
@@ -90,6 +92,7 @@ static void end_progress(struct session *s)
 
 static int open_log(struct session *s, struct err *err)
 {
+    s->gdb_jit = s->o->has_gdb_jit ? gdb_jit_create() : NULL;
     s->log = s->o->log_path ? fopen(s->o->log_path, "w") : stderr;
     if (s->log)
         return s->o->has_perf_map ? perf_map_open(&s->perf_map, err) : 0;
@@ -121,6 +124,16 @@ static int start_traces(struct session *s, struct err *err)
     return 0;
 }
 
+/* Translated code has a name for whoever looks into this process. */
+static void name_code(void *opaque, const void *code, size_t size, uint64_t rip, uint64_t physical)
+{
+    struct session *s = opaque;
+    if (s->perf_map)
+        perf_map_add(s->perf_map, code, size, rip, physical);
+    if (s->gdb_jit)
+        gdb_jit_add(s->gdb_jit, code, size, rip, physical);
+}
+
 static struct trapline_config complete_config(struct session *s)
 {
     struct trapline_config config = s->o->config;
@@ -132,9 +145,9 @@ static struct trapline_config complete_config(struct session *s)
     config.trace_opaque = s;
     config.progress = show_progress;
     config.progress_opaque = s;
-    if (s->perf_map) {
-        config.translated = perf_map_add;
-        config.translated_opaque = s->perf_map;
+    if (s->perf_map || s->gdb_jit) {
+        config.translated = name_code;
+        config.translated_opaque = s;
     }
     return config;
 }
@@ -427,6 +440,7 @@ int run(const struct options *o)
     symbols_free(s->symbols);
     if (s->perf_map)
         fclose(s->perf_map);
+    gdb_jit_destroy(s->gdb_jit);
     free(s);
     if (number)
         terminal_die(number);

@@ -6,8 +6,10 @@
 """
 import os
 import pty
+import platform
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,6 +68,20 @@ class Case(unittest.TestCase):
             self.assertIn(part, text)
 
 
+class Debugger(Case):
+    def test_gdb_knows_the_names_of_translated_code(self):
+        gdb = shutil.which("gdb")
+        with open(TRAPLINE, "rb") as f:
+            is_program = f.read(4) == b"\x7fELF"
+        if not gdb or not is_program or platform.machine() != "x86_64":
+            self.skipTest("there is no gdb, or nothing is translated")
+        p = subprocess.run([gdb, "-nx", "-batch", "-ex", "break gdb_jit_destroy", "-ex", "run", "-ex", "info functions ^guest_",
+                            "--args", TRAPLINE, "run", "-m", "16", "-nographic", "-kernel", self.guest(g.SPIN),
+                            "-max-ticks", "1000", "-engine", "jit,threshold=1,gdb=on"],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
+        self.assertRegex(p.stdout.decode(), r"0x[0-9a-f]+ +guest_100020_at_100020")
+
+
 class BadInput(Case):
     def test_unknown_option_names_the_nearest(self):
         self.fails(self.run_it("run", "-kernle", "x"), "'-kernle'", "-kernel")
@@ -101,7 +117,7 @@ class BadInput(Case):
                       ["-display", "sdl"], ["-d", "everything"], ["-seed", "x"], ["-max-ticks", "0"],
                       ["-icount", "shift=99"], ["-virt", "hvm"], ["-virt", "pv=1"], ["-virt", "bt,time-step=5"], ["-virt", "pv,time-step=x"], ["-virt", "pv,revoke=timer"], ["-virt", "pv,revoke=clock@5"], ["-virt", "pv,revoke=@5"], ["-virt", ""], ["-mmu", "magic"], ["-mmu", "direct,tlb=17"], ["-mmu", "nested,format=big"], ["-mmu", "shadow,memory=1"],
                       ["-mmu", "direct,tags=maybe"], ["-mmu", "direct,unsync=3"], ["-mmu", "caches=off,shadow"],
-                      ["-engine", "jit,perf=maybe"], ["-hash-every", "0"]):
+                      ["-engine", "jit,perf=maybe"], ["-engine", "jit,gdb=yes"], ["-hash-every", "0"]):
             with self.subTest(words=words):
                 self.fails(self.run_it("run", *words), words[0] + ": ")
 
