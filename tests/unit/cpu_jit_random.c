@@ -128,7 +128,7 @@ static void put_one(struct code *c)
     static const uint8_t digits[] = {0, 1, 4, 5, 7};
     switch (random_below(c, 4)) {
     case 0:
-        put_either(c, 0xc1, one_of(c, digits, sizeof(digits)));
+        put_either(c, random_below(c, 2) ? 0xc1 : 0xc0, one_of(c, digits, sizeof(digits)));
         put(c, random_below(c, 40));
         break;
     case 1:

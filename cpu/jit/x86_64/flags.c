@@ -318,6 +318,8 @@ static bool shows(const struct rec *rec, const struct insn *in)
     case OP_ROL:
     case OP_ROR:
     case OP_BSWAP:
+    case OP_BSF:
+    case OP_BSR:
     case OP_XCHG:
     case OP_ANDN:
     case OP_BEXTR:

@@ -103,6 +103,15 @@ static bool use_and_keep_carry(struct unit *u, enum host_alu op)
     return keeps || !(op == ALU_ADC || op == ALU_SBB);
 }
 
+/* An operand in memory that is kept: its own bytes alone would wait for what T1 was. */
+static void load_kept(struct unit *u, unsigned size, struct host_mem m)
+{
+    if (size < 4)
+        emit_rm(&u->e, X_0F | (size == 1 ? 0xb6 : 0xb7), 4, T1, m); /* MOVZX */
+    else
+        emit_load(&u->e, size, T1, m);
+}
+
 /* DEST op memory, in a register. */
 static void alu_from_mem(struct unit *u, enum host_alu op, unsigned size)
 {
@@ -113,7 +122,7 @@ static void alu_from_mem(struct unit *u, enum host_alu op, unsigned size)
     use_carry(u, op);
     unsigned dst = dest_load(u, o[0].reg);
     if (keeps && !is_logic(op)) {
-        emit_load(e, size, T1, m);
+        load_kept(u, size, m);
         flags_keep_b(u, T1);
         emit_alu_rr(e, op, size, dst, T1);
     } else {
@@ -159,7 +168,7 @@ static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
     int32_t imm = src == H_NONE ? (int32_t)u->in->imm : 0;
     bool keeps = wants_operand(u, op);
     if (keeps && op == ALU_CMP) {
-        emit_load(e, size, T1, m);
+        load_kept(u, size, m);
         flags_keep_a(u, T1);
         if (src == H_NONE)
             emit_alu_ri(e, op, size, T1, imm);
@@ -171,7 +180,7 @@ static void alu_into_mem(struct unit *u, enum host_alu op, unsigned size)
         emit_alu_mr(e, op, size, m, src);
     }
     if (keeps && op != ALU_CMP) {
-        emit_load(e, size, T1, m);
+        load_kept(u, size, m);
         flags_keep_a(u, T1);
     }
     struct recipe r = {0};
@@ -224,8 +233,10 @@ static bool lower_test(struct unit *u)
         m = probe_operand(u, size, false);
     else
         a = gpr_in(u, o[0].reg, T0);
-    if (is_mem(&o[0]) && keeps)
-        emit_load(e, size, a = T1, m);
+    if (is_mem(&o[0]) && keeps) {
+        load_kept(u, size, m);
+        a = T1;
+    }
     if (!is_imm)
         b = itself ? a : gpr_in(u, o[1].reg, is_mem(&o[0]) ? T0 : T1);
     if (keeps) {

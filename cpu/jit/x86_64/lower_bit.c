@@ -201,9 +201,14 @@ static bool lower_scan(struct unit *u)
     unsigned dst = gpr_in(u, g, T0);
     emit_rr(e, X_0F | 0x45, 8, dst, T1); /* CMOVNZ */
     reg_store(u, g, size, dst);
+    struct recipe r = {0};
     if (u->flags_needed)
         index_flags(u);
-    flags_produced(u, (struct recipe){0}, true);
+    if (u->flags_needed && flags_wanted(u)) {
+        flags_keep_a(u, T1);
+        r = (struct recipe){.op = HOW_LOGIC, .size = 4, .a = IN_MEMORY, .b = H_NONE};
+    }
+    flags_produced(u, r, true);
     return true;
 }
 
