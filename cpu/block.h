@@ -32,6 +32,9 @@ struct block *block_find(struct vcpu *vcpu, uint64_t rip, bool exact);
 /* The block at target, if there is one that can be chained to now: the fetch array hits, no single-stepping. */
 struct block *block_find_chained(struct vcpu *vcpu, uint64_t target);
 
+/* The same, and it is remembered by its RIP if it lies in one page. */
+struct block *block_find_recent(struct vcpu *vcpu, uint64_t target);
+
 /* Translate what is hot from now on; jit may be NULL. Borrowed, and to outlive the cache. */
 void block_cache_set_jit(struct block_cache *c, struct jit *jit);
 

@@ -85,7 +85,11 @@ struct block {
     };
     union {
         paddr pa2;         /* crossing: first byte of the second page */
-        exec_fn *first_fn; /* else: the first record's handler, while its entries are counted (jit.c) */
+        struct {           /* else, while its entries are counted (jit.c) */
+            int32_t entries;  /* so far; less: of a block that is translated later */
+            int32_t first_fn; /* the first record's handler, from exec_break on */
+        };
+        const uint8_t *code; /* else: where its translation is entered */
     };
     struct site *sites;      /* owned, with what is before it: one per sensitive record, then the insns of wants_insn records */
     struct rec rec[];        /* count records, then one that ends the block and is not an instruction */

@@ -129,6 +129,18 @@ ALWAYS_INLINE bool is_still_at(const struct vcpu *vcpu, const struct block *b, u
     return e->tag == (target & PAGE_MASK) && b->pa == target + e->addend && b->mode == vcpu->run.mode;
 }
 
+/* As block_find_chained, and remembered. */
+struct block *block_find_recent(struct vcpu *vcpu, uint64_t target)
+{
+    struct block **slot = block_recent(table_of(vcpu), target);
+    if (likely(is_still_at(vcpu, *slot, target)))
+        return *slot;
+    struct block *b = block_find_chained(vcpu, target);
+    if (b)
+        guess(slot, b);
+    return b;
+}
+
 static NOINLINE int goto_find(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
     struct block *b = block_find_chained(vcpu, target);

@@ -12,6 +12,8 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
                            .offset = u->offset,
                            .target = target,
                            .refund = refund,
+                           .mode = u->block->mode,
+                           .pa = (u->block->pa & PAGE_MASK) + (uint64_t)target,
                            .fn = u->block->rec[u->i].fn,
                            .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG]),
                            .frame = BLOCK_DEAD};

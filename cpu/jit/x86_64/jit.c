@@ -36,7 +36,8 @@ struct jit *jit_create(const struct jit_config *config)
     jit->config = *config;
     host_features(jit->host_has);
     jit->places = malloc(JIT_PLACES * sizeof(jit->places[0]));
-    if (!jit->places || code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 ||
+    if (!jit->places ||
+        code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 ||
         !make_thunks(jit)) {
         jit_destroy(jit);
         return NULL;
@@ -55,15 +56,25 @@ struct jit *jit_create(const struct jit_config *config)
 /* A block over two pages has no room for it but in its end record, whose handler does not link. */
 static exec_fn *first_fn(const struct block *b)
 {
-    return b->crosses ? (exec_fn *)(uintptr_t)b->rec[b->count].link : b->first_fn;
+    if (b->crosses)
+        return (exec_fn *)(uintptr_t)b->rec[b->count].link;
+    return (exec_fn *)((uintptr_t)exec_break + (uintptr_t)(intptr_t)b->first_fn);
 }
 
 static void keep_first_fn(struct block *b)
 {
+    uintptr_t fn = (uintptr_t)b->rec[0].fn;
     if (b->crosses)
-        b->rec[b->count].link = (uintptr_t)b->rec[0].fn;
+        b->rec[b->count].link = fn;
     else
-        b->first_fn = b->rec[0].fn;
+        b->first_fn = (int32_t)(intptr_t)(fn - (uintptr_t)exec_break);
+}
+
+/* How often it was entered: in its header, which whoever enters it has looked at; else there too.
+ */
+static int32_t *entries_of(struct block *b)
+{
+    return b->crosses ? &b->rec[b->count].disp : &b->entries;
 }
 
 /* ---- handlers ---- */
@@ -109,7 +120,7 @@ static int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
     forget_flushed_jumps(vcpu);
     jit_flags_to_memory(vcpu);
     vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
-    return vcpu->run.jit->enter(vcpu, b->jit->entry);
+    return vcpu->run.jit->enter(vcpu, b->crosses ? b->jit->entry : b->code);
 }
 
 /* ---- making and unmaking ---- */
@@ -197,9 +208,11 @@ static void detach(struct jit *jit, struct jit_block *t)
     struct block *b = t->block;
     while (t->in)
         exit_unlink(jit, t->in);
-    for (unsigned i = 0; i < t->exit_count; i++)
+    for (unsigned i = 0; i < t->exit_count; i++) {
         if (t->exits[i].to)
             exit_unlink(jit, &t->exits[i]);
+        t->exits[i].charge = NULL;
+    }
     list_remove(jit, t);
     entry_kill(jit, t);
     place_forget(jit, b);
@@ -289,6 +302,8 @@ void jit_destroy(struct jit *jit)
 static void install(struct jit *jit, struct block *b, uint64_t rip)
 {
     b->jit->fns[0] = first_fn(b);
+    if (!b->crosses)
+        b->code = b->jit->entry;
     for (unsigned i = 1; i <= b->count; i++) {
         b->jit->fns[i] = b->rec[i].fn;
         if (i < b->count || !b->jit->tails)
@@ -408,8 +423,7 @@ static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
 {
     struct block *b = block_of_first(rec);
     exec_fn *fn = first_fn(b);
-    if (++b->rec[b->count].disp >= (int64_t)vcpu->run.jit->config.threshold &&
-        !vcpu->run.patched) {
+    if (++*entries_of(b) >= (int64_t)vcpu->run.jit->config.threshold && !vcpu->run.patched) {
         if (!translate(vcpu, b))
             b->rec[0].fn = fn; /* never again */
         else if (b->jit)
@@ -420,7 +434,7 @@ static int exec_jit_count(struct vcpu *vcpu, const struct rec *rec)
 
 static void count_entries(struct block *b)
 {
-    b->rec[b->count].disp = 0;
+    *entries_of(b) = 0;
     keep_first_fn(b);
     b->rec[0].fn = exec_jit_count;
 }
@@ -450,19 +464,27 @@ void jit_watch(struct jit *jit, struct block *b, unsigned rewritten)
         return;
     count_entries(b);
     if (jit->config.threshold <= INT32_MAX / 256)
-        b->rec[b->count].disp = -(int32_t)(rewritten * jit->config.threshold);
+        *entries_of(b) = -(int32_t)(rewritten * jit->config.threshold);
 }
 
 /* ---- leaving translated code by a transfer ---- */
 
-/* The block that an exit leads to; in the same page one over its end is not yet looked at. */
-static struct block *exit_target(struct vcpu *vcpu, const struct jit_exit *x, uint64_t target)
+/*
+ * The block that an exit leads to; in the same page one over its end is not yet looked at. There it
+ * is remembered until the exit is linked: most exits are taken some times before what they lead to
+ * is translated.
+ */
+static struct block *exit_target(struct vcpu *vcpu, struct jit_exit *x, uint64_t target)
 {
-    const struct block *from = x->block;
-    if (x->tag || block_is_dead(from))
-        return block_find_chained(vcpu, target);
-    return block_lookup((struct block_table *)(void *)vcpu->run.blocks,
-                        (from->pa & PAGE_MASK) | (target & ~PAGE_MASK), from->mode);
+    struct block *b = x->to ? NULL : x->guess;
+    if (x->tag || !x->charge)
+        return block_find_recent(vcpu, target);
+    if (b && b->pa == x->pa && b->mode == x->mode)
+        return b;
+    b = block_lookup((struct block_table *)(void *)vcpu->run.blocks, x->pa, x->mode);
+    if (b && !b->crosses && !x->to)
+        x->guess = b;
+    return b;
 }
 
 /* The loop dispatcher has not seen the blocks that were run since it entered translated code: it is
@@ -521,7 +543,7 @@ static struct block *link_exit(struct vcpu *vcpu, struct jit_exit *x, uint64_t t
 {
     struct jit *jit = vcpu->run.jit;
     struct block *b = exit_target(vcpu, x, target);
-    if (b && b->jit && x->to != b->jit && !block_is_dead(x->block) && exit_may_lead_to(jit, x, b)) {
+    if (b && b->jit && x->to != b->jit && x->charge && exit_may_lead_to(jit, x, b)) {
         if (x->to)
             exit_unlink(jit, x);
         exit_link(jit, x, b->jit);
@@ -554,7 +576,7 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
     struct jit *jit = vcpu->run.jit;
-    struct block *b = block_find_chained(vcpu, target);
+    struct block *b = block_find_recent(vcpu, target);
     jit->stats.indirect++;
     if (!b || b->crosses)
         return exec_goto(vcpu, rec, target);

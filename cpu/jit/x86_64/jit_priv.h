@@ -57,10 +57,11 @@ struct jit_exit {
     uint64_t offset;       /* of the block in its page */
     int64_t target;        /* from the start of the page; elsewhere: another page */
     int64_t refund;        /* ticks of the block that do not run */
+    paddr pa;              /* of the target, if that is in the same page */
     exec_fn *fn;           /* handler of rec */
     int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub */
-    uint8_t *charge;     /* 32-bit constant: ticks taken from the budget */
+    uint8_t *charge;     /* 32-bit constant: ticks taken from the budget; NULL: forgotten code's */
     const uint8_t *stub; /* where the jump leads while there is no link */
     uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
     int64_t tag_at;      /* offset of the tag in struct vcpu */
@@ -68,9 +69,13 @@ struct jit_exit {
     const uint8_t *miss; /* it leads to a frame that it is not made for */
     paddr frame;         /* physical page that it is made for; BLOCK_DEAD: none yet */
     unsigned frames;     /* how many it has been made for */
+    uint32_t mode;       /* of the block */
     struct jit_block *to;  /* linked to, or NULL */
-    struct jit_exit *prev; /* others linked to the same */
-    struct jit_exit *next; /* the same */
+    union {
+        struct jit_exit *prev; /* others linked to the same */
+        struct block *guess;   /* not linked: what was there before, or NULL */
+    };
+    struct jit_exit *next; /* others linked to the same */
 };
 
 /* What is kept of a translated block: in table memory, like all that it points to. */
