@@ -81,19 +81,23 @@ struct vtlb_view {
  * link holds such tags too, for transfers that the engine numbers: the page that one comes from XOR the epoch in which the page
  * it leads to was looked up.
  */
-#define MMU_JUMP_BITS 12
+#define MMU_JUMP_BITS 13
 #define MMU_JUMP_SHIFT 7
 #define MMU_LINKS (1 << 16)
 
+struct mmu_jump {
+    uint64_t tag;
+    uint64_t to; /* the engine's */
+};
+
 struct mmu_jumps {
-    uint64_t tag[1 << MMU_JUMP_BITS];   /* by mmu_jump_index */
-    const void *to[1 << MMU_JUMP_BITS]; /* the engine's */
-    uint64_t link[MMU_LINKS];           /* by the engine's numbers */
+    struct mmu_jump at[1 << MMU_JUMP_BITS]; /* by mmu_jump_index */
+    uint64_t link[MMU_LINKS];               /* by the engine's numbers */
 };
 
 ALWAYS_INLINE unsigned mmu_jump_index(laddr la)
 {
-    return (unsigned)((la ^ la >> MMU_JUMP_SHIFT) & low_mask(MMU_JUMP_BITS));
+    return (unsigned)((la ^ la >> MMU_JUMP_SHIFT) >> 1 & low_mask(MMU_JUMP_BITS));
 }
 
 struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */

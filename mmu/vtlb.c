@@ -63,10 +63,8 @@ static void epochs_restart(struct mmu_private *p)
     for (unsigned i = 0; i < p->spaces; i++)
         for (unsigned c = 0; c < CLASSES; c++)
             p->space[i].epoch[c] = 0;
-    if (!p->jumps)
-        return;
-    memset(p->jumps->tag, 0, sizeof(p->jumps->tag));
-    memset(p->jumps->link, 0, sizeof(p->jumps->link));
+    if (p->jumps)
+        memset(p->jumps, 0, sizeof(*p->jumps));
 }
 
 static void epoch_update(struct mmu_private *p)

@@ -336,13 +336,14 @@ TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
     open_long(&b);
     mmu_set_jumps(&b.mmu[0], jumps);
     first = last = b.mmu[0].view.epoch;
-    jumps->tag[mmu_jump_index(0x1000)] = 0x1000 ^ first;
+    uint64_t *tag = &jumps->at[mmu_jump_index(0x1000)].tag;
+    *tag = 0x1000 ^ first;
     jumps->link[0] = jumps->link[MMU_LINKS - 1] = 0x1000 ^ first;
-    for (uint32_t mode = 1; jumps->tag[mmu_jump_index(0x1000)]; mode++, count++) {
+    for (uint32_t mode = 1; *tag; mode++, count++) {
         mmu_set_mode(&b.mmu[0], mode);
         mmu_set_privilege(&b.mmu[0], SUPERVISOR, false);
         EXPECT(is_new_epoch(&b.mmu[0], &last) && last != 0);
-        EXPECT(last != first || !jumps->tag[mmu_jump_index(0x1000)]);
+        EXPECT(last != first || !*tag);
     }
     EXPECT(count > 60000 && count <= 65536);
     EXPECT(!jumps->link[0] && !jumps->link[MMU_LINKS - 1]);

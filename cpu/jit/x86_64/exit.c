@@ -131,27 +131,28 @@ void emit_call_exit(struct unit *u, int64_t target)
 
 /* ---- computed targets ---- */
 
-static struct host_mem jumps_at(unsigned index, size_t array)
+static struct host_mem jumps_at(unsigned index, size_t field)
 {
     return (struct host_mem){VCPU, (uint8_t)index, 3,
-                             (int32_t)(offsetof(struct vcpu, jumps) + array)};
+                             (int32_t)(offsetof(struct vcpu, jumps.at) + field)};
 }
 
 void emit_jump_index(struct emit *e, unsigned reg)
 {
+    static_assert(sizeof(struct mmu_jump) == 16, "twice its index, scaled by 8");
     emit_rorx(e, reg, T0, MMU_JUMP_SHIFT);
     emit_alu_rr(e, ALU_XOR, 4, reg, T0);
-    emit_alu_ri(e, ALU_AND, 4, reg, (1 << MMU_JUMP_BITS) - 1);
+    emit_alu_ri(e, ALU_AND, 4, reg, ((1 << MMU_JUMP_BITS) - 1) << 1);
 }
 
 struct host_mem jump_tag(unsigned index)
 {
-    return jumps_at(index, offsetof(struct mmu_jumps, tag));
+    return jumps_at(index, offsetof(struct mmu_jump, tag));
 }
 
 struct host_mem jump_to(unsigned index)
 {
-    return jumps_at(index, offsetof(struct mmu_jumps, to));
+    return jumps_at(index, offsetof(struct mmu_jump, to));
 }
 
 emit_label emit_lookup(struct unit *u)

@@ -98,8 +98,7 @@ static void forget_flushed_jumps(struct vcpu *vcpu)
     if (likely(vcpu->run.jit_flushes == vcpu->run.jit->stats.flushes))
         return;
     vcpu->run.jit_flushes = vcpu->run.jit->stats.flushes;
-    memset(vcpu->jumps.tag, 0, sizeof(vcpu->jumps.tag));
-    memset(vcpu->jumps.link, 0, sizeof(vcpu->jumps.link));
+    memset(&vcpu->jumps, 0, sizeof(vcpu->jumps));
 }
 
 static int interpret(struct vcpu *vcpu, const struct rec *rec);

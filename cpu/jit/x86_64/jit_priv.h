@@ -446,7 +446,7 @@ void emit_call_exit(struct unit *u, int64_t target);
 /* T0 is canonical, or the handler does the instruction. T1 is used, and the host's flags. */
 void check_canonical(struct unit *u);
 
-/* reg := index among run.jumps of the address in T0, and what stands there. */
+/* reg := twice mmu_jump_index of the address in T0; and what stands there. */
 void emit_jump_index(struct emit *e, unsigned reg);
 struct host_mem jump_tag(unsigned index);
 struct host_mem jump_to(unsigned index);
