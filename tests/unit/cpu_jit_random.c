@@ -177,6 +177,53 @@ static void put_address(struct code *c)
     }
 }
 
+/* An index that the code itself makes small, and reads of a table by it and another register. */
+static void put_table(struct code *c)
+{
+    unsigned index = value_reg(c), base = address_reg(c), from = value_reg(c);
+    unsigned rex = c->is_64 ? 0x40 | index >> 3 : 0;
+    bool is_high = c->is_64 && random_below(c, 4) == 0;
+    switch (random_below(c, 4)) {
+    case 0: /* AND index, imm8 */
+        put(c, c->is_64 ? rex : 0x90u);
+        put(c, 0x83);
+        put(c, 0xe0 | (index & 7));
+        put(c, random_below(c, 256));
+        break;
+    case 1: /* AND index, imm32 */
+        put(c, c->is_64 ? rex : 0x90u);
+        put(c, 0x81);
+        put(c, 0xe0 | (index & 7));
+        le32_store(c->bytes + c->len, random_below(c, 0x600));
+        c->len += 4;
+        break;
+    case 2: /* SHR index, 20 or more */
+        put(c, c->is_64 ? rex : 0x90u);
+        put(c, 0xc1);
+        put(c, 0xe8 | (index & 7));
+        put(c, 20 + random_below(c, 12));
+        break;
+    default: /* MOVZX index, byte; of AH to BH at times */
+        put(c, c->is_64 && !is_high ? 0x40u | index >> 3 << 2 | from >> 3 : 0x90u);
+        put(c, 0x0f);
+        put(c, 0xb6);
+        put(c, 0xc0 | (index & 7) << 3 | (is_high ? 4 | (from & 3) : from & 7));
+        break;
+    }
+    if (random_below(c, 4) == 0)
+        put_one(c); /* it may change */
+    for (unsigned n = 1 + random_below(c, 6); n > 0; n--) {
+        unsigned reg = value_reg(c), plain = random_below(c, 4) == 0, scale = random_below(c, 4);
+        unsigned op = random_below(c, 8) == 0 ? 0x89u : random_below(c, 2) ? 0x33u : 0x8bu;
+        if (c->is_64)
+            put(c, 0x40 | (reg >> 3) << 2 | (plain ? 0 : index >> 3 << 1) | base >> 3);
+        put(c, op);
+        put(c, 0x44 | (reg & 7) << 3);
+        put(c, scale << 6 | (plain ? 4u : index & 7) << 3 | (base & 7));
+        put(c, random_below(c, 128));
+    }
+}
+
 static void make_code(struct code *c)
 {
     c->len = 0;
@@ -190,6 +237,8 @@ static void make_code(struct code *c)
             put_one(c);
         else if (kind < 13)
             put_address(c);
+        else if (kind < 14)
+            put_table(c);
         else if (kind < 15) { /* Jcc over INC EBX */
             put(c, 0x70 | random_below(c, 16));
             put(c, 2);

@@ -341,7 +341,8 @@ static struct jit_source source_of(const struct vcpu *vcpu, struct block *b, con
                                .decoder = vcpu->run.decoder,
                                .fsw = vcpu->arch.fsw,
                                .ftw = vcpu->arch.ftw,
-                               .drops = vcpu->run.jit->drops[fp_drops(b->pa)]};
+                               .drops = vcpu->run.jit->drops[fp_drops(b->pa)],
+                               .is_narrow = vcpu->run.jit->narrow[fp_drops(b->pa)]};
 }
 
 /* There was no room for what was asked for: it is counted again. */
@@ -515,14 +516,16 @@ static int interpret(struct vcpu *vcpu, const struct rec *rec)
 
 /*
  * The code was made for another state of the floating-point units than it has met at rec, or behind
- * it: the block is interpreted again, from here.
+ * it, or its wide proofs fail: the block is interpreted again, from here.
  */
-int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind)
+int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, unsigned how)
 {
     struct jit *jit = vcpu->run.jit;
     struct block *b = vcpu->run.block;
-    rec += is_behind;
-    if (!vcpu->run.patched && b->jit) {
+    rec += how & DROP_BEHIND;
+    if (!vcpu->run.patched && b->jit && (how & DROP_WIDE)) {
+        jit->narrow[fp_drops(b->pa)] = true;
+    } else if (!vcpu->run.patched && b->jit) {
         uint8_t *drops = &jit->drops[fp_drops(b->pa)];
         *drops = (uint8_t)(*drops + (*drops < FP_DROPS_MAX));
     }

@@ -109,6 +109,7 @@ struct jit_source {
     uint16_t fsw;                  /* of its x87 unit at the moment */
     uint8_t ftw;                   /* the same */
     uint8_t drops;                 /* what jit.drops has for it */
+    bool is_narrow;                /* the same of jit.narrow */
 };
 
 /* Which part of the stack is known to lie in the stack window (stack.c). */
@@ -209,6 +210,7 @@ struct jit {
     const uint8_t *give_fp;     /* called: both back to C */
     const uint8_t *plain_flags; /* called: the flags to run.flag_image; all registers are kept */
     uint8_t drops[FP_DROPS];    /* by fp_drops: how often a block was dropped */
+    bool narrow[FP_DROPS];      /* the same: for its wide proofs (proof.c), and gets none */
     struct unit unit;           /* being translated */
 };
 
@@ -471,10 +473,13 @@ static inline struct jit_place *jit_place_of(const struct jit *jit, paddr pa)
     return &jit->places[(pa ^ pa >> PAGE_SHIFT) & (JIT_PLACES - 1)];
 }
 
+/* How and why a block is dropped. */
+enum { DROP_BEHIND = 1, DROP_WIDE = 2 };
+
 /* Called by thunks, in C. */
 void jit_flags_from_memory(struct vcpu *vcpu);
 void jit_flags_to_memory(struct vcpu *vcpu);
-int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, bool is_behind);
+int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, unsigned how);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);

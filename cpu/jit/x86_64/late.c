@@ -2,6 +2,9 @@
 /* Late code: what is rarely run, at the end of a block. */
 #include "cpu/jit/x86_64/jit_priv.h"
 
+/* Calls of a handler before a wide proof in front of it has failed too often. */
+#define WIDE_MISSES 64
+
 /* A unit for the block's code, or the block is dropped. */
 static void emit_bring(struct unit *u, const struct late *l)
 {
@@ -32,6 +35,9 @@ static void emit_try(struct unit *u, const struct late *l)
     case TRY_PROOF:
         proof_again(u, l->low, l->hit);
         break;
+    case TRY_WIDE:
+        prove_wide(u, l);
+        break;
     }
 }
 
@@ -51,8 +57,10 @@ static void watch_proofs(struct unit *u, const struct late *l)
     emit_number(&u->e, 1, 4);
 }
 
+enum { GONE_LABELS = 2 + PROVE_LABELS };
+
 /* Behind it: does what was proved still hold? The labels are for no. */
-static unsigned check_proofs(struct unit *u, const struct late *l, emit_label gone[3])
+static unsigned check_proofs(struct unit *u, const struct late *l, emit_label gone[GONE_LABELS])
 {
     unsigned count = 0;
     if (!l->next)
@@ -66,15 +74,31 @@ static unsigned check_proofs(struct unit *u, const struct late *l, emit_label go
         gone[count++] = emit_jump(&u->e, 4);
     }
     if (l->is_proof)
-        gone[count++] = prove_again(u, l);
+        count += prove_again(u, l, gone + count);
     return count;
+}
+
+/* Its wide proof has failed. If its handler has been called often, the block is made anew, without
+ * such. */
+static void emit_narrow(struct unit *u, const struct late *l)
+{
+    struct emit *e = &u->e;
+    struct host_mem calls = {T0, H_NONE, 0, offsetof(struct jit_site, calls)};
+    if (!l->is_proof || !l->proofs.slot[l->proves].is_wide)
+        return;
+    emit_mov_ri(e, T0, (uintptr_t)l->site);
+    emit_alu_mi(e, ALU_CMP, 8, calls, WIDE_MISSES);
+    emit_label seldom = emit_jump(e, 2);
+    emit_mov_ri(e, T1, DROP_BEHIND | DROP_WIDE);
+    emit_jump_to(e, EMIT_ALWAYS, u->jit->drop);
+    emit_bind(e, seldom);
 }
 
 /* A handler has done the instruction: on in the block, as it expects things there, or to the block
  * of the next one. */
 static void emit_late_rest(struct unit *u, struct late *l)
 {
-    emit_label gone[3];
+    emit_label gone[GONE_LABELS];
     u->flags = (struct flag_state){.memory = true, .plain = l->touches_flags || u->flags.plain};
     if (!goes_back(l)) {
         exit_code(u, l->next);
@@ -94,10 +118,12 @@ static void emit_late_rest(struct unit *u, struct late *l)
     emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
     for (unsigned i = 0; i < count; i++)
         emit_bind(&u->e, gone[i]);
-    if (count && u->lent)
+    if (!count)
+        return;
+    if (u->lent)
         loans_out(u);
-    if (count)
-        exit_code(u, l->next);
+    emit_narrow(u, l);
+    exit_code(u, l->next);
 }
 
 void emit_late(struct unit *u, struct late *l)
@@ -204,6 +230,8 @@ void late_prove(struct unit *u, emit_label from, const struct mem_access *x, uns
     late_handler(u, from);
     struct late *l = &u->late[u->late_count - 1];
     l->is_proof = true;
+    l->try = u->proofs.slot[slot].is_wide ? TRY_WIDE : TRY_NOTHING;
+    l->hit = emit_here(&u->e);
     l->proves = (uint8_t)slot;
     l->proofs = u->proofs;
     l->access = *x;

@@ -16,6 +16,7 @@ enum late_try {
     TRY_UNALIGNED, /* the probe of an access that was expected to be aligned */
     TRY_WINDOW,    /* open the stack window; probe the array */
     TRY_PROOF,     /* open the stack window, and check again */
+    TRY_WIDE,      /* the proof of a range that may be in two pages */
 };
 
 /* Work for the end of a block: code that is rarely run. */

@@ -8,6 +8,10 @@
  * entry adds is kept in run.jit_proof, and the others are a load of that and the access itself,
  * which leaves the flags alone.
  *
+ * An operand with an index is one of them if the block itself has made the index small before: by
+ * MOVZX of a byte, AND, or SHR (docs/decisions/0012). Its range is a table's, which may be in two
+ * pages, and never whole in the array: then the block is made anew without such.
+ *
  * A range that fails raises nothing: the instruction is done by its handler, like any that misses,
  * and asked again; if it still fails (it is in two pages, or in a special one), translated code
  * leaves for the block that begins behind the instruction. So nobody ever relies on a range that
@@ -26,10 +30,10 @@ static bool is_near(int64_t disp)
     return disp > -INT32_MAX / 4 && disp < INT32_MAX / 4;
 }
 
-/* Of a 64-bit mode operand: base and displacement only, in a segment without a base. */
-static bool is_simple(const struct insn *in)
+/* Of a 64-bit mode operand: a base that may be proved, in a segment without one. */
+static bool has_base(const struct insn *in)
 {
-    return in->has_mem && !in->is_moffs && in->index == REG_NONE && in->base != REG_NONE &&
+    return in->has_mem && !in->is_moffs && !in->vsib && in->base != REG_NONE &&
            in->base != REG_RSP && in->seg != SEG_FS && in->seg != SEG_GS && in->addrsize == 8;
 }
 
@@ -168,6 +172,67 @@ static bool base_change(const struct insn *in, unsigned base, int32_t *delta)
     return true;
 }
 
+/* ---- how large an index can be ---- */
+
+/* The instruction leaves no more than *max in reg, or as much as is in another register, *from. */
+static bool is_bound(const struct insn *in, unsigned reg, uint32_t *max, unsigned *from)
+{
+    const struct operand *o = in->operands;
+    *from = REG_NONE;
+    if (o[0].kind != OPND_GPR || o[0].reg != reg || o[0].size < 4)
+        return false;
+    if (in->op == OP_MOV && o[1].kind == OPND_GPR)
+        *from = o[1].reg;
+    else if (in->op == OP_MOVZX && o[1].size == 1)
+        *max = UINT8_MAX;
+    else if (in->op == OP_AND && o[1].kind == OPND_IMM && in->imm < PROOF_WIDE)
+        *max = (uint32_t)in->imm;
+    else if (in->op == OP_SHR && o[1].kind == OPND_IMM && o[0].size == 4 && in->imm >= 20 &&
+             in->imm < 32)
+        *max = UINT32_MAX >> in->imm;
+    else
+        return false;
+    return true;
+}
+
+/* The largest index of instruction i, if the block itself has made it a small one. */
+static bool index_max(const struct unit *u, unsigned i, uint32_t *max)
+{
+    unsigned reg = u->insn[i].index, from;
+    int32_t change;
+    if (u->from->is_narrow || reg == u->insn[i].base)
+        return false;
+    while (i-- > 0) {
+        const struct insn *in = &u->insn[i];
+        if (!record_is_plain(&u->block->rec[i]))
+            return false;
+        if (is_bound(in, reg, max, &from)) {
+            if (from == REG_NONE)
+                return true;
+            reg = from;
+        } else if (!base_change(in, reg, &change) || change) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Is it an operand that can be proved? *span: by how much the index may move it. */
+static bool is_provable(const struct unit *u, unsigned i, int32_t *span)
+{
+    const struct insn *in = &u->insn[i];
+    uint32_t max;
+    *span = 0;
+    if (!has_base(in) || !is_near(disp_of(u, i)))
+        return false;
+    if (in->index == REG_NONE)
+        return true;
+    if (!index_max(u, i, &max))
+        return false;
+    *span = (int32_t)(max << in->scale);
+    return true;
+}
+
 /* ---- a look ahead ---- */
 
 /* Add the access of instruction i, with the base moved by so much, if it is one through the base
@@ -175,15 +240,18 @@ static bool base_change(const struct insn *in, unsigned base, int32_t *delta)
 static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, int32_t moved)
 {
     const struct insn *in = &u->insn[i];
-    if (!is_simple(in) || in->base != p->base || !is_near(disp_of(u, i)))
+    int32_t span;
+    if (!in->has_mem || in->base != p->base || !is_provable(u, i, &span))
         return false;
     const struct operand *o = mem_of(in);
     if (!o || !o->size || o->access == ACC_ADDR || ((o->access & ACC_W) && !p->write))
         return false;
-    int32_t at = moved + (int32_t)disp_of(u, i), end = at + o->size;
+    int32_t at = moved + (int32_t)disp_of(u, i), end = at + span + o->size;
+    bool is_wide = p->is_wide || span;
     int32_t low = at < p->low ? at : p->low, high = end > p->high ? end : p->high;
-    if (high - low > PROOF_REACH)
+    if (high - low > (is_wide ? PROOF_WIDE : PROOF_REACH))
         return false;
+    p->is_wide = is_wide;
     p->low = low;
     p->high = high;
     p->last = (uint8_t)i;
@@ -192,12 +260,16 @@ static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, in
 
 /* The access of this instruction, and those behind it that one proof can cover. last is 0 if it is
  * not worth while: a proof is two or three instructions more, which one access is that saves seven,
- * but every branch in between may halve its chance. */
-static struct base_proof look_ahead(const struct unit *u, const struct mem_access *x)
+ * but every branch in between may halve its chance. A long range is oftener in two pages, which
+ * takes a detour. */
+static struct base_proof look_ahead(const struct unit *u, const struct mem_access *x, int32_t span)
 {
     int32_t disp = x->address.disp, moved = 0, change;
-    struct base_proof p = {
-        .base = u->in->base, .write = x->write, .low = disp, .high = disp + x->size};
+    struct base_proof p = {.base = u->in->base,
+                           .write = x->write,
+                           .is_wide = span > 0,
+                           .low = disp,
+                           .high = disp + span + x->size};
     unsigned chance = 4, gain = 0; /* in quarters of an access */
     for (unsigned i = u->i; i < u->block->count && is_near(moved); i++) {
         if (i > u->i && range_add(u, &p, i, moved))
@@ -208,7 +280,8 @@ static struct base_proof look_ahead(const struct unit *u, const struct mem_acces
             break;
         moved += change;
     }
-    if (gain < 2)
+    unsigned length = (unsigned)(p.high - p.low);
+    if (gain < 2 + (p.is_wide ? length / 128 : 0) || length > PROOF_WIDE)
         p.last = 0;
     return p;
 }
@@ -220,39 +293,98 @@ static struct host_mem kept_sum(const struct base_proofs *all, const struct base
     return mem_vcpu(offsetof(struct vcpu, run.jit_proof) + 8 * (size_t)(p - all->slot));
 }
 
-/* T1: what is kept. It is to be added to a base in a register; of others it has the base itself, as
- * it was. */
-static struct host_mem proved_operand(const struct base_proof *p, const struct mem_access *x)
+/* T1: what is kept. T0 is used. The base may be elsewhere than it was at the proof (loan.c). */
+static struct host_mem proved_operand(struct unit *u, const struct base_proof *p,
+                                      const struct mem_access *x)
 {
-    if (x->address.parts)
-        return (struct host_mem){T1, H_NONE, 0, x->address.disp + p->moved};
-    return (struct host_mem){x->address.base, T1, 0, x->address.disp};
+    const struct address *a = &x->address;
+    unsigned index = a->index;
+    if (!p->has_base && a->base != H_NONE)
+        return (struct host_mem){a->base, T1, 0, a->disp};
+    if (!p->has_base) {
+        emit_load(&u->e, 8, T0, a->part[0]);
+        emit_lea(&u->e, 8, T1, (struct host_mem){T1, T0, 0, 0});
+        return (struct host_mem){T1, H_NONE, 0, a->disp};
+    }
+    if (u->in->index != REG_NONE && index == H_NONE) {
+        emit_load(&u->e, 8, T0, mem_gpr(u->in->index));
+        emit_lea(&u->e, 8, T1, (struct host_mem){T1, T0, a->scale, 0});
+    }
+    return (struct host_mem){T1, (uint8_t)index, a->scale, a->disp + p->moved};
 }
+
+/* Its base, and disp. */
+static struct address address_at(const struct mem_access *x, int32_t disp)
+{
+    struct address a = x->address;
+    a.index = H_NONE;
+    a.shifted = REG_NONE;
+    a.parts = a.base == H_NONE; /* it comes first */
+    a.disp = disp;
+    return a;
+}
+
+/* T1: what the entry adds. Keep it, with the base if that is in it. */
+static void keep(struct unit *u, const struct base_proof *p, const struct mem_access *x)
+{
+    if (x->address.base == H_NONE)
+        emit_alu_rm(&u->e, ALU_ADD, 8, T1, x->address.part[0]);
+    else if (p->has_base)
+        emit_alu_rr(&u->e, ALU_ADD, 8, T1, x->address.base);
+    emit_store(&u->e, 8, T1, kept_sum(&u->proofs, p));
+}
+
+static const struct host_mem entry_addend = {T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)};
 
 /* Is the range in one page, and that in the array? If not, a jump. T1 := what to keep. */
 static emit_label emit_prove(struct unit *u, const struct base_proof *p, const struct mem_access *x)
 {
-    struct address a = x->address;
-    a.disp = p->low;
+    struct address a = address_at(x, p->low);
     emit_address(u, &a, 0);
     emit_index(u, &a, p->write);
     emit_address(u, &a, p->high - 1 - p->low);
     emit_compare(u, 0);
     emit_label fails = emit_jump(&u->e, 5);
-    emit_load(&u->e, 8, T1, (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, addend)});
-    if (a.parts)
-        emit_alu_rm(&u->e, ALU_ADD, 8, T1, a.part[0]);
-    emit_store(&u->e, 8, T1, kept_sum(&u->proofs, p));
+    emit_load(&u->e, 8, T1, entry_addend);
+    keep(u, p, x);
     return fails;
 }
 
-static const struct base_proof *find(const struct unit *u, const struct mem_access *x)
+/* A look at the byte so far from the base. Its page is not in the array: a jump. T1: the entry. */
+static emit_label emit_look(struct unit *u, const struct base_proof *p, const struct mem_access *x,
+                            int32_t disp)
+{
+    struct address a = address_at(x, disp);
+    emit_address(u, &a, 0);
+    emit_index(u, &a, p->write);
+    emit_compare(u, 0);
+    return emit_jump(&u->e, 5);
+}
+
+/* The same of a range that may be in two pages: what is added has to be the same. */
+static unsigned emit_prove_wide(struct unit *u, const struct base_proof *p,
+                                const struct mem_access *x, emit_label fails[3])
+{
+    static_assert(PROOF_WIDE <= PAGE_SIZE, "two pages at most");
+    struct emit *e = &u->e;
+    fails[0] = emit_look(u, p, x, p->low);
+    emit_load(e, 8, T0, entry_addend);
+    emit_store(e, 8, T0, kept_sum(&u->proofs, p));
+    fails[1] = emit_look(u, p, x, p->high - 1);
+    emit_load(e, 8, T1, entry_addend);
+    emit_alu_rm(e, ALU_CMP, 8, T1, kept_sum(&u->proofs, p));
+    fails[2] = emit_jump(e, 5);
+    keep(u, p, x);
+    return 3;
+}
+
+static const struct base_proof *find(const struct unit *u, const struct mem_access *x, int32_t span)
 {
     int64_t disp = x->address.disp;
     for (unsigned i = 0; i < PROOFS; i++) {
         const struct base_proof *p = &u->proofs.slot[i];
         if (p->last && p->base == u->in->base && (p->write || !x->write) && disp >= p->low &&
-            disp + x->size <= p->high)
+            disp + span + x->size <= p->high && (p->is_wide || !span))
             return p;
     }
     return NULL;
@@ -268,31 +400,50 @@ static struct base_proof *free_slot(struct unit *u)
 
 bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m)
 {
-    if (u->is_32 || x->aligned || !is_simple(u->in) || x->address.rest || !is_near(x->address.disp))
+    int32_t span;
+    if (u->is_32 || x->aligned || x->address.rest || !is_provable(u, u->i, &span))
         return false;
-    const struct base_proof *known = find(u, x);
+    const struct base_proof *known = find(u, x, span);
     if (known) {
         if (!u->is_quiet)
             flags_clobber(u);
         emit_load(&u->e, 8, T1, kept_sum(&u->proofs, known));
-        *m = proved_operand(known, x);
+        *m = proved_operand(u, known, x);
         return true;
     }
-    struct base_proof *p = free_slot(u), made = look_ahead(u, x);
+    struct base_proof *p = free_slot(u), made = look_ahead(u, x, span);
     if (!p || !made.last || u->out->exit_count + u->late_count - u->late_first >= u->out->exit_room)
         return false;
     flags_clobber(u);
     *p = made;
+    p->has_base = made.is_wide || x->address.base == H_NONE;
     late_prove(u, emit_prove(u, p, x), x, (unsigned)(p - u->proofs.slot));
     u->proofs.made++;
-    *m = proved_operand(p, x);
+    *m = proved_operand(u, p, x);
     return true;
 }
 
-emit_label prove_again(struct unit *u, const struct late *l)
+void prove_wide(struct unit *u, const struct late *l)
+{
+    emit_label fails[PROVE_LABELS];
+    u->proofs = l->proofs;
+    const struct base_proof *p = &u->proofs.slot[l->proves];
+    if (!p->is_wide)
+        return;
+    unsigned count = emit_prove_wide(u, p, &l->access, fails);
+    emit_jump_to(&u->e, EMIT_ALWAYS, l->hit);
+    for (unsigned i = 0; i < count; i++)
+        emit_bind(&u->e, fails[i]);
+}
+
+unsigned prove_again(struct unit *u, const struct late *l, emit_label fails[PROVE_LABELS])
 {
     u->proofs = l->proofs;
-    return emit_prove(u, &u->proofs.slot[l->proves], &l->access);
+    const struct base_proof *p = &u->proofs.slot[l->proves];
+    if (p->is_wide)
+        return emit_prove_wide(u, p, &l->access, fails);
+    fails[0] = emit_prove(u, p, &l->access);
+    return 1;
 }
 
 /* ---- how long it holds ---- */

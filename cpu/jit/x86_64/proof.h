@@ -17,12 +17,15 @@ struct unit;
 enum {
     PROOFS = 4,        /* at a time: slots in run.jit_proof */
     PROOF_REACH = 256, /* longest range: the longer, the oftener it is in two pages */
+    PROOF_WIDE = 4096, /* the same, of one with an index in it: it may be in two */
+    PROVE_LABELS = 3,
 };
 
 struct base_proof {
-    uint8_t
-        base;   /* guest register, or REG_RIP: the start of the page that runs; used if last > 0 */
-    bool write; /* by the write array, which is good for reads too */
+    uint8_t base;  /* guest register, or REG_RIP: the start of the page that runs */
+    bool write;    /* by the write array, which is good for reads too */
+    bool is_wide;  /* there are operands with an index */
+    bool has_base; /* what is kept has the base in it, as it was: it is wide, or was in memory */
     uint8_t last;  /* record behind which nobody needs it; 0: nothing is proved */
     int32_t low;   /* from the base now: its first byte */
     int32_t high;  /* behind its last byte */
@@ -45,6 +48,7 @@ bool proof_any(const struct unit *u);
 void proof_after_insn(struct unit *u);
 void proof_forget(struct unit *u);
 
-/* Late code, after a miss of the probe that was to prove: once more. The label is for what can't be
- * proved. */
-emit_label prove_again(struct unit *u, const struct late *l);
+/* Late code of the probe that was to prove. A wide range may be in two pages: on if it is. After
+ * the handler: once more; the labels are for what can't be proved. */
+void prove_wide(struct unit *u, const struct late *l);
+unsigned prove_again(struct unit *u, const struct late *l, emit_label fails[PROVE_LABELS]);

@@ -202,7 +202,7 @@ static void make_tail(struct jit *jit, struct emit *e)
     emit_rr(e, 0xff, 4, 4, H_RAX);
 }
 
-/* T0: site; T1: 0, or 1 for the instruction behind it. To exec_jit_drop. */
+/* T0: site; T1: DROP_BEHIND, DROP_WIDE or 0. To exec_jit_drop. */
 static void make_drop(struct jit *jit, struct emit *e)
 {
     jit->drop = emit_here(e);
