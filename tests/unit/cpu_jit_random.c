@@ -394,4 +394,39 @@ TEST(jit, does_32_bit_code_as_one_by_one)
     compare_trials(DECODE_32);
 }
 
-TEST_MAIN(RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_32_bit_code_as_one_by_one))
+/* What is proved of a base that has borrowed a register is not what is proved of it behind the loan. */
+TEST(jit, calls_through_a_base_that_borrowed)
+{
+    static const uint8_t code[] = {
+        0x49, 0x8b, 0x0e,             /* MOV RCX, [R14] */
+        0x49, 0x03, 0x4e, 0x08,       /* ADD RCX, [R14 + 8] */
+        0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, /* ADD RCX, R14, three times */
+        0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, /* and again */
+        0x41, 0xff, 0x56, 0x10,       /* CALL [R14 + 16] */
+    };
+    if (!jit_is_available())
+        return;
+    struct harness *h = harness_create(DECODE_64);
+    struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
+    assert_non_null(jit);
+    h->vcpu->run.jit = jit;
+    block_cache_set_jit(h->blocks, jit);
+    uint64_t data[3] = {1, 2, CODE + 0x80};
+    for (unsigned i = 0; i < 3; i++)
+        le64_store((uint8_t *)data + 8 * i, data[i]);
+    EXPECT(physmem_write(h->pm, DATA, data, sizeof(data)));
+    for (unsigned turn = 0; turn < 3; turn++) {
+        harness_code(h, code, sizeof(code));
+        h->vcpu->arch.gpr[14] = DATA;
+        EXPECT_EQ(harness_run(h, 9), CPU_EXIT_BUDGET);
+        EXPECT_EQ(h->vcpu->arch.rip, CODE + 0x80);
+        EXPECT_EQ(h->vcpu->arch.gpr[REG_RCX], 3 + 6 * DATA);
+    }
+    EXPECT(jit_stats(jit).translated > 0);
+    h->vcpu->run.jit = NULL;
+    block_cache_set_jit(h->blocks, NULL);
+    jit_destroy(jit);
+    harness_destroy(h);
+}
+
+TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_32_bit_code_as_one_by_one))

@@ -162,6 +162,10 @@ void loans_end(struct unit *u)
     flags_to_memory(u);
     u->flags.recipe.op = HOW_IMAGE;
     loans_out(u);
+    for (unsigned i = 0; i < u->loans; i++) { /* of another place of the base another sum is kept */
+        proof_forget_base(u, u->loan[i].guest);
+        proof_forget_base(u, u->loan[i].lender);
+    }
     memcpy(u->regs, pinned, sizeof(u->regs));
     u->lent = false;
 }

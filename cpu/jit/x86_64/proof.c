@@ -462,6 +462,13 @@ void proof_forget(struct unit *u)
         u->proofs.slot[i].last = 0;
 }
 
+void proof_forget_base(struct unit *u, unsigned base)
+{
+    for (unsigned i = 0; i < PROOFS; i++)
+        if (u->proofs.slot[i].base == base)
+            u->proofs.slot[i].last = 0;
+}
+
 void proof_after_insn(struct unit *u)
 {
     for (unsigned i = 0; i < PROOFS; i++) {

@@ -47,6 +47,7 @@ bool proof_any(const struct unit *u);
 /* The instruction has been translated: its effect on bases. Or: C may have run. */
 void proof_after_insn(struct unit *u);
 void proof_forget(struct unit *u);
+void proof_forget_base(struct unit *u, unsigned base); /* what was proved of one guest register */
 
 /* Late code of the probe that was to prove. A wide range may be in two pages: on if it is. After
  * the handler: once more; the labels are for what can't be proved. */
