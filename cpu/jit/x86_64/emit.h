@@ -65,10 +65,54 @@ ALWAYS_INLINE void emit_8(struct emit *e, unsigned v)
         e->full = true;
 }
 
+ALWAYS_INLINE bool emit_has_room(struct emit *e, size_t size)
+{
+    if (likely((size_t)(e->end - e->p) >= size))
+        return true;
+    e->full = true;
+    return false;
+}
+
+/* size: 1, 2, 4 or 8 bytes. */
 ALWAYS_INLINE void emit_number(struct emit *e, uint64_t v, unsigned size)
 {
-    for (unsigned i = 0; i < size; i++)
-        emit_8(e, (unsigned)(v >> (8 * i)) & 0xff);
+    if (!emit_has_room(e, size))
+        return;
+    switch (size) {
+    case 1:
+        *e->p = (uint8_t)v;
+        break;
+    case 2:
+        le16_store(e->p, (uint16_t)v);
+        break;
+    case 4:
+        le32_store(e->p, (uint32_t)v);
+        break;
+    default:
+        le64_store(e->p, v);
+        break;
+    }
+    e->p += size;
+}
+
+/* Bytes up to the displacement or constant, eight at most: they are written at once. */
+struct emit_word {
+    uint64_t bytes;
+    unsigned count;
+};
+
+ALWAYS_INLINE void word_8(struct emit_word *w, unsigned v)
+{
+    w->bytes |= (uint64_t)v << (8 * w->count++);
+}
+
+/* What is behind them in the buffer is nobody's yet. */
+ALWAYS_INLINE void emit_word(struct emit *e, const struct emit_word *w)
+{
+    if (!emit_has_room(e, sizeof(w->bytes)))
+        return;
+    le64_store(e->p, w->bytes);
+    e->p += w->count;
 }
 
 /* Where the next instruction will run. */
@@ -78,31 +122,11 @@ ALWAYS_INLINE uint8_t *emit_here(const struct emit *e)
 }
 
 /* Prefixes and opcode; size is the operand's, 1, 2, 4 or 8 bytes. */
-static inline void emit_opcode(struct emit *e, unsigned op, unsigned size, unsigned reg,
-                               unsigned index, unsigned base, bool byte_rm)
-{
-    unsigned rex = (size == 8 ? 8u : 0) | (reg >> 1 & 4) | (index != H_NONE ? index >> 2 & 2 : 0) |
-                   (base != H_NONE ? base >> 3 & 1 : 0);
-    bool bytes = size == 1 || (op & X_BYTE);
-    if (size == 2)
-        emit_8(e, 0x66);
-    if (op >> 16 & 0xff)
-        emit_8(e, op >> 16 & 0xff);
-    if (rex || (size == 1 && reg >= 4) || (bytes && byte_rm && base >= 4))
-        emit_8(e, 0x40 | rex);
-    if ((op >> 8 & 0xff) != 0)
-        emit_8(e, 0x0f);
-    if ((op >> 8 & 0xff) == 0x38 || (op >> 8 & 0xff) == 0x3a)
-        emit_8(e, op >> 8 & 0xff);
-    emit_8(e, op & 0xff);
-}
+void emit_opcode(struct emit *e, unsigned op, unsigned size, unsigned reg, unsigned index,
+                 unsigned base, bool byte_rm);
 
 /* op reg, rm or op rm, reg, as the opcode says; size 1: low bytes. */
-static inline void emit_rr(struct emit *e, unsigned op, unsigned size, unsigned reg, unsigned rm)
-{
-    emit_opcode(e, op, size, reg, H_NONE, rm, true);
-    emit_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
+void emit_rr(struct emit *e, unsigned op, unsigned size, unsigned reg, unsigned rm);
 
 /* RSP as a base means where the stack of translated code begins, which is the vCPU: some bytes may
  * have been pushed since, or the stack be C's. */
@@ -115,32 +139,10 @@ static inline struct host_mem emit_rsp(const struct emit *e, struct host_mem m)
     return m;
 }
 
-static inline void emit_modrm_mem(struct emit *e, unsigned reg, struct host_mem m)
-{
-    if (m.base == H_NONE) { /* SIB without a base: a displacement of 32 bits */
-        emit_8(e, (reg & 7) << 3 | 4);
-        emit_8(e, (unsigned)m.scale << 6 | (m.index == H_NONE ? 4u : m.index & 7u) << 3 | 5);
-        emit_number(e, (uint32_t)m.disp, 4);
-        return;
-    }
-    bool sib = m.index != H_NONE || (m.base & 7) == H_RSP;
-    bool small = m.disp == (int8_t)m.disp, none = m.disp == 0 && (m.base & 7) != H_RBP;
-    unsigned mod = none ? 0 : small ? 1 : 2;
-    emit_8(e, mod << 6 | (reg & 7) << 3 | (sib ? 4 : m.base & 7));
-    if (sib)
-        emit_8(e, (unsigned)m.scale << 6 | (m.index == H_NONE ? 4u : m.index & 7u) << 3 |
-                      (m.base & 7));
-    if (mod)
-        emit_number(e, (uint32_t)m.disp, mod == 1 ? 1 : 4);
-}
+/* Prefixes, opcode and the memory operand. */
+void emit_word_mem(struct emit *e, struct emit_word w, unsigned reg, struct host_mem m);
 
-static inline void emit_rm(struct emit *e, unsigned op, unsigned size, unsigned reg,
-                           struct host_mem m)
-{
-    m = emit_rsp(e, m);
-    emit_opcode(e, op, size, reg, m.index, m.base, false);
-    emit_modrm_mem(e, reg, m);
-}
+void emit_rm(struct emit *e, unsigned op, unsigned size, unsigned reg, struct host_mem m);
 
 /* ---- what is wanted most ---- */
 
@@ -164,36 +166,12 @@ static inline void emit_store(struct emit *e, unsigned size, unsigned src, struc
 }
 
 /* dst := zero-extended value, without touching flags. */
-static inline void emit_mov_ri(struct emit *e, unsigned dst, uint64_t v)
-{
-    if (v == (uint32_t)v) {
-        emit_opcode(e, 0xb8 | (dst & 7), 4, 0, H_NONE, dst, false);
-        emit_number(e, v, 4);
-    } else if ((int64_t)v == (int32_t)v) {
-        emit_rr(e, 0xc7, 8, 0, dst);
-        emit_number(e, v, 4);
-    } else {
-        emit_opcode(e, 0xb8 | (dst & 7), 8, 0, H_NONE, dst, false);
-        emit_number(e, v, 8);
-    }
-}
+void emit_mov_ri(struct emit *e, unsigned dst, uint64_t v);
 
 /* imm as the instruction takes it: sign-extended to size. */
-static inline void emit_alu_ri(struct emit *e, enum host_alu op, unsigned size, unsigned dst,
-                               int32_t imm)
-{
-    bool small = size == 1 || imm == (int8_t)imm;
-    emit_rr(e, size == 1 ? 0x80 : small ? 0x83 : 0x81, size, op, dst);
-    emit_number(e, (uint32_t)imm, small ? 1 : size == 2 ? 2 : 4);
-}
+void emit_alu_ri(struct emit *e, enum host_alu op, unsigned size, unsigned dst, int32_t imm);
 
-static inline void emit_alu_mi(struct emit *e, enum host_alu op, unsigned size, struct host_mem m,
-                               int32_t imm)
-{
-    bool small = size == 1 || imm == (int8_t)imm;
-    emit_rm(e, size == 1 ? 0x80 : small ? 0x83 : 0x81, size, op, m);
-    emit_number(e, (uint32_t)imm, small ? 1 : size == 2 ? 2 : 4);
-}
+void emit_alu_mi(struct emit *e, enum host_alu op, unsigned size, struct host_mem m, int32_t imm);
 
 static inline void emit_alu_rr(struct emit *e, enum host_alu op, unsigned size, unsigned dst,
                                unsigned src)
@@ -227,15 +205,7 @@ static inline void emit_shift_ri(struct emit *e, unsigned op, unsigned size, uns
 }
 
 /* RORX of 64 bits (VEX.LZ.F2.0F3A.W1 F0 /r ib): no flags. The host has BMI2. */
-static inline void emit_rorx(struct emit *e, unsigned dst, unsigned src, unsigned count)
-{
-    emit_8(e, 0xc4);
-    emit_8(e, (dst < 8 ? 0x80u : 0) | 0x40 | (src < 8 ? 0x20u : 0) | 3);
-    emit_8(e, 0xfb);
-    emit_8(e, 0xf0);
-    emit_8(e, 0xc0 | (dst & 7) << 3 | (src & 7));
-    emit_8(e, count);
-}
+void emit_rorx(struct emit *e, unsigned dst, unsigned src, unsigned count);
 
 /* ---- jumps: rel32, to be filled in ---- */
 
@@ -244,17 +214,7 @@ typedef uint8_t *emit_label;
 
 #define EMIT_ALWAYS 16 /* a condition: JMP */
 
-static inline emit_label emit_jump(struct emit *e, unsigned cc)
-{
-    if (cc == EMIT_ALWAYS) {
-        emit_8(e, 0xe9);
-    } else {
-        emit_8(e, 0x0f);
-        emit_8(e, 0x80 | cc);
-    }
-    emit_number(e, 0, 4);
-    return e->p - 4;
-}
+emit_label emit_jump(struct emit *e, unsigned cc);
 
 /* Let the rel32 at `at` lead to target, an address that runs. */
 static inline void emit_set_target(const struct emit *e, emit_label at, const uint8_t *target)
@@ -268,15 +228,6 @@ static inline void emit_bind(const struct emit *e, emit_label at)
     emit_set_target(e, at, e->p + e->delta);
 }
 
-static inline void emit_jump_to(struct emit *e, unsigned cc, const uint8_t *target)
-{
-    emit_label at = emit_jump(e, cc);
-    emit_set_target(e, at, target);
-}
+void emit_jump_to(struct emit *e, unsigned cc, const uint8_t *target);
 
-static inline void emit_call_to(struct emit *e, const uint8_t *target)
-{
-    emit_8(e, 0xe8);
-    emit_number(e, 0, 4);
-    emit_set_target(e, e->p - 4, target);
-}
+void emit_call_to(struct emit *e, const uint8_t *target);

@@ -27,29 +27,31 @@ struct vex {
     } /* VMOVUPS m, xmm */
 
 /* vvvv: a register, or 0 for none. */
-static inline void emit_vex(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
-                            unsigned index, unsigned base)
+static inline struct emit_word word_vex(struct vex x, unsigned reg, unsigned vvvv, unsigned index,
+                                        unsigned base)
 {
-    emit_8(e, 0xc4);
-    emit_8(e, (reg < 8 ? 0x80u : 0) | (index < 8 || index == H_NONE ? 0x40u : 0) |
-                  (base < 8 ? 0x20u : 0) | x.map);
-    emit_8(e, (x.w ? 0x80u : 0) | (~vvvv & 15) << 3 | (x.l ? 4u : 0) | x.pp);
-    emit_8(e, x.opcode);
+    struct emit_word w = {0};
+    word_8(&w, 0xc4);
+    word_8(&w, (reg < 8 ? 0x80u : 0) | (index < 8 || index == H_NONE ? 0x40u : 0) |
+                   (base < 8 ? 0x20u : 0) | x.map);
+    word_8(&w, (x.w ? 0x80u : 0) | (~vvvv & 15) << 3 | (x.l ? 4u : 0) | x.pp);
+    word_8(&w, x.opcode);
+    return w;
 }
 
 static inline void emit_vex_rr(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
                                unsigned rm)
 {
-    emit_vex(e, x, reg, vvvv, H_NONE, rm);
-    emit_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    struct emit_word w = word_vex(x, reg, vvvv, H_NONE, rm);
+    word_8(&w, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    emit_word(e, &w);
 }
 
 static inline void emit_vex_rm(struct emit *e, struct vex x, unsigned reg, unsigned vvvv,
                                struct host_mem m)
 {
     m = emit_rsp(e, m);
-    emit_vex(e, x, reg, vvvv, m.index, m.base);
-    emit_modrm_mem(e, reg, m);
+    emit_word_mem(e, word_vex(x, reg, vvvv, m.index, m.base), reg, m);
 }
 
 /* The guest's own; the row knows its prefix. */
