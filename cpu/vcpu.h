@@ -58,6 +58,7 @@ struct run {
     uint8_t jit_x87;              /* translated code: the host's x87 unit is the guest's (cpu/jit/fp.h), or 0 */
     /* 128 bytes up to here */
     uint8_t flag_c;               /* translated code: CF before flag_how's addition or subtraction */
+    uint8_t flag_o;               /* translated code: CF, and in bit 1 OF, in place of those that flag_how makes, if it says so */
     uint64_t flag_result;         /* lazy flags, see flags.h */
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */

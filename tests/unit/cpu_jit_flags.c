@@ -85,10 +85,13 @@ static void check_one(const struct bench *b, uint32_t how, uint64_t a, uint64_t 
     run->flag_a = a;
     run->flag_b = other;
     run->flag_c = a >> 7 & 1;
-    run->flag_image = 0xffff;
+    run->flag_o = a >> 8 & 3;
+    run->flag_image = 0xd501;
     jit_flags_from_memory(b->vcpu);
     uint32_t by_c = flags_status(b->vcpu);
     EXPECT_EQ(0, b->plain(b->vcpu, a ^ 0x1234));
+    if (how & HOW_OVER)
+        EXPECT(!(by_c & F_CF) == !(run->flag_o & 1) && !(by_c & F_OF) == !(run->flag_o & 2));
     EXPECT_EQ(HOW_IMAGE, run->flag_how);
     jit_flags_from_memory(b->vcpu);
     if (flags_status(b->vcpu) != by_c)
@@ -102,7 +105,7 @@ TEST(jit_flags, translated_code_makes_them_as_c_does)
     struct bench bench = bench_make();
     uint64_t seed = 1;
     for (unsigned n = 0; n < 200000; n++) {
-        unsigned kind = 1 + n % HOW_SBB, log = (n >> 4) & 3, width = 8u << log;
+        unsigned kind = n % (HOW_SBB + 1), log = (n >> 4) & 3, width = 8u << log;
         uint64_t a = operand(&seed), b = operand(&seed);
         bool shifts = kind >= HOW_SHL && kind <= HOW_SAR;
         if (shifts)
@@ -110,6 +113,9 @@ TEST(jit_flags, translated_code_makes_them_as_c_does)
         uint32_t how = kind | log << HOW_SIZE_SHIFT;
         if (n & 0x100)
             how |= HOW_IMM | (uint32_t)b << HOW_IMM_SHIFT;
+        how = kind == HOW_IMAGE ? HOW_OVER : how;
+        if (n & 0x200)
+            how |= HOW_OVER;
         check_one(&bench, how, a, b);
     }
     bench_free(&bench);
@@ -130,9 +136,10 @@ TEST(jit_flags, known_ones_are_as_in_the_manual)
         {HOW_LOGIC, 3, BIT(63), 0, F_SF | F_PF},
         {HOW_SHL, 2, 0x80000000, 1, F_CF | F_OF | F_ZF | F_PF},
         {HOW_SHR, 2, 3, 1, F_CF},
-        {HOW_SAR, 0, 0x81, 1, F_CF | F_SF | F_PF}, /* C0 */
+        {HOW_SAR, 0, 0x81, 1, F_CF | F_SF | F_PF},    /* C0 */
         {HOW_ADC, 0, 0x80, 0x7f, F_OF | F_SF | F_AF}, /* 0 + 7F + CF */
-        {HOW_SBB, 2, UINT32_MAX, UINT32_MAX, F_CF | F_SF | F_PF | F_AF}, /* FFFFFFFF - FFFFFFFF - CF */
+        {HOW_SBB, 2, UINT32_MAX, UINT32_MAX,
+         F_CF | F_SF | F_PF | F_AF}, /* FFFFFFFF - FFFFFFFF - CF */
         {HOW_PRODUCT, 3, 0, 1, F_CF | F_OF | F_ZF | F_PF},
     };
     struct bench bench = bench_make(), *b = &bench;

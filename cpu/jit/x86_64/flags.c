@@ -130,6 +130,12 @@ void flags_in_image(struct unit *u)
     u->flags = (struct flag_state){.memory = true, .plain = true};
 }
 
+void flags_over(struct unit *u)
+{
+    emit_alu_mi(&u->e, ALU_OR, 4, RUN(flag_how), HOW_OVER);
+    u->flags = (struct flag_state){.memory = true};
+}
+
 void flags_unseen(struct unit *u)
 {
     u->flags = (struct flag_state){.memory = true, .plain = u->flags.plain};

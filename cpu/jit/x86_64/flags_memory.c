@@ -44,15 +44,17 @@ void jit_flags_from_memory(struct vcpu *vcpu)
 {
     uint32_t how = vcpu->run.flag_how;
     uint64_t b = vcpu->run.flag_b;
-    if (how == HOW_IMAGE) {
-        from_image(vcpu);
-        return;
-    }
     if (how & HOW_IMM)
         b = (uint64_t)(int64_t)((int32_t)how >> HOW_IMM_SHIFT);
     unsigned width = 8u << (how >> HOW_SIZE_SHIFT & 3);
-    flags_commit(vcpu, with_width((enum flag_how)(how & 15), width, vcpu->run.flag_a, b,
-                                  vcpu->run.flag_c & 1));
+    if ((how & 15) == HOW_IMAGE)
+        from_image(vcpu);
+    else
+        flags_commit(vcpu, with_width((enum flag_how)(how & 15), width, vcpu->run.flag_a, b,
+                                      vcpu->run.flag_c & 1));
+    if (how & HOW_OVER)
+        vcpu->run.flag_carry = (vcpu->run.flag_carry & ~(FC_CF | FC_IN)) |
+                               carry_of(vcpu->run.flag_o & 1, vcpu->run.flag_o >> 1 & 1);
 }
 
 void jit_flags_to_memory(struct vcpu *vcpu)
@@ -87,6 +89,9 @@ static void emit_how(struct emit *e, enum flag_how kind, unsigned size, const ui
     static const uint8_t zero[] = {0xb0, 0};
     static const uint8_t carry[] = {0x80, 0xe1, 1, 0x88, 0xc8, 0x08, 0xc4};
     switch (kind) {
+    case HOW_IMAGE:
+        emit_rm(e, X_0F | 0xb7, 4, H_RAX, RUN(flag_image));
+        break;
     case HOW_ADD:
     case HOW_SUB:
         emit_alu_rr(e, kind == HOW_ADD ? ALU_SUB : ALU_ADD, size, T0, H_RCX);
@@ -141,9 +146,20 @@ static void push_all(struct emit *e, bool pops)
     }
 }
 
-/* AX to the image; what was pushed back. */
+/* AX to the image, with the CF and OF that are in place of its own; what was pushed back. */
 static void emit_image(struct emit *e)
 {
+    /* AND AH, ~CF; MOV AL, CL; AND CL, 1; OR AH, CL; SHR AL, 1 */
+    static const uint8_t over[] = {0x80, 0xe4, 0xfe, 0x88, 0xc8, 0x80,
+                                   0xe1, 1,    0x08, 0xcc, 0xd0, 0xe8};
+    emit_load(e, 4, H_RCX, RUN(flag_how));
+    emit_8(e, 0xf6); /* TEST CL, imm8 */
+    emit_8(e, 0xc1);
+    emit_8(e, HOW_OVER);
+    emit_label whole = emit_jump(e, 4);
+    emit_rm(e, X_0F | 0xb6, 4, H_RCX, RUN(flag_o)); /* MOVZX */
+    bytes(e, over, sizeof(over));
+    emit_bind(e, whole);
     emit_store(e, 2, H_RAX, RUN(flag_image));
     emit_rm(e, 0xc7, 4, 0, RUN(flag_how));
     emit_number(e, HOW_IMAGE, 4);
@@ -155,14 +171,15 @@ void jit_make_plain_flags(struct jit *jit, struct emit *e)
 {
     const uint8_t *host = emit_here(e), *entry[HOWS * 4];
     e->in_c = false;
-    e->pushed = 8 + 4 * 8; /* the return address, and push_all */
+    e->pushed = 8 + 4 * 8;                /* the return address, and push_all */
     emit_8(e, 0x9f);                      /* LAHF */
     emit_rr(e, X_0F | 0x90, 1, 0, H_RAX); /* SETO AL */
+    const uint8_t *image = emit_here(e);
     emit_image(e);
     for (unsigned i = 0; i < ARRAY_SIZE(entry); i++) {
         entry[i] = emit_here(e);
         emit_how(e, (enum flag_how)(i & 15), 1u << (i >> HOW_SIZE_SHIFT), host);
-        emit_image(e);
+        emit_jump_to(e, EMIT_ALWAYS, image);
     }
     const uint8_t *table = emit_here(e);
     for (unsigned i = 0; i < ARRAY_SIZE(entry); i++)

@@ -32,6 +32,7 @@ enum { T0 = H_R13, T1 = H_R14, VCPU = H_RSP };
 /* In flag_how above enum flag_how: log2 of the size in bytes; flag_b is in bits 31:8 instead. */
 #define HOW_SIZE_SHIFT 4
 #define HOW_IMM 0x40u
+#define HOW_OVER 0x80u /* less CF and OF, which are in flag_o */
 #define HOW_IMM_SHIFT 8
 
 /* Where translated code calls C, or jumps to it: one per record that needs it. Read by the thunks,
@@ -259,6 +260,7 @@ void flags_stored(struct unit *u); /* that was all of them: the host's are no us
  * got them from the host (reads: none at all). */
 bool flags_store_is_best(const struct unit *u, bool reads);
 
+void flags_over(struct unit *u);     /* it has written CF and OF to run.flag_o; the rest is in memory */
 void flags_in_image(struct unit *u); /* code of ours has written run.flag_image */
 void flags_unseen(struct unit *u);   /* nobody will look */
 

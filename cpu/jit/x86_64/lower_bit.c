@@ -34,14 +34,12 @@ static void emit_setcc(struct unit *u, unsigned cc, unsigned reg)
 /* CF of the image := T1's low byte, 0 or 1, and OF, if that changes too, T0's. The rest of the
  * flags is there already. All in words: a part that was written alone would make whoever reads the
  * whole wait until it is in the cache. */
-static void carry_to_image(struct unit *u, bool overflow)
+static void carry_to_image(struct unit *u)
 {
     struct emit *e = &u->e;
     emit_rr(e, X_0F | 0xb6, 4, T1, T1); /* MOVZX */
     emit_shift_ri(e, 4, 4, T1, 8);
-    if (overflow)
-        emit_mov_rr(e, 1, T1, T0);
-    emit_alu_mi(e, ALU_AND, 2, RUN(flag_image), overflow ? ~0x101 : ~0x100);
+    emit_alu_mi(e, ALU_AND, 2, RUN(flag_image), ~0x100);
     emit_alu_mr(e, ALU_OR, 2, RUN(flag_image), T1);
     flags_in_image(u);
 }
@@ -89,7 +87,7 @@ bool lower_rotate(struct unit *u, unsigned digit, unsigned count)
     const struct operand *o = u->in->operands;
     struct emit *e = &u->e;
     unsigned size = o[0].size, bits = 8 * size;
-    flags_to_image(u);
+    flags_to_memory(u);
     unsigned reg = gpr_in(u, o[0].reg, T0);
     emit_shift_ri(e, digit, size, reg, count);
     emit_setcc(u, 2, T1); /* SETC */
@@ -98,7 +96,9 @@ bool lower_rotate(struct unit *u, unsigned digit, unsigned count)
     emit_8(e, digit == 0 ? bits - 1 : bits - 2);
     emit_setcc(u, 2, T0);
     emit_alu_rr(e, ALU_XOR, 1, T0, T1);
-    carry_to_image(u, true);
+    emit_lea(e, 4, T1, (struct host_mem){T1, T0, 1, 0});
+    emit_store(e, 1, T1, RUN(flag_o));
+    flags_over(u);
     return true;
 }
 
@@ -138,7 +138,7 @@ static bool lower_bit_test(struct unit *u)
     if (reg != H_NONE && writes)
         reg_store(u, o[0].reg, size, reg);
     if (u->flags_needed)
-        carry_to_image(u, false);
+        carry_to_image(u);
     else
         flags_unseen(u);
     return true;
