@@ -34,8 +34,8 @@ static void bench_destroy(struct bench *b)
 {
     b->h->vcpu->run.jit = NULL;
     block_cache_set_jit(b->h->blocks, NULL);
+    jit_destroy(b->jit); /* before the decoder, which its worker may be using */
     harness_destroy(b->h);
-    jit_destroy(b->jit);
 }
 
 /* The loop so many times, from its start. */
