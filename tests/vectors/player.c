@@ -87,7 +87,8 @@ static const uint8_t test_eax_eax[2] = {0x85, 0xc0};
 
 void player_translate(struct player *p, enum player_flags flags)
 {
-    static const struct jit_config at_once = {.threshold = 1, .cache = 4 * MiB};
+    const struct jit_config at_once = {
+        .threshold = 1, .cache = 4 * MiB, .lends_always = flags == PLAYER_FLAGS_DEAD};
     uint8_t code[PAGE_SIZE];
     memset(code, NO_INSN, sizeof code);
     EXPECT(physmem_write(p->h->pm, VECTOR_CODE, code, sizeof code));

@@ -16,7 +16,7 @@ void player_destroy(struct player *p);
 /*
  * From now on 32- and 64-bit vectors run as translated code. After the instruction comes one that
  * raises #UD, so that all its flags are looked at; with PLAYER_FLAGS_DEAD TEST EAX, EAX comes
- * between, and its status flags are taken to be the recorded ones.
+ * between, and its status flags are taken to be the recorded ones, and host registers are lent.
  */
 enum player_flags { PLAYER_FLAGS_LIVE, PLAYER_FLAGS_DEAD };
 void player_translate(struct player *p, enum player_flags flags);

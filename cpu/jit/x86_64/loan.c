@@ -91,7 +91,8 @@ static bool count_uses(const struct unit *u, struct uses *s)
     return true;
 }
 
-/* The most used one in memory; the least used one that is not. 16: there is none. */
+/* The most used one in memory; the least used one that is not, the first behind `last` of several.
+ * 16: there is none. */
 static unsigned find_guest(const struct uses *s)
 {
     unsigned g = 16;
@@ -101,23 +102,36 @@ static unsigned find_guest(const struct uses *s)
     return g;
 }
 
-static unsigned find_lender(const struct uses *s)
+static unsigned find_lender(const struct uses *s, unsigned last)
 {
     unsigned g = 16;
-    for (unsigned i = 0; i < 16; i++)
+    for (unsigned k = 1; k <= 16; k++) {
+        unsigned i = (last + k) % 16;
         if (pinned[i] != H_NONE && !(s->fixed >> i & 1) && (g == 16 || s->gain[i] < s->gain[g]))
             g = i;
+    }
     return g;
+}
+
+/* For tests: any register. */
+static unsigned some_register(const struct unit *u)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < u->block->bytes; i++)
+        sum += u->from->bytes[i];
+    return sum % 16;
 }
 
 static void choose(struct unit *u)
 {
     struct uses s;
+    bool always = u->jit->config.lends_always;
     if (u->is_32 || !count_uses(u, &s))
         return;
+    unsigned last = always ? some_register(u) : 15;
     while (u->loans < ARRAY_SIZE(u->loan)) {
-        unsigned guest = find_guest(&s), lender = find_lender(&s);
-        if (guest == 16 || lender == 16 || s.gain[guest] < s.gain[lender] + COST)
+        unsigned guest = find_guest(&s), lender = find_lender(&s, last);
+        if (guest == 16 || lender == 16 || (!always && s.gain[guest] < s.gain[lender] + COST))
             break;
         s.fixed |= 1u << guest | 1u << lender;
         u->loan[u->loans++] = (struct loan){
