@@ -4,6 +4,11 @@
 
 /* ---- direct exits ---- */
 
+static bool is_far(const struct jit_exit *x)
+{
+    return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
+}
+
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = &u->out->exits[u->out->exit_count++];
@@ -11,18 +16,15 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
                            .block = u->from->home,
                            .offset = u->offset,
                            .target = target,
-                           .refund = refund,
+                           .refund = (uint32_t)refund,
                            .mode = u->block->mode,
-                           .pa = (u->block->pa & PAGE_MASK) + (uint64_t)target,
                            .fn = u->block->rec[u->i].fn,
-                           .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG]),
-                           .frame = BLOCK_DEAD};
+                           .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG])};
+    if (is_far(x))
+        x->frame = BLOCK_DEAD;
+    else
+        x->pa = (u->block->pa & PAGE_MASK) | (uint64_t)target;
     return x;
-}
-
-static bool is_far(const struct jit_exit *x)
-{
-    return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
 }
 
 /* The thunk finds x where it would return to. */
@@ -58,7 +60,6 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
     if (far)
         emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
     x->jump = emit_jump(e, EMIT_ALWAYS);
-    x->stub = emit_here(e);
     emit_bind(e, x->jump);
     if (far)
         emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));

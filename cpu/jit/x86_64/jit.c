@@ -162,7 +162,7 @@ static void exit_unlink(const struct jit *jit, struct jit_exit *x)
         x->next->prev = x->prev;
     x->to = NULL;
     x->prev = x->next = NULL;
-    exit_set(jit, x, x->stub, 0);
+    exit_set(jit, x, x->jump + 4 + (jit->memory.run - jit->memory.write), 0);
 }
 
 /* With another tag: whoever has seen the frame before must not take that for this one. */

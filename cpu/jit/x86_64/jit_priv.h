@@ -57,18 +57,19 @@ struct jit_exit {
     struct block *block;   /* it belongs to */
     uint64_t offset;       /* of the block in its page */
     int64_t target;        /* from the start of the page; elsewhere: another page */
-    int64_t refund;        /* ticks of the block that do not run */
-    paddr pa;              /* of the target, if that is in the same page */
     exec_fn *fn;           /* handler of rec */
-    int64_t give_back;   /* what the charge took, and the refund: for a budget that did not reach */
-    emit_label jump;     /* its last jump: to the next block's code, or to the stub */
+    uint32_t refund;     /* ticks of the block that do not run */
+    uint32_t give_back;  /* what the charge took, and the refund: for a budget that did not reach */
+    emit_label jump;     /* its last jump: to the next block's code, or to the stub right behind it */
     uint8_t *charge;     /* 32-bit constant: ticks taken from the budget; NULL: forgotten code's */
-    const uint8_t *stub; /* where the jump leads while there is no link */
     uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
     int64_t tag_at;      /* offset of the tag in struct vcpu */
     const uint8_t *hit;  /* behind the comparison of its tag */
     const uint8_t *miss; /* it leads to a frame that it is not made for */
-    paddr frame;         /* physical page that it is made for; BLOCK_DEAD: none yet */
+    union {
+        paddr frame; /* physical page that it is made for; BLOCK_DEAD: none yet */
+        paddr pa;    /* same page: of the target */
+    };
     unsigned frames;     /* how many it has been made for */
     uint32_t mode;       /* of the block */
     struct jit_block *to;  /* linked to, or NULL */

@@ -261,7 +261,7 @@ static void make_out(struct jit *jit, struct emit *e)
     take_exit(e);
     emit_alu_mi(e, ALU_CMP, 8, RUN(budget), 0);
     emit_jump_to(e, 12, jit->over);
-    emit_load(e, 8, T1, mem_at(T0, offsetof(struct jit_exit, refund)));
+    emit_load(e, 4, T1, mem_at(T0, offsetof(struct jit_exit, refund)));
     emit_alu_mr(e, ALU_SUB, 8, RUN(budget), T1);
     emit_jump_to(e, EMIT_ALWAYS, jit->link);
 }
@@ -272,7 +272,7 @@ static void make_over(struct jit *jit, struct emit *e)
     jit->over = emit_here(e);
     on_own_stack(e, 0);
     to_c(jit, e);
-    emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, give_back)));
+    emit_load(e, 4, H_RAX, mem_at(T0, offsetof(struct jit_exit, give_back)));
     emit_alu_mr(e, ALU_ADD, 8, RUN(budget), H_RAX);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
