@@ -479,6 +479,33 @@ static inline struct jit_place *jit_place_of(const struct jit *jit, paddr pa)
 /* How and why a block is dropped. */
 enum { DROP_BEHIND = 1, DROP_WIDE = 2 };
 
+/* ---- jit.c ---- */
+
+static inline struct block *block_of_first(const struct rec *rec)
+{
+    return container_of(rec, struct block, rec);
+}
+
+/* The handler of the first record of a block that has code. */
+int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec);
+
+/* Its records get their own handlers back. */
+void jit_restore_handlers(struct jit_block *t);
+
+void jit_list(struct jit *jit, struct jit_block *t); /* it is one of jit.blocks */
+void jit_bury_dead(struct jit *jit);                 /* nothing runs: what the dead counted is kept */
+void jit_flush(struct jit *jit); /* all code goes, its blocks are counted again; none may be running */
+
+/* ---- hot.c ---- */
+
+/* From now on, and from nought. Its first record has its own handler. */
+void jit_count_entries(struct block *b);
+
+/* ---- link.c ---- */
+
+void exit_unlink(const struct jit *jit, struct jit_exit *x);
+void place_forget(const struct jit *jit, const struct block *b); /* computed jumps find it no more */
+
 /* Called by thunks, in C. */
 void jit_flags_from_memory(struct vcpu *vcpu);
 void jit_flags_to_memory(struct vcpu *vcpu);
