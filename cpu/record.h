@@ -85,7 +85,7 @@ struct block {
     };
     union {
         paddr pa2;         /* crossing: first byte of the second page */
-        struct {           /* else, while its entries are counted (jit.c) */
+        struct {           /* else, while its entries are counted (jit/x86_64/hot.c) */
             int32_t entries;  /* so far; less: of a block that is translated later */
             int32_t first_fn; /* the first record's handler, from exec_break on */
         };
