@@ -83,6 +83,12 @@ void code_memory_fini(struct code_memory *m)
     *m = (struct code_memory){0};
 }
 
+/* The host has no huge page at hand, or some page is busy: the next piece may be luckier. */
+static bool is_for_now(int error)
+{
+    return error == EAGAIN || error == EBUSY || error == ENOMEM;
+}
+
 /*
  * Pages of a memory object are small, whatever its flags, where the administrator has not said
  * otherwise; MADV_COLLAPSE (madvise(2)) is asked for by the process alone. It takes what has at
@@ -99,6 +105,6 @@ void code_memory_join(struct code_memory *m, size_t end)
         return;
     volatile uint8_t *first = m->write + from;
     *first |= 0;
-    if (madvise(m->write + from, CODE_PIECE, MADV_COLLAPSE) == 0)
+    if (madvise(m->write + from, CODE_PIECE, MADV_COLLAPSE) == 0 || is_for_now(errno))
         m->joined = from + CODE_PIECE;
 }
