@@ -19,6 +19,7 @@ struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
     uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
     bool has_thread;    /* translate on a thread of its own; when code is ready is then the host's business */
+    bool plain_host;    /* for tests: use nothing that a first x86-64 processor did not have */
     bool lends_always;  /* for tests: blocks lend registers wherever they may, other ones in each (loan.c) */
     /* Told of every block translated; may be NULL. */
     void (*translated)(void *opaque, const void *code, size_t size, uint64_t rip, paddr pa);

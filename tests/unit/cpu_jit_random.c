@@ -347,14 +347,14 @@ static void expect_same(const struct outcome *a, const struct outcome *b, uint32
     EXPECT(same);
 }
 
-static void compare_trials(enum decode_mode mode, bool lends_always)
+static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_host)
 {
     static struct outcome freely, exactly;
     if (!jit_is_available())
         return;
     struct harness *h = harness_create(mode);
     struct jit *jit = jit_create(&(struct jit_config){
-        .threshold = 1, .cache = 1 * MiB, .lends_always = lends_always});
+        .threshold = 1, .cache = 1 * MiB, .lends_always = lends_always, .plain_host = plain_host});
     assert_non_null(jit);
     h->vcpu->run.jit = jit;
     block_cache_set_jit(h->blocks, jit);
@@ -387,17 +387,22 @@ static void compare_trials(enum decode_mode mode, bool lends_always)
 
 TEST(jit, does_64_bit_code_as_one_by_one)
 {
-    compare_trials(DECODE_64, false);
+    compare_trials(DECODE_64, false, false);
 }
 
 TEST(jit, does_it_with_other_registers)
 {
-    compare_trials(DECODE_64, true);
+    compare_trials(DECODE_64, true, false);
+}
+
+TEST(jit, does_it_on_an_old_host)
+{
+    compare_trials(DECODE_64, false, true);
 }
 
 TEST(jit, does_32_bit_code_as_one_by_one)
 {
-    compare_trials(DECODE_32, false);
+    compare_trials(DECODE_32, false, false);
 }
 
 /* What is proved of a base that has borrowed a register is not what is proved of it behind the loan. */
@@ -435,4 +440,4 @@ TEST(jit, calls_through_a_base_that_borrowed)
     harness_destroy(h);
 }
 
-TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_it_with_other_registers) RUN(jit, does_32_bit_code_as_one_by_one))
+TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_it_with_other_registers) RUN(jit, does_it_on_an_old_host) RUN(jit, does_32_bit_code_as_one_by_one))

@@ -138,10 +138,10 @@ static struct host_mem jumps_at(unsigned index, size_t field)
                              (int32_t)(offsetof(struct vcpu, jumps.at) + field)};
 }
 
-void emit_jump_index(struct emit *e, unsigned reg)
+void emit_jump_index(const struct jit *jit, struct emit *e, unsigned reg)
 {
     static_assert(sizeof(struct mmu_jump) == 16, "twice its index, scaled by 8");
-    emit_rorx(e, reg, T0, MMU_JUMP_SHIFT);
+    emit_shifted(jit, e, reg, T0, MMU_JUMP_SHIFT);
     emit_alu_rr(e, ALU_XOR, 4, reg, T0);
     emit_alu_ri(e, ALU_AND, 4, reg, ((1 << MMU_JUMP_BITS) - 1) << 1);
 }
@@ -159,7 +159,7 @@ struct host_mem jump_to(unsigned index)
 emit_label emit_lookup(struct unit *u)
 {
     struct emit *e = &u->e;
-    emit_jump_index(e, T1);
+    emit_jump_index(u->jit, e, T1);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     emit_alu_rm(e, ALU_CMP, 8, T0, jump_tag(T1));
     return emit_jump(e, 5);

@@ -34,7 +34,8 @@ struct jit *jit_create(const struct jit_config *config)
     if (!jit)
         return NULL;
     jit->config = *config;
-    host_features(jit->host_has);
+    if (!config->plain_host)
+        host_features(jit->host_has);
     jit->places = malloc(JIT_PLACES * sizeof(jit->places[0]));
     if (!jit->places ||
         code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 ||

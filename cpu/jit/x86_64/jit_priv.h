@@ -331,6 +331,10 @@ struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write); /* #GP if it is not */
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
 
+/* dst := src shifted right, with anything in the highest bits. The flags are lost, or not. */
+void emit_shifted(const struct jit *jit, struct emit *e, unsigned dst, unsigned src,
+                  unsigned count);
+
 /* What a probe is made of. T0 := the address and plus, which is 0 unless the displacement has room for it (reaches_last); T1 is used
  * if there is a rest. T1 := the entry in the array of the address, which is in T0 too. Compare the page of T0, and the bits of odd, with the entry's. */
 void emit_address(struct unit *u, const struct address *a, int32_t plus);
@@ -452,7 +456,7 @@ void emit_call_exit(struct unit *u, int64_t target);
 void check_canonical(struct unit *u);
 
 /* reg := twice mmu_jump_index of the address in T0; and what stands there. */
-void emit_jump_index(struct emit *e, unsigned reg);
+void emit_jump_index(const struct jit *jit, struct emit *e, unsigned reg);
 struct host_mem jump_tag(unsigned index);
 struct host_mem jump_to(unsigned index);
 

@@ -230,17 +230,23 @@ static struct host_mem entry_field(size_t offset)
     return (struct host_mem){T1, H_NONE, 0, (int32_t)offset};
 }
 
+void emit_shifted(const struct jit *jit, struct emit *e, unsigned dst, unsigned src,
+                  unsigned count)
+{
+    if (jit->host_has[FEAT_BMI2]) {
+        emit_rorx(e, dst, src, count);
+    } else {
+        emit_mov_rr(e, 8, dst, src);
+        emit_shift_ri(e, 5, 8, dst, count);
+    }
+}
+
 void emit_index(struct unit *u, const struct address *a, bool write)
 {
     struct emit *e = &u->e;
     unsigned la = is_register(a) ? a->base : (unsigned)T0; /* it need not wait for the copy */
     static_assert(sizeof(struct vtlb_entry) == 16, "the byte mask goes with this shift");
-    if (u->jit->host_has[FEAT_BMI2]) {
-        emit_rorx(e, T1, la, PAGE_SHIFT - 4);
-    } else {
-        emit_mov_rr(e, 8, T1, la);
-        emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
-    }
+    emit_shifted(u->jit, e, T1, la, PAGE_SHIFT - 4);
     emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.byte_mask));
     emit_alu_rm(e, ALU_ADD, 8, T1, write ? RUN(mmu.view.write) : RUN(mmu.view.read));
 }

@@ -311,7 +311,7 @@ static void make_look(struct jit *jit, struct emit *e)
     emit_alu_ri(e, ALU_AND, 8, H_RAX, -(int32_t)PAGE_SIZE);
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
     emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(la_mask));
-    emit_rorx(e, H_RCX, H_RAX, PAGE_SHIFT - 4);
+    emit_shifted(jit, e, H_RCX, H_RAX, PAGE_SHIFT - 4);
     emit_alu_rm(e, ALU_AND, 8, H_RCX, RUN(mmu.view.byte_mask));
     emit_alu_rm(e, ALU_ADD, 8, H_RCX, RUN(mmu.view.fetch));
     emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RCX, offsetof(struct vtlb_entry, tag)));
@@ -383,7 +383,7 @@ static void make_indirect(struct jit *jit, struct emit *e)
     emit_load(e, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, to)));
     emit_mov_ri(e, T1, (uintptr_t)jit->memory.run);
     emit_alu_rr(e, ALU_ADD, 8, T1, H_RAX);
-    emit_jump_index(e, H_RDX);
+    emit_jump_index(jit, e, H_RDX);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     emit_store(e, 8, T0, jump_tag(H_RDX));
     emit_store(e, 8, T1, jump_to(H_RDX));
