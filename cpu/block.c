@@ -502,8 +502,7 @@ static bool pick_up(struct vcpu *vcpu, struct block *b)
 {
     struct block_cache *c = vcpu->run.blocks;
     struct code_page *page = *page_slot(c, b->pa & PAGE_MASK);
-    bool is_new;
-    if (!self_check_pick_up(vcpu, b, &is_new)) {
+    if (!self_check_pick_up(vcpu, b)) {
         block_kill(c, b);
         clear_links(page);
         return false;

@@ -58,17 +58,16 @@ static bool remake(struct draft *d, struct block *b, const uint8_t *bytes, unsig
     return !(d->sites | d->wants_insn);
 }
 
-bool self_check_pick_up(struct vcpu *vcpu, struct block *b, bool *is_new)
+bool self_check_pick_up(struct vcpu *vcpu, struct block *b)
 {
     struct self_check *c = self_check_of(b);
     const uint8_t *bytes = bytes_of(vcpu, b);
     struct draft d;
     b->rec[0].fn = c->first;
-    *is_new = !bytes || memcmp(bytes, c->bytes, b->bytes) != 0;
-    if (!*is_new)
-        return true;
     if (!bytes)
         return false;
+    if (memcmp(bytes, c->bytes, b->bytes) == 0)
+        return true;
     draft_init(&d, vcpu, 0, b->pa, b->mode);
     d.live = c->live;
     d.breakpoints = NULL; /* there was none in it, or it would be shorter */

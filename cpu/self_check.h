@@ -44,7 +44,7 @@ static inline bool block_is_aside(const struct block *b)
 void self_check_lay_aside(struct block *b);
 
 /*
- * It is wanted again: make it what its bytes say, with its own handlers. is_new: they have changed. False: the block has another
- * shape now; it is to be killed.
+ * It is wanted again: make it what its bytes say, with its own handlers. False: the block has another shape now; it is to be
+ * killed.
  */
-bool self_check_pick_up(struct vcpu *vcpu, struct block *b, bool *is_new);
+bool self_check_pick_up(struct vcpu *vcpu, struct block *b);

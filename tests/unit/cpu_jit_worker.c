@@ -102,7 +102,7 @@ TEST(worker, full_code_memory_starts_again)
     bench_destroy(&b);
 }
 
-TEST(worker, is_not_waited_for_at_the_end)
+TEST(worker, ends_with_a_block_asked_for)
 {
     struct bench b = bench_create();
     run_loop(&b, UNTIL_HOT);
@@ -110,7 +110,7 @@ TEST(worker, is_not_waited_for_at_the_end)
 }
 
 TEST_MAIN(RUN(worker, hot_block_becomes_code) RUN(worker, code_of_a_block_that_died_is_not_taken)
-              RUN(worker, full_code_memory_starts_again) RUN(worker, is_not_waited_for_at_the_end))
+              RUN(worker, full_code_memory_starts_again) RUN(worker, ends_with_a_block_asked_for))
 #else
 int main(void)
 {

@@ -64,6 +64,7 @@ static bool has_xmm(const struct insn *in)
 }
 
 #define RAX_AND_RDX (1u << REG_RAX | 1u << REG_RDX)
+
 unsigned hidden_registers(const struct insn *in)
 {
     switch (in->op) {
