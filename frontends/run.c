@@ -90,9 +90,19 @@ static void end_progress(struct session *s)
 
 /* ---- before the first instruction ---- */
 
-static int open_log(struct session *s, struct err *err)
+static int start_gdb_jit(struct session *s, struct err *err)
 {
-    s->gdb_jit = s->o->has_gdb_jit ? gdb_jit_create() : NULL;
+    if (!s->o->has_gdb_jit)
+        return 0;
+    s->gdb_jit = gdb_jit_create();
+    return s->gdb_jit ? 0 : err_set(err, ENOMEM, "no memory for names of translated code");
+}
+
+static int open_outputs(struct session *s, struct err *err)
+{
+    int rc = start_gdb_jit(s, err);
+    if (rc < 0)
+        return rc;
     s->log = s->o->log_path ? fopen(s->o->log_path, "w") : stderr;
     if (s->log)
         return s->o->has_perf_map ? perf_map_open(&s->perf_map, err) : 0;
@@ -169,7 +179,7 @@ static int make_machine(struct session *s, struct err *err)
 static int prepare(struct session *s, struct err *err)
 {
     const struct options *o = s->o;
-    int rc = open_log(s, err);
+    int rc = open_outputs(s, err);
     if (rc == 0 && o->symbols_path)
         rc = symbols_load(o->symbols_path, &s->symbols, err);
     s->monitor.symbols = s->symbols;
@@ -301,7 +311,7 @@ static int save_at_end(struct session *s, struct err *err)
 static int verify(struct session *s, struct trapline_stop *stop, struct err *err)
 {
     struct trapline_error e;
-    int rc = open_log(s, err);
+    int rc = open_outputs(s, err);
     if (rc == 0)
         rc = channels_open(&s->channels, s->o, err);
     if (rc == 0)
