@@ -12,13 +12,13 @@ static bool is_far(const struct jit_exit *x)
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = &u->out->exits[u->out->exit_count++];
-    *x = (struct jit_exit){.rec = &u->from->home->rec[u->i],
-                           .block = u->from->home,
+    *x = (struct jit_exit){.rec = rec_home(u, u->rec),
+                           .block = u->part->home,
                            .offset = u->offset,
                            .target = target,
                            .refund = (uint32_t)refund,
                            .mode = u->block->mode,
-                           .fn = u->block->rec[u->i].fn,
+                           .fn = u->rec->fn,
                            .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG])};
     if (is_far(x))
         x->frame = BLOCK_DEAD;
@@ -221,7 +221,7 @@ void emit_entry(struct unit *u)
     if (u->offset)
         emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)u->offset);
     emit_store(e, 8, T0, RUN(jit_page));
-    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), b->count);
+    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)u->count);
     u->entry_over = emit_jump(e, 8);
     u->out->entry = emit_here(e);
     if (b->crosses)

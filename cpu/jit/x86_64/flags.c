@@ -390,7 +390,7 @@ static bool keeps_host(const struct insn *in)
 bool flags_store_is_best(const struct unit *u, bool reads)
 {
     bool clobbered = reads;
-    for (unsigned i = u->i + 1; i < u->block->count; i++) {
+    for (unsigned i = u->i + 1; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
         if (insn_flags_tested(in) & F_OSZAPC && clobbered)
             return false;
@@ -404,9 +404,9 @@ bool flags_store_is_best(const struct unit *u, bool reads)
 bool flags_wanted(const struct unit *u)
 {
     bool clobbered = false;
-    for (unsigned i = u->i + 1; i < u->block->count; i++) {
+    for (unsigned i = u->i + 1; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
-        if (shows(&u->block->rec[i], in) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
+        if (shows(u->path[i].rec, in) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
             return true;
         if (insn_flags_overwritten(in) == F_OSZAPC)
             return false;
@@ -418,13 +418,12 @@ bool flags_wanted(const struct unit *u)
 void find_needed_flags(struct unit *u)
 {
     uint32_t live = F_OSZAPC;
-    for (unsigned i = u->block->count; i-- > 0;) {
+    for (unsigned i = u->count; i-- > 0;) {
         const struct insn *in = &u->insn[i];
         uint32_t writes = insn_flags_overwritten(in), tested = flags_read(in, live);
         if (writes & live)
-            u->needed |= BIT(i);
-        if (live)
-            u->shown |= BIT(i);
-        live = shows(&u->block->rec[i], in) ? F_OSZAPC : (live & ~writes) | tested;
+            u->path[i].flags_needed = true;
+        u->path[i].flags_shown = live;
+        live = shows(u->path[i].rec, in) ? F_OSZAPC : (live & ~writes) | tested;
     }
 }

@@ -79,10 +79,13 @@ static const uint8_t *block_bytes(struct physmem *pm, const struct block *b, uin
 
 static struct jit_source source_of(const struct vcpu *vcpu, struct block *b, const uint8_t *bytes)
 {
-    return (struct jit_source){.home = b,
-                               .block = b,
-                               .bytes = bytes,
-                               .sites = b->sites,
+    return (struct jit_source){.part[0] = {.home = b,
+                                           .block = b,
+                                           .bytes = bytes,
+                                           .sites = b->sites,
+                                           .last = (uint8_t)(b->count - 1),
+                                           .end = PART_ENDS},
+                               .part_count = 1,
                                .decoder = vcpu->run.decoder,
                                .fsw = vcpu->arch.fsw,
                                .ftw = vcpu->arch.ftw,

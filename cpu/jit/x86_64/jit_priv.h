@@ -101,12 +101,34 @@ struct jit_block {
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
 };
 
-/* All that the translator sees of a block and of the guest. */
+/* How a path goes on behind a part of it. */
+enum part_end {
+    PART_ENDS,    /* not at all: as the block does */
+    PART_FALLS,   /* at the next instruction: behind a Jcc that is not taken, or where the block ends */
+    PART_TAKEN,   /* the Jcc `last` is taken */
+    PART_JUMPS,   /* by the direct JMP or CALL at its end */
+    PART_RETURNS, /* by the RET at its end, to behind the CALL of an earlier part */
+};
+
+/* A block on a path, or the first records of one. */
+struct jit_part {
+    struct block *home;        /* for its address, and those of its records */
+    const struct block *block; /* the same, or a copy of it with its records */
+    const uint8_t *bytes;      /* of its instructions, in one piece */
+    const struct site *sites;  /* block->sites, or a copy */
+    uint8_t last;              /* its last record on the path */
+    uint8_t end;               /* enum part_end */
+};
+
+#define REGION_PARTS 8
+#define REGION_RECORDS 128 /* of all parts */
+
+/* All that the translator sees of the guest and of a path through its blocks: one alone, or a region, which is code for the
+ * first. */
 struct jit_source {
-    struct block *home;            /* what becomes code: for its address, and those of its records */
-    const struct block *block;     /* the same, or a copy of it with its records */
-    const uint8_t *bytes;          /* of its instructions, in one piece */
-    const struct site *sites;      /* block->sites, or a copy */
+    struct jit_part part[REGION_PARTS];
+    unsigned part_count;
+    bool loops;                    /* behind the last part, the first again */
     const struct decoder *decoder; /* of the guest's processor */
     uint16_t fsw;                  /* of its x87 unit at the moment */
     uint8_t ftw;                   /* the same */
@@ -132,15 +154,27 @@ struct loan {
 
 #define LATE_MAX 256
 
-/* A block being translated. */
+/* An instruction on the path. */
+struct path_insn {
+    const struct rec *rec; /* its record: of part->block */
+    const struct jit_part *part;
+    uint16_t offset;   /* in its page */
+    bool flags_needed; /* those that it leaves may be looked at */
+    bool flags_shown;  /* somebody may look at any flag behind it */
+};
+
+/* A path being translated. */
 struct unit {
     struct jit *jit;
     const struct jit_source *from;
     struct emit e;
-    const struct block *block; /* from->block */
     struct jit_block *out;
-    unsigned offset; /* of the block in its page */
-    unsigned i;      /* record being translated */
+    unsigned count;              /* of path */
+    unsigned i;                  /* instruction being translated: path[i] */
+    const struct rec *rec;       /* its record, or that behind the last one of the path */
+    const struct jit_part *part; /* that it is in */
+    const struct block *block;   /* part->block */
+    unsigned offset;             /* of the block in its page */
     unsigned word;   /* of addresses, the stack and transfers: 8 bytes, or 4 in 32-bit code */
     uint8_t regs[16]; /* host register of guest register g, or H_NONE: it is in memory */
     bool is_32;      /* 32-bit code: CS is flat */
@@ -154,18 +188,23 @@ struct unit {
     unsigned loans; /* of loan */
     bool lent;      /* they hold here */
     bool is_quiet;         /* the instruction's lowering destroys no flags but in a probe */
-    bool flags_needed;     /* those that this instruction leaves may be looked at */
-    bool flags_shown;      /* somebody may look at any flag behind it */
-    uint64_t needed;       /* bit i: flags_needed of instruction i */
-    uint64_t shown;        /* bit i: flags_shown behind instruction i */
+    bool flags_needed;     /* path[i].flags_needed */
+    bool flags_shown;      /* path[i].flags_shown */
     uint16_t xmm;          /* bit g: the host's XMM g is the guest's */
     struct fp_state fp;    /* where the guest's floating-point units are */
     emit_label entry_over; /* a computed jump's charge made the budget negative */
     unsigned late_count;   /* of late */
     unsigned late_first;   /* of this instruction */
     struct late late[LATE_MAX];
-    struct insn insn[BLOCK_MAX_RECORDS];
+    struct path_insn path[REGION_RECORDS];
+    struct insn insn[REGION_RECORDS]; /* the same, decoded */
 };
+
+/* The record of the part's home, which C runs by: of one of the part's block. */
+static inline const struct rec *rec_home(const struct unit *u, const struct rec *rec)
+{
+    return &u->part->home->rec[rec - u->block->rec];
+}
 
 /* Where translated code is, by physical address: one line of the host's to be asked. Computed jumps find code that another
  * address space, or another linear address, has made. */

@@ -183,13 +183,13 @@ static struct late *late_add(struct unit *u, emit_label from)
 /* The exit to the record i, whose ticks and all behind it are not used. */
 static struct jit_exit *inner_exit(struct unit *u, unsigned i)
 {
-    return exit_make(u, (int64_t)u->offset + u->block->rec[i].off, (int64_t)u->block->count - i);
+    return exit_make(u, u->path[i].offset, (int64_t)u->count - i);
 }
 
 void late_back(struct unit *u)
 {
     unsigned more = u->late_count - u->late_first;
-    if (u->out->exit_count + more > u->out->exit_room || u->i + 1 == u->block->count) {
+    if (u->out->exit_count + more > u->out->exit_room || u->i + 1 == u->count) {
         stack_forget(u);
         proof_forget(u);
     }

@@ -74,12 +74,12 @@ static bool count_uses(const struct unit *u, struct uses *s)
 {
     unsigned weight = WEIGHT;
     *s = (struct uses){.fixed = 1u << REG_RAX | 1u << REG_RSP};
-    for (unsigned i = 0; i < u->block->count; i++) {
+    for (unsigned i = 0; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
         unsigned fixed = fixed_by(in);
         if (ends(in))
             break;
-        if (!record_is_plain(&u->block->rec[i]) || fixed == ALL_REGISTERS)
+        if (!record_is_plain(u->path[i].rec) || fixed == ALL_REGISTERS)
             return false;
         s->fixed |= fixed;
         for (unsigned k = 0; k < in->operand_count; k++)
@@ -118,7 +118,7 @@ static unsigned some_register(const struct unit *u)
 {
     unsigned sum = 0;
     for (unsigned i = 0; i < u->block->bytes; i++)
-        sum += u->from->bytes[i];
+        sum += u->part->bytes[i];
     return sum % 16;
 }
 

@@ -5,7 +5,7 @@
 /* The return address in T0. */
 static void emit_return_address(struct unit *u)
 {
-    const struct rec *rec = &u->block->rec[u->i];
+    const struct rec *rec = u->rec;
     int32_t next = (int32_t)(u->offset + rec->off + rec->len);
     emit_load(&u->e, 8, T0, RUN(jit_page));
     emit_lea(&u->e, 8, T0, (struct host_mem){T0, H_NONE, 0, next});
@@ -75,7 +75,7 @@ static bool lower_call(struct unit *u)
 
 static void pop_return_address(struct unit *u)
 {
-    int32_t bytes = (int32_t)u->word + u->block->rec[u->i].imm;
+    int32_t bytes = (int32_t)u->word + u->rec->imm;
     emit_lea(&u->e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, bytes});
 }
 
@@ -104,7 +104,7 @@ static bool stack_is_native(const struct unit *u)
 
 bool lower_branch(struct unit *u)
 {
-    const struct rec *rec = &u->block->rec[u->i];
+    const struct rec *rec = u->rec;
     int64_t target = (int64_t)u->offset + rec->imm;
     if (!operand_is_native(u) || (u->is_32 && u->in->opsize != u->word))
         return false;

@@ -116,7 +116,7 @@ static bool lower_extend(struct unit *u)
 static bool lower_lea(struct unit *u)
 {
     const struct insn *in = u->in;
-    const struct rec *rec = &u->block->rec[u->i];
+    const struct rec *rec = u->rec;
     struct emit *e = &u->e;
     unsigned size = in->operands[0].size, g = in->operands[0].reg, dst = dest_reg(u, g);
     if (in->addrsize != u->word)

@@ -9,7 +9,7 @@ struct lowering {
 
 bool lowering_is_last(const struct lowering *l)
 {
-    return l->u->i + 1u >= l->u->block->count;
+    return l->u->i + 1u >= l->u->count;
 }
 
 void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask)
@@ -147,12 +147,12 @@ bool lowering_has_stack(const struct lowering *l, unsigned opsize)
 
 bool lower_sensitive(struct unit *u)
 {
-    const struct rec *rec = &u->block->rec[u->i];
+    const struct rec *rec = u->rec;
     struct site *site = (struct site *)(uintptr_t)rec->link;
     struct lowering l = {.u = u};
     if (rec->fn != exec_sensitive)
         return false;
-    const struct site *seen = &u->from->sites[site - u->block->sites];
+    const struct site *seen = &u->part->sites[site - u->block->sites];
     if (!seen->ops->lower)
         return false;
     flags_clobber(u);

@@ -99,7 +99,7 @@ static void point(struct unit *u)
     const struct insn *in = u->in;
     u->fp.points = true;
     u->fp.fop = (uint16_t)((in->opcode & 7u) << 8 | in->modrm);
-    u->fp.ip = u->offset + u->block->rec[u->i].off;
+    u->fp.ip = u->offset + u->rec->off;
     if (!in->has_mem)
         return;
     u->fp.points_mem = true;

@@ -87,7 +87,7 @@ bool operand_is_native(const struct unit *u)
 static struct address offset_of(const struct unit *u)
 {
     const struct insn *in = u->in;
-    const struct rec *rec = &u->block->rec[u->i];
+    const struct rec *rec = u->rec;
     struct address a = {.base = H_NONE, .index = H_NONE, .shifted = REG_NONE, .seg = SEG_NONE};
     int64_t disp = in->disp;
     if (in->is_moffs) {
@@ -115,7 +115,7 @@ static struct address address_of(const struct unit *u)
     if (u->is_32)
         set_segment_32(u, &a);
     else
-        set_segment(&a, &u->block->rec[u->i]);
+        set_segment(&a, u->rec);
     return a;
 }
 

@@ -41,8 +41,7 @@ static bool has_base(const struct insn *in)
 static int64_t disp_of(const struct unit *u, unsigned i)
 {
     const struct insn *in = &u->insn[i];
-    return in->base == REG_RIP ? (int64_t)in->disp + u->offset + u->block->rec[i].off + in->len
-                               : in->disp;
+    return in->base == REG_RIP ? (int64_t)in->disp + u->path[i].offset + in->len : in->disp;
 }
 
 static const struct operand *mem_of(const struct insn *in)
@@ -205,7 +204,7 @@ static bool index_max(const struct unit *u, unsigned i, uint32_t *max)
         return false;
     while (i-- > 0) {
         const struct insn *in = &u->insn[i];
-        if (!record_is_plain(&u->block->rec[i]))
+        if (!record_is_plain(u->path[i].rec))
             return false;
         if (is_bound(in, reg, max, &from)) {
             if (from == REG_NONE)
@@ -272,12 +271,12 @@ static struct base_proof look_ahead(const struct unit *u, const struct mem_acces
                            .low = disp,
                            .high = disp + span + x->size};
     unsigned chance = 4, gain = 0; /* in quarters of an access */
-    for (unsigned i = u->i; i < u->block->count && is_near(moved); i++) {
+    for (unsigned i = u->i; i < u->count && is_near(moved); i++) {
         if (i > u->i && range_add(u, &p, i, moved))
             gain += chance;
         if (u->insn[i].op == OP_JCC)
             chance /= 2;
-        if (!record_is_plain(&u->block->rec[i]) || !base_change(&u->insn[i], p.base, &change))
+        if (!record_is_plain(u->path[i].rec) || !base_change(&u->insn[i], p.base, &change))
             break;
         moved += change;
     }
@@ -477,8 +476,8 @@ void proof_after_insn(struct unit *u)
         int32_t change;
         if (!p->last)
             continue;
-        if (u->i >= p->last || !record_is_plain(&u->block->rec[u->i]) ||
-            !base_change(u->in, p->base, &change) || !is_near((int64_t)p->moved + change)) {
+        if (u->i >= p->last || !record_is_plain(u->rec) || !base_change(u->in, p->base, &change) ||
+            !is_near((int64_t)p->moved + change)) {
             p->last = 0;
             continue;
         }

@@ -136,7 +136,7 @@ static struct span span_ahead(const struct unit *u)
 {
     struct span s = {0, 0, 0};
     int32_t delta = 0, change;
-    for (unsigned i = u->i; i < u->block->count; i++) {
+    for (unsigned i = u->i; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
         if (!is_near(delta) || !span_add_insn(u, &s, in, delta) || !stack_change(u, in, &change))
             break;

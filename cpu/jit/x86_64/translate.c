@@ -8,13 +8,13 @@
 struct jit_site *site_of(struct unit *u)
 {
     struct jit_site *s = &u->out->sites[u->out->site_count];
-    const struct rec *rec = &u->block->rec[u->i], *home = &u->from->home->rec[u->i];
+    const struct rec *rec = u->rec, *home = rec_home(u, rec);
     if (u->out->site_count > 0 && s[-1].rec == home)
         return s - 1;
     u->out->site_count++;
     *s = (struct jit_site){.rec = home,
                            .fn = rec->fn,
-                           .block = u->from->home,
+                           .block = u->part->home,
                            .offset = u->offset,
                            .op = u->in->op,
                            .is_lowered = true};
@@ -88,15 +88,17 @@ void emit_tail(struct unit *u)
 
 /* ---- the block ---- */
 
-static void decode_again(struct unit *u)
+static void decode_again(struct unit *u, const struct jit_part *part)
 {
-    const struct block *b = u->block;
-    for (unsigned i = 0; i < b->count; i++) {
+    const struct block *b = part->block;
+    for (unsigned i = 0; i <= part->last; i++) {
         const struct rec *rec = &b->rec[i];
-        struct insn *in = &u->insn[i];
-        if (decoder_decode(u->from->decoder, mode_code(b->mode), u->from->bytes + rec->off,
+        struct insn *in = &u->insn[u->count];
+        if (decoder_decode(u->from->decoder, mode_code(b->mode), part->bytes + rec->off,
                            b->bytes - rec->off, in) != DECODE_OK)
             *in = (struct insn){.op = OP_INVALID, .len = rec->len}; /* its handler raises */
+        u->path[u->count++] = (struct path_insn){
+            .rec = rec, .part = part, .offset = (uint16_t)((b->pa & ~PAGE_MASK) + rec->off)};
     }
 }
 
@@ -142,11 +144,11 @@ static bool is_quiet(const struct insn *in)
 /* True: the block's code has ended. */
 static bool translate_insn(struct unit *u)
 {
-    const struct rec *rec = &u->block->rec[u->i];
+    const struct rec *rec = u->rec;
     bool is_plain = record_is_plain(rec);
     bool ends = (is_plain || rec->fn == exec_far_branch) && insn_row(u->in->row)->ends_block;
-    u->flags_needed = u->needed >> u->i & 1;
-    u->flags_shown = u->shown >> u->i & 1;
+    u->flags_needed = u->path[u->i].flags_needed;
+    u->flags_shown = u->path[u->i].flags_shown;
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
     u->out->insns++;
@@ -167,10 +169,36 @@ static bool translate_insn(struct unit *u)
     return ends;
 }
 
-static void translate_block(struct unit *u)
+static void set_part(struct unit *u, const struct jit_part *part)
 {
-    const struct block *b = u->block;
-    bool ended = false;
+    u->part = part;
+    u->block = part->block;
+    u->offset = (unsigned)(u->block->pa & ~PAGE_MASK);
+}
+
+static void set_insn(struct unit *u, unsigned i)
+{
+    const struct path_insn *p = &u->path[i];
+    u->i = i;
+    u->in = &u->insn[i];
+    u->rec = p->rec;
+    if (p->part != u->part)
+        set_part(u, p->part);
+}
+
+/* True: its last instruction has ended the code. */
+static bool translate_insns(struct unit *u)
+{
+    for (unsigned i = 0; i < u->count; i++) {
+        set_insn(u, i);
+        if (translate_insn(u))
+            return true;
+    }
+    return false;
+}
+
+static void translate_path(struct unit *u)
+{
     memcpy(u->regs, pinned, sizeof(u->regs));
     u->flags = (struct flag_state){.memory = true};
     find_needed_flags(u);
@@ -179,14 +207,12 @@ static void translate_block(struct unit *u)
     if (unlikely(u->jit->sabotage > 0) && --u->jit->sabotage == 0)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     loans_begin(u);
-    for (u->i = 0; u->i < b->count && !ended; u->i++) {
-        u->in = &u->insn[u->i];
-        ended = translate_insn(u);
-    }
-    u->i = b->count;
+    bool ended = translate_insns(u);
+    u->i = u->count;
+    u->rec++;
     loans_end(u);
     if (!ended)
-        emit_exit(u, (int64_t)u->offset + b->bytes, 0);
+        emit_exit(u, (int64_t)u->offset + u->rec->off, 0);
     for (unsigned i = 0; i < u->late_count; i++)
         emit_late(u, &u->late[i]);
     emit_entry_over(u);
@@ -196,7 +222,7 @@ static void translate_block(struct unit *u)
 static unsigned inner_exits(const struct unit *u)
 {
     unsigned stack = 0, others = 0;
-    for (unsigned i = 0; i < u->block->count; i++) {
+    for (unsigned i = 0; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
         if (in->op == OP_PUSH || in->op == OP_POP || (in->has_mem && in->base == REG_RSP))
             stack++;
@@ -207,20 +233,19 @@ static unsigned inner_exits(const struct unit *u)
 }
 
 /* In table memory: as many sites and exits as there can be; tables_keep gives back what is left. */
-static struct jit_block *jit_block_make(struct jit *jit, const struct jit_source *from,
-                                        unsigned inner)
+static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
 {
-    const struct block *b = from->block;
-    size_t fns = (b->count + 1u) * sizeof(exec_fn *);
+    struct jit *jit = u->jit;
+    struct block *home = u->part->home;
+    size_t fns = (u->block->count + 1u) * sizeof(exec_fn *);
     uint8_t *p = chunks_take(&jit->tables, sizeof(struct jit_block) + fns +
-                                               (b->count + 1u) * sizeof(struct jit_site));
+                                               (u->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
-    *t = (struct jit_block){.block = from->home, .exit_room = inner};
-    t->self = (struct jit_exit){
-        .block = from->home, .target = (int64_t)(b->pa & ~PAGE_MASK), .give_back = b->count};
+    *t = (struct jit_block){.block = home, .exit_room = inner};
+    t->self = (struct jit_exit){.block = home, .target = u->offset, .give_back = u->count};
     t->fns = (exec_fn **)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
-    t->exits = (struct jit_exit *)(void *)chunks_take(&jit->exits, (b->count + 1u + inner) *
+    t->exits = (struct jit_exit *)(void *)chunks_take(&jit->exits, (u->count + 1u + inner) *
                                                                        sizeof(struct jit_exit));
     return t;
 }
@@ -238,26 +263,32 @@ static void tables_abandon(struct jit *jit, const struct jit_block *t)
     chunks_give_back(&jit->exits, t->exits);
 }
 
-struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
+static void unit_start(struct jit *jit, const struct jit_source *from)
 {
-    const struct block *b = from->block;
-    struct code_memory *m = &jit->memory;
+    const struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
-    const uint32_t stack_32 = MODE_FLAT_SS | MODE_STACK32;
+    const uint32_t stack_32 = MODE_FLAT_SS | MODE_STACK32, mode = from->part[0].block->mode;
     memset(u, 0, offsetof(struct unit, late));
     u->jit = jit;
     u->from = from;
-    u->block = b;
-    u->offset = (unsigned)(b->pa & ~PAGE_MASK);
-    u->is_32 = mode_code(b->mode) == DECODE_32;
-    u->is_compat = u->is_32 && (b->mode & MODE_LMA);
-    u->has_stack = !u->is_32 || (b->mode & stack_32) == stack_32;
+    u->is_32 = mode_code(mode) == DECODE_32;
+    u->is_compat = u->is_32 && (mode & MODE_LMA);
+    u->has_stack = !u->is_32 || (mode & stack_32) == stack_32;
     u->word = u->is_32 ? 4 : 8;
     u->e = (struct emit){
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
-    decode_again(u);
-    u->out = jit_block_make(jit, from, inner_exits(u));
-    translate_block(u);
+    for (unsigned i = 0; i < from->part_count; i++)
+        decode_again(u, &from->part[i]);
+    set_insn(u, 0);
+}
+
+struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
+{
+    struct code_memory *m = &jit->memory;
+    struct unit *u = &jit->unit;
+    unit_start(jit, from);
+    u->out = jit_block_make(u, inner_exits(u));
+    translate_path(u);
     if (u->e.full) {
         tables_abandon(jit, u->out);
         return NULL;

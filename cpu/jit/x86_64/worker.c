@@ -138,15 +138,16 @@ void worker_destroy(struct jit_worker *w)
 
 static void copy_source(struct job *job, const struct jit_source *from)
 {
-    const struct block *b = from->block;
+    struct jit_part *part = &job->from.part[0];
+    const struct block *b = from->part[0].block;
     memcpy(job->block, b, sizeof(*b) + (b->count + 1u) * sizeof(struct rec));
-    memcpy(job->bytes, from->bytes, b->bytes);
+    memcpy(job->bytes, from->part[0].bytes, b->bytes);
     if (b->site_count > 0)
         memcpy(job->sites, b->sites, b->site_count * sizeof(struct site));
     job->from = *from;
-    job->from.block = (const struct block *)(const void *)job->block;
-    job->from.bytes = job->bytes;
-    job->from.sites = job->sites;
+    part->block = (const struct block *)(const void *)job->block;
+    part->bytes = job->bytes;
+    part->sites = job->sites;
 }
 
 bool worker_ask(struct jit_worker *w, const struct jit_source *from, uint64_t rip)
@@ -158,7 +159,7 @@ bool worker_ask(struct jit_worker *w, const struct jit_source *from, uint64_t ri
         return false;
     }
     copy_source(job, from);
-    job->made = (struct jit_made){.block = from->home, .rip = rip};
+    job->made = (struct jit_made){.block = from->part[0].home, .rip = rip};
     atomic_store(&w->asked, asked + 1);
     if (asked + 1 - atomic_load_explicit(&w->done, memory_order_relaxed) >= WORTH_WAKING)
         worker_hurry(w);
