@@ -81,6 +81,12 @@ void exit_code(struct unit *u, struct jit_exit *x)
     x->miss = u->jit->link;
 }
 
+void exit_over(struct unit *u, struct jit_exit *x)
+{
+    emit_mov_ri(&u->e, T0, (uintptr_t)x);
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->over);
+}
+
 void emit_exit(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = exit_make(u, target, refund);
@@ -221,7 +227,7 @@ void emit_entry(struct unit *u)
     if (u->offset)
         emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)u->offset);
     emit_store(e, 8, T0, RUN(jit_page));
-    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), (int32_t)u->count);
+    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), b->count);
     u->entry_over = emit_jump(e, 8);
     u->out->entry = emit_here(e);
     if (b->crosses)

@@ -287,8 +287,12 @@ unsigned flags_condition(struct unit *u, unsigned cc)
 /* ---- which flags are looked at ---- */
 
 /* May it fault, or end in C, so that somebody sees the flags of before? */
-static bool shows(const struct rec *rec, const struct insn *in)
+static bool shows(const struct unit *u, unsigned i)
 {
+    const struct rec *rec = u->path[i].rec;
+    const struct insn *in = &u->insn[i];
+    if (in->op == OP_JMP_NEAR && u->path[i].way == PART_JUMPS)
+        return false;
     bool accesses = in->has_mem && in->op != OP_LEA && in->op != OP_NOP;
     if (!record_is_plain(rec) || accesses || insn_row(in->row)->ends_block ||
         insn_row(in->row)->sensitivity != SENS_NONE || in->op == OP_JCC)
@@ -381,6 +385,7 @@ static bool keeps_host(const struct insn *in)
     case OP_NOP:
     case OP_BSWAP:
     case OP_JCC:
+    case OP_JMP_NEAR:
         return true;
     default:
         return false;
@@ -406,7 +411,7 @@ bool flags_wanted(const struct unit *u)
     bool clobbered = false;
     for (unsigned i = u->i + 1; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
-        if (shows(u->path[i].rec, in) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
+        if (shows(u, i) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
             return true;
         if (insn_flags_overwritten(in) == F_OSZAPC)
             return false;
@@ -424,6 +429,6 @@ void find_needed_flags(struct unit *u)
         if (writes & live)
             u->path[i].flags_needed = true;
         u->path[i].flags_shown = live;
-        live = shows(u->path[i].rec, in) ? F_OSZAPC : (live & ~writes) | tested;
+        live = shows(u, i) ? F_OSZAPC : (live & ~writes) | tested;
     }
 }

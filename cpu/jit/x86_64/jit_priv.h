@@ -152,13 +152,15 @@ struct loan {
     bool written; /* guest may be */
 };
 
-#define LATE_MAX 256
+#define LATE_MAX 512
 
 /* An instruction on the path. */
 struct path_insn {
     const struct rec *rec; /* its record: of part->block */
     const struct jit_part *part;
     uint16_t offset;   /* in its page */
+    uint16_t charged;  /* where on the path the instructions end whose ticks have been taken when it runs */
+    uint8_t way;       /* enum part_end: how the path goes on behind it */
     bool flags_needed; /* those that it leaves may be looked at */
     bool flags_shown;  /* somebody may look at any flag behind it */
 };
@@ -177,6 +179,7 @@ struct unit {
     unsigned offset;             /* of the block in its page */
     unsigned word;   /* of addresses, the stack and transfers: 8 bytes, or 4 in 32-bit code */
     uint8_t regs[16]; /* host register of guest register g, or H_NONE: it is in memory */
+    bool is_broken;  /* it is no path: no code */
     bool is_32;      /* 32-bit code: CS is flat */
     bool is_compat;  /* the same, with long mode active */
     bool has_stack;  /* PUSH and the like use RSP as it stands: 64-bit mode, or a flat 32-bit SS */
@@ -204,6 +207,12 @@ struct unit {
 static inline const struct rec *rec_home(const struct unit *u, const struct rec *rec)
 {
     return &u->part->home->rec[rec - u->block->rec];
+}
+
+/* Ticks that have been taken, and are not used when instruction i of the path is the next to run, and not by it. */
+static inline int64_t refund_before(const struct unit *u, unsigned i)
+{
+    return (int64_t)u->path[u->i].charged - i;
 }
 
 /* Where translated code is, by physical address: one line of the host's to be asked. Computed jumps find code that another
@@ -318,6 +327,17 @@ void flags_keep_a(struct unit *u, unsigned reg);
 void flags_keep_b(struct unit *u, unsigned reg);
 
 void find_needed_flags(struct unit *u);
+
+/* ---- parts.c ---- */
+
+/* The list of instructions. False: the parts are no path. */
+bool path_make(struct unit *u);
+
+/* Between two parts: the ticks of the next one. */
+void emit_seam(struct unit *u);
+
+/* Where the path goes on behind its last instruction: from the start of the page. */
+int64_t path_target(const struct unit *u);
 
 /* ---- flags_recipe.c ---- */
 
@@ -488,6 +508,7 @@ void entry_kill(const struct jit *jit, const struct jit_block *t);
 
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
 void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
+void exit_over(struct unit *u, struct jit_exit *x); /* the same; the budget has been charged, and did not reach */
 void emit_exit(struct unit *u, int64_t target, int64_t refund);
 void emit_call_exit(struct unit *u, int64_t target);
 
@@ -558,5 +579,5 @@ int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exi
 int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
-/* The block becomes code, which nobody runs yet. NULL: there is no room for it. */
+/* The path becomes code, which nobody runs yet. NULL: there is no room for it, or it has several parts that are no path (parts.c). */
 struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from);

@@ -147,10 +147,15 @@ void emit_late(struct unit *u, struct late *l)
     if (l->exit) {
         if (u->lent)
             loans_out(u);
-        exit_code(u, l->exit);
+        if (l->is_over)
+            exit_over(u, l->exit);
+        else
+            exit_code(u, l->exit);
         return;
     }
     if (l->tails) {
+        if (u->lent)
+            loans_out(u);
         emit_mov_ri(&u->e, T0, (uintptr_t)l->site);
         emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->tail);
         return;
@@ -183,7 +188,7 @@ static struct late *late_add(struct unit *u, emit_label from)
 /* The exit to the record i, whose ticks and all behind it are not used. */
 static struct jit_exit *inner_exit(struct unit *u, unsigned i)
 {
-    return exit_make(u, u->path[i].offset, (int64_t)u->count - i);
+    return exit_make(u, u->path[i].offset, refund_before(u, i));
 }
 
 void late_back(struct unit *u)
@@ -265,6 +270,13 @@ void late_bring(struct unit *u, emit_label from, uint32_t want)
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
 {
     late_add(u, from)->exit = exit_make(u, target, refund);
+}
+
+void late_over(struct unit *u, emit_label from, struct jit_exit *exit)
+{
+    struct late *l = late_add(u, from);
+    l->exit = exit;
+    l->is_over = true;
 }
 
 void late_plain(struct unit *u, emit_label from)

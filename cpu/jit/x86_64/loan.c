@@ -77,7 +77,7 @@ static bool count_uses(const struct unit *u, struct uses *s)
     for (unsigned i = 0; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
         unsigned fixed = fixed_by(in);
-        if (ends(in))
+        if (u->path[i].way == PART_ENDS && ends(in))
             break;
         if (!record_is_plain(u->path[i].rec) || fixed == ALL_REGISTERS)
             return false;
@@ -186,6 +186,6 @@ void loans_end(struct unit *u)
 
 void loans_before_insn(struct unit *u)
 {
-    if (ends(u->in))
+    if (u->path[u->i].way == PART_ENDS && ends(u->in))
         loans_end(u);
 }

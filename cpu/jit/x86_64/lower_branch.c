@@ -97,6 +97,30 @@ static bool lower_ret(struct unit *u)
     return true;
 }
 
+/* The path goes on where it returns to, or the handler does it. */
+static void lower_expected_ret(struct unit *u)
+{
+    struct emit *e = &u->e;
+    struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
+    flags_clobber(u);
+    emit_load(e, u->word, T0, m);
+    emit_alu_rm(e, ALU_SUB, u->word, T0, RUN(jit_page));
+    emit_alu_ri(e, ALU_CMP, u->word, T0, u->path[u->i + 1].offset);
+    late_handler(u, emit_jump(e, 5));
+    flags_before_write(u, H_R12);
+    pop_return_address(u);
+}
+
+static void lower_jcc(struct unit *u, int64_t target)
+{
+    unsigned cc = flags_condition(u, u->in->opcode & 15);
+    if (u->path[u->i].way == PART_TAKEN) {
+        cc ^= 1;
+        target = u->path[u->i].offset + u->rec->len;
+    }
+    late_exit(u, emit_jump(&u->e, cc), target, refund_before(u, u->i + 1));
+}
+
 static bool stack_is_native(const struct unit *u)
 {
     return u->has_stack && u->in->opsize == u->word;
@@ -106,22 +130,32 @@ bool lower_branch(struct unit *u)
 {
     const struct rec *rec = u->rec;
     int64_t target = (int64_t)u->offset + rec->imm;
+    bool goes_on = u->path[u->i].way != PART_ENDS;
     if (!operand_is_native(u) || (u->is_32 && u->in->opsize != u->word))
         return false;
     switch (u->in->op) {
     case OP_JCC:
-        late_exit(u, emit_jump(&u->e, flags_condition(u, u->in->opcode & 15)), target, rec->disp);
+        lower_jcc(u, target);
         return true;
     case OP_JMP_NEAR:
-        emit_exit(u, target, 0);
+        if (!goes_on)
+            emit_exit(u, target, 0);
         return true;
     case OP_CALL_NEAR:
         if (!stack_is_native(u))
             return false;
-        emit_call_exit(u, target);
+        if (goes_on)
+            push_return_address(u);
+        else
+            emit_call_exit(u, target);
         return true;
     case OP_RET_NEAR:
-        return stack_is_native(u) && lower_ret(u);
+        if (!goes_on)
+            return stack_is_native(u) && lower_ret(u);
+        if (!stack_is_native(u))
+            return false;
+        lower_expected_ret(u);
+        return true;
     case OP_CALL_NEAR_IND:
         return stack_is_native(u) && lower_call(u);
     default:

@@ -9,7 +9,7 @@ struct lowering {
 
 bool lowering_is_last(const struct lowering *l)
 {
-    return l->u->i + 1u >= l->u->count;
+    return l->u->rec + 1 == &l->u->block->rec[l->u->block->count];
 }
 
 void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask)

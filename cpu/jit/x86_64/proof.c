@@ -98,6 +98,9 @@ unsigned hidden_registers(const struct insn *in)
     case OP_POP:
     case OP_BT:
     case OP_JCC:
+    case OP_JMP_NEAR:
+    case OP_CALL_NEAR:
+    case OP_RET_NEAR:
     case OP_XCHG:
     case OP_SHLD:
     case OP_SHRD:

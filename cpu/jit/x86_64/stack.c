@@ -69,6 +69,12 @@ static bool stack_change(const struct unit *u, const struct insn *in, int32_t *d
     case OP_XOR:
     case OP_CMOVCC:
         return !is_rsp(&o[0]);
+    case OP_CALL_NEAR:
+        *delta = -word;
+        return in->opsize == u->word;
+    case OP_RET_NEAR:
+        *delta = word + (in->operand_count > 0 ? (int32_t)in->imm : 0);
+        return in->opsize == u->word;
     case OP_LEAVE:
     case OP_ENTER:
         return false;

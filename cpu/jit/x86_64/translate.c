@@ -88,20 +88,6 @@ void emit_tail(struct unit *u)
 
 /* ---- the block ---- */
 
-static void decode_again(struct unit *u, const struct jit_part *part)
-{
-    const struct block *b = part->block;
-    for (unsigned i = 0; i <= part->last; i++) {
-        const struct rec *rec = &b->rec[i];
-        struct insn *in = &u->insn[u->count];
-        if (decoder_decode(u->from->decoder, mode_code(b->mode), part->bytes + rec->off,
-                           b->bytes - rec->off, in) != DECODE_OK)
-            *in = (struct insn){.op = OP_INVALID, .len = rec->len}; /* its handler raises */
-        u->path[u->count++] = (struct path_insn){
-            .rec = rec, .part = part, .offset = (uint16_t)((b->pa & ~PAGE_MASK) + rec->off)};
-    }
-}
-
 static bool lower(struct unit *u)
 {
     switch (u->in->op) {
@@ -141,12 +127,13 @@ static bool is_quiet(const struct insn *in)
     }
 }
 
-/* True: the block's code has ended. */
+/* True: the path's code has ended. */
 static bool translate_insn(struct unit *u)
 {
     const struct rec *rec = u->rec;
     bool is_plain = record_is_plain(rec);
     bool ends = (is_plain || rec->fn == exec_far_branch) && insn_row(u->in->row)->ends_block;
+    bool goes_on = u->path[u->i].way != PART_ENDS;
     u->flags_needed = u->path[u->i].flags_needed;
     u->flags_shown = u->path[u->i].flags_shown;
     u->late_first = u->late_count;
@@ -159,8 +146,9 @@ static bool translate_insn(struct unit *u)
         stack_after_insn(u);
         proof_after_insn(u);
         late_back(u);
-        return ends && u->in->op != OP_JCC;
+        return ends && !goes_on && u->in->op != OP_JCC;
     }
+    u->is_broken |= ends && goes_on;
     u->out->tails = ends;
     if (ends)
         emit_tail(u);
@@ -193,6 +181,8 @@ static bool translate_insns(struct unit *u)
         set_insn(u, i);
         if (translate_insn(u))
             return true;
+        if (i + 1 < u->count && u->path[i + 1].rec == u->path[i + 1].part->block->rec)
+            emit_seam(u);
     }
     return false;
 }
@@ -208,11 +198,11 @@ static void translate_path(struct unit *u)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     loans_begin(u);
     bool ended = translate_insns(u);
-    u->i = u->count;
-    u->rec++;
+    if (u->rec + 1 == &u->block->rec[u->block->count])
+        u->rec++;
     loans_end(u);
     if (!ended)
-        emit_exit(u, (int64_t)u->offset + u->rec->off, 0);
+        emit_exit(u, path_target(u), refund_before(u, u->count));
     for (unsigned i = 0; i < u->late_count; i++)
         emit_late(u, &u->late[i]);
     emit_entry_over(u);
@@ -242,11 +232,11 @@ static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
                                                (u->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
     *t = (struct jit_block){.block = home, .exit_room = inner};
-    t->self = (struct jit_exit){.block = home, .target = u->offset, .give_back = u->count};
+    t->self = (struct jit_exit){.block = home, .target = u->offset, .give_back = u->block->count};
     t->fns = (exec_fn **)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
-    t->exits = (struct jit_exit *)(void *)chunks_take(&jit->exits, (u->count + 1u + inner) *
-                                                                       sizeof(struct jit_exit));
+    t->exits = (struct jit_exit *)(void *)chunks_take(
+        &jit->exits, (u->count + u->from->part_count + inner) * sizeof(struct jit_exit));
     return t;
 }
 
@@ -277,9 +267,6 @@ static void unit_start(struct jit *jit, const struct jit_source *from)
     u->word = u->is_32 ? 4 : 8;
     u->e = (struct emit){
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
-    for (unsigned i = 0; i < from->part_count; i++)
-        decode_again(u, &from->part[i]);
-    set_insn(u, 0);
 }
 
 struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
@@ -287,9 +274,12 @@ struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
     struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
     unit_start(jit, from);
+    if (!path_make(u))
+        return NULL;
+    set_insn(u, 0);
     u->out = jit_block_make(u, inner_exits(u));
     translate_path(u);
-    if (u->e.full) {
+    if (u->e.full || u->is_broken) {
         tables_abandon(jit, u->out);
         return NULL;
     }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A path through one block or several, as a list of instructions. The parts of a region are blocks
+ * of one page and mode. Each takes the ticks of all of its block when it begins, as a block alone
+ * does, so that C finds the same budget.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+static void decode_part(struct unit *u, const struct jit_part *part)
+{
+    const struct block *b = part->block;
+    unsigned charged = u->count + b->count;
+    for (unsigned i = 0; i <= part->last; i++) {
+        const struct rec *rec = &b->rec[i];
+        struct insn *in = &u->insn[u->count];
+        if (decoder_decode(u->from->decoder, mode_code(b->mode), part->bytes + rec->off,
+                           b->bytes - rec->off, in) != DECODE_OK)
+            *in = (struct insn){.op = OP_INVALID, .len = rec->len}; /* its handler raises */
+        u->path[u->count++] =
+            (struct path_insn){.rec = rec,
+                               .part = part,
+                               .offset = (uint16_t)((b->pa & ~PAGE_MASK) + rec->off),
+                               .charged = (uint16_t)charged,
+                               .way = i < part->last ? (uint8_t)PART_FALLS : part->end};
+    }
+}
+
+/* What follows instruction i of the path, from the start of the page. */
+static int64_t target_of(const struct unit *u, unsigned i)
+{
+    const struct path_insn *p = &u->path[i];
+    if (p->way == PART_TAKEN || p->way == PART_JUMPS)
+        return (int64_t)(p->part->block->pa & ~PAGE_MASK) + p->rec->imm;
+    return p->offset + p->rec->len;
+}
+
+int64_t path_target(const struct unit *u)
+{
+    return target_of(u, u->count - 1);
+}
+
+/* May the path go on like that behind instruction i, the last one of a part? */
+static bool is_way(const struct unit *u, unsigned i)
+{
+    const struct path_insn *p = &u->path[i];
+    const struct insn *in = &u->insn[i];
+    if (!record_is_plain(p->rec))
+        return false;
+    switch ((enum part_end)p->way) {
+    case PART_FALLS:
+        return in->op == OP_JCC || !insn_row(in->row)->ends_block;
+    case PART_TAKEN:
+        return in->op == OP_JCC;
+    case PART_JUMPS:
+        return in->op == OP_JMP_NEAR || in->op == OP_CALL_NEAR;
+    case PART_RETURNS:
+        return in->op == OP_RET_NEAR;
+    default:
+        return false;
+    }
+}
+
+static bool fits(const struct unit *u, const struct jit_part *part)
+{
+    const struct block *b = part->block, *first = u->from->part[0].block;
+    return u->count + part->last < REGION_RECORDS && part->last < b->count && !b->crosses &&
+           b->mode == first->mode && !((b->pa ^ first->pa) & PAGE_MASK);
+}
+
+/* The last part ends as its block does, unless it is left in the middle. */
+static void set_end(struct unit *u)
+{
+    struct path_insn *p = &u->path[u->count - 1];
+    if (p->way == PART_RETURNS || p->way == PART_JUMPS ||
+        (p->way == PART_FALLS && p->part->last + 1u == p->part->block->count))
+        p->way = PART_ENDS;
+}
+
+static bool join(struct unit *u, const struct jit_part *part)
+{
+    unsigned last = u->count - 1;
+    if (!fits(u, part))
+        return false;
+    decode_part(u, part);
+    return is_way(u, last) &&
+           (u->path[last].way == PART_RETURNS || target_of(u, last) == u->path[last + 1].offset);
+}
+
+bool path_make(struct unit *u)
+{
+    const struct jit_source *from = u->from;
+    decode_part(u, &from->part[0]);
+    for (unsigned i = 1; i < from->part_count; i++)
+        if (!join(u, &from->part[i]))
+            return false;
+    set_end(u);
+    return u->path[u->count - 1].way == PART_ENDS || is_way(u, u->count - 1);
+}
+
+/*
+ * What the part before has taken and not used is the next one's. Where the budget does not reach,
+ * the run loop goes on with the next part's block.
+ */
+void emit_seam(struct unit *u)
+{
+    const struct path_insn *p = &u->path[u->i], *next = p + 1;
+    struct jit_exit *x = exit_make(u, next->offset, 0);
+    x->give_back = next->part->block->count;
+    flags_clobber(u);
+    emit_alu_mi(&u->e, ALU_SUB, 8, RUN(budget), next->charged - p->charged);
+    late_over(u, emit_jump(&u->e, 8), x);
+}
