@@ -52,7 +52,7 @@ struct run {
     int64_t budget;               /* ticks left until the next event; blocks charge their count on entry */
     uint64_t jit_page;            /* translated code: RIP of the first byte of the page that runs */
     uint64_t flag_a, flag_b;      /* translated code: what flag_how makes the status flags of */
-    uint32_t flag_how;            /* translated code: how (cpu/jit/x86_64/jit_priv.h); 0: they are in flag_image */
+    uint32_t flag_how;            /* translated code: how (cpu/jit/x86_64/jit_priv.h); its lowest byte 0: they are in flag_image */
     uint16_t flag_image;          /* translated code: the status flags as LAHF and SETO have them, if so */
     uint8_t jit_fp;               /* translated code: the host's MXCSR is the guest's */
     uint8_t jit_x87;              /* translated code: the host's x87 unit is the guest's (cpu/jit/fp.h), or 0 */
@@ -62,8 +62,6 @@ struct run {
     uint64_t flag_result;         /* lazy flags, see flags.h */
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
-    uint64_t jit_proof[4];        /* translated code: what was proved of bases, while a block runs */
-    uint64_t jit_target;          /* translated code: a target or value, within one instruction */
     void *jit_host_stack;         /* translated code: C's RSP meanwhile; NULL: the vCPU is not vcpu_alloc's */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
     uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */

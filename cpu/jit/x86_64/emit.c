@@ -137,6 +137,31 @@ void emit_jump_to(struct emit *e, unsigned cc, const uint8_t *target)
     emit_set_target(e, at, target);
 }
 
+emit_near emit_jump_near(struct emit *e, unsigned cc)
+{
+    emit_8(e, cc == EMIT_ALWAYS ? 0xeb : 0x70 | cc);
+    emit_8(e, 0);
+    return e->p - 1;
+}
+
+void emit_bind_near(struct emit *e, emit_near at)
+{
+    ptrdiff_t distance = e->p - (at + 1);
+    if (e->full)
+        return;
+    assert(distance <= INT8_MAX);
+    *at = (uint8_t)distance;
+}
+
+void emit_jump_back(struct emit *e, unsigned cc, const uint8_t *target)
+{
+    ptrdiff_t distance = target - (emit_here(e) + 2);
+    if (!e->full)
+        assert(distance >= INT8_MIN);
+    emit_8(e, cc == EMIT_ALWAYS ? 0xeb : 0x70 | cc);
+    emit_8(e, (uint8_t)distance);
+}
+
 void emit_call_to(struct emit *e, const uint8_t *target)
 {
     emit_8(e, 0xe8);

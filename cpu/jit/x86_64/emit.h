@@ -230,4 +230,13 @@ static inline void emit_bind(const struct emit *e, emit_label at)
 
 void emit_jump_to(struct emit *e, unsigned cc, const uint8_t *target);
 
+/* ---- the same as rel8: to somewhere near ---- */
+
+/* The place of a rel8. */
+typedef uint8_t *emit_near;
+
+emit_near emit_jump_near(struct emit *e, unsigned cc);
+void emit_bind_near(struct emit *e, emit_near at);
+void emit_jump_back(struct emit *e, unsigned cc, const uint8_t *target); /* not before it */
+
 void emit_call_to(struct emit *e, const uint8_t *target);

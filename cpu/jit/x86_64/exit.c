@@ -34,17 +34,14 @@ static void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *th
     emit_number(&u->e, (uintptr_t)x, 8);
 }
 
-/* Has the other page been looked up in this epoch? The label is for no. T0 is used. */
-static emit_label check_tag(struct unit *u, struct jit_exit *x)
+/* Has the other page been looked up in this epoch? What follows is for yes. T0 is used. */
+static void compare_tag(struct unit *u, struct jit_exit *x)
 {
     struct emit *e = &u->e;
     emit_load(e, 8, T0, RUN(jit_page));
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu((size_t)x->tag_at));
     x->tag = e->p - 4;
-    emit_label other = emit_jump(e, 5);
-    x->hit = emit_here(e);
-    return other;
 }
 
 /* Flags are in memory, the tag has been looked at. The charge is 0 and the jump leads to the stub
@@ -53,30 +50,31 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
 {
     struct emit *e = &u->e;
     bool far = is_far(x);
-    emit_rm(e, 0x81, 8, ALU_SUB, RUN(budget));
+    emit_rm(e, 0x83, 8, ALU_SUB, RUN(budget));
     x->charge = e->p;
-    emit_number(e, (uint64_t)-x->refund, 4);
-    emit_label over = emit_jump(e, 8);
+    emit_8(e, (uint8_t)-x->refund);
+    emit_near over = emit_jump_near(e, 8);
     if (far)
         emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
     x->jump = emit_jump(e, EMIT_ALWAYS);
     emit_bind(e, x->jump);
     if (far)
         emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
-    emit_bind(e, over);
+    emit_bind_near(e, over);
     to_thunk(u, x, u->jit->out);
 }
 
 void exit_code(struct unit *u, struct jit_exit *x)
 {
-    emit_label other = NULL;
-    bool far = is_far(x);
-    if (far)
-        other = check_tag(u, x);
-    emit_charge_and_jump(u, x);
-    if (!far)
+    if (!is_far(x)) {
+        emit_charge_and_jump(u, x);
         return;
-    emit_bind(&u->e, other);
+    }
+    compare_tag(u, x);
+    emit_near other = emit_jump_near(&u->e, 5);
+    x->hit = emit_here(&u->e);
+    emit_charge_and_jump(u, x);
+    emit_bind_near(&u->e, other);
     to_thunk(u, x, u->jit->look);
     x->miss = u->jit->link;
 }
@@ -123,7 +121,9 @@ void emit_call_exit(struct unit *u, int64_t target)
         return;
     }
     flags_clobber(u);
-    emit_label other = check_tag(u, x);
+    compare_tag(u, x);
+    emit_label other = emit_jump(e, 5);
+    x->hit = emit_here(e);
     struct flag_state flags = u->flags;
     push_return_address(u);
     flags_to_memory(u);
@@ -222,22 +222,18 @@ void emit_entry(struct unit *u)
 {
     struct emit *e = &u->e;
     const struct block *b = u->block;
+    const uint8_t *over = emit_here(e);
+    to_thunk(u, &u->out->self, u->jit->out);
     u->out->computed = emit_here(e);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     if (u->offset)
         emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)u->offset);
     emit_store(e, 8, T0, RUN(jit_page));
     emit_alu_mi(e, ALU_SUB, 8, RUN(budget), b->count);
-    u->entry_over = emit_jump(e, 8);
+    emit_jump_back(e, 8, over);
     u->out->entry = emit_here(e);
     if (b->crosses)
         check_second_page(u);
-}
-
-void emit_entry_over(struct unit *u)
-{
-    emit_bind(&u->e, u->entry_over);
-    to_thunk(u, &u->out->self, u->jit->out);
 }
 
 void entry_kill(const struct jit *jit, const struct jit_block *t)

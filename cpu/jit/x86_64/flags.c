@@ -7,8 +7,14 @@
 #include "cpu/build.h"
 #include "cpu/jit/x86_64/jit_priv.h"
 
+/* Without a constant in it the lowest byte is all. */
 static void store_how(struct unit *u, uint32_t how)
 {
+    if (!(how & HOW_IMM)) {
+        emit_rm(&u->e, 0xc6, 1, 0, RUN(flag_how));
+        emit_8(&u->e, how);
+        return;
+    }
     emit_rm(&u->e, 0xc7, 4, 0, RUN(flag_how));
     emit_number(&u->e, how, 4);
 }
@@ -76,8 +82,8 @@ void flags_store(struct unit *u, enum flag_how kind, unsigned size, unsigned a, 
     keep(u, a, RUN(flag_a));
     if (b != H_NONE) {
         keep(u, b, RUN(flag_b));
-    } else if (fits_how(imm)) {
-        how |= HOW_IMM | (uint32_t)imm << HOW_IMM_SHIFT;
+    } else if (fits_how(imm)) { /* there is no second operand of LOGIC */
+        how |= kind == HOW_LOGIC ? 0 : HOW_IMM | (uint32_t)imm << HOW_IMM_SHIFT;
     } else {
         emit_rm(e, 0xc7, 8, 0, RUN(flag_b));
         emit_number(e, (uint32_t)imm, 4);
@@ -111,7 +117,7 @@ void flags_to_image(struct unit *u)
             recipe_cook(u);
         save_host(u);
     } else if (!u->flags.plain) {
-        emit_alu_mi(&u->e, ALU_CMP, 4, RUN(flag_how), 0);
+        emit_alu_mi(&u->e, ALU_CMP, 1, RUN(flag_how), 0);
         late_plain(u, emit_jump(&u->e, 5));
         u->flags.plain = true;
         u->flags.host = false;
@@ -132,7 +138,7 @@ void flags_in_image(struct unit *u)
 
 void flags_over(struct unit *u)
 {
-    emit_alu_mi(&u->e, ALU_OR, 4, RUN(flag_how), HOW_OVER);
+    emit_alu_mi(&u->e, ALU_OR, 1, RUN(flag_how), (int8_t)HOW_OVER);
     u->flags = (struct flag_state){.memory = true};
 }
 

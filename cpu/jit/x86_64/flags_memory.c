@@ -152,7 +152,7 @@ static void emit_image(struct emit *e)
     /* AND AH, ~CF; MOV AL, CL; AND CL, 1; OR AH, CL; SHR AL, 1 */
     static const uint8_t over[] = {0x80, 0xe4, 0xfe, 0x88, 0xc8, 0x80,
                                    0xe1, 1,    0x08, 0xcc, 0xd0, 0xe8};
-    emit_load(e, 4, H_RCX, RUN(flag_how));
+    emit_rm(e, X_0F | 0xb6, 4, H_RCX, RUN(flag_how)); /* MOVZX */
     emit_8(e, 0xf6); /* TEST CL, imm8 */
     emit_8(e, 0xc1);
     emit_8(e, HOW_OVER);
@@ -186,12 +186,14 @@ void jit_make_plain_flags(struct jit *jit, struct emit *e)
         emit_number(e, (uintptr_t)entry[i], 8);
     jit->plain_flags = emit_here(e);
     push_all(e, false);
-    emit_rm(e, 0x63, 8, H_RAX, RUN(flag_how)); /* MOVSXD */
-    emit_mov_rr(e, 8, H_RCX, H_RAX);
-    emit_shift_ri(e, 7, 8, H_RCX, HOW_IMM_SHIFT);
+    emit_rm(e, X_0F | 0xb6, 4, H_RAX, RUN(flag_how)); /* MOVZX: no wider than it was stored */
+    emit_load(e, 8, H_RCX, RUN(flag_b));
     emit_8(e, 0xa8); /* TEST AL, imm8 */
     emit_8(e, HOW_IMM);
-    emit_rm(e, X_0F | 0x44, 8, H_RCX, RUN(flag_b)); /* CMOVZ */
+    emit_near in_memory = emit_jump_near(e, 4);
+    emit_rm(e, 0x63, 8, H_RCX, RUN(flag_how)); /* MOVSXD */
+    emit_shift_ri(e, 7, 8, H_RCX, HOW_IMM_SHIFT);
+    emit_bind_near(e, in_memory);
     emit_load(e, 8, T0, RUN(flag_a));
     emit_alu_ri(e, ALU_AND, 4, H_RAX, HOW_MASK);
     emit_mov_ri(e, T1, (uintptr_t)table);

@@ -149,7 +149,7 @@ void recipe_before_handler(struct unit *u, const struct late *l)
         return;
     u->flags.recipe = *r;
     load_a(u, T0);
-    emit_store(&u->e, 8, T0, RUN(jit_target));
+    emit_store(&u->e, 8, T0, host_target);
     u->flags.recipe.op = HOW_IMAGE;
 }
 
@@ -158,14 +158,14 @@ static void part_b_again(struct unit *u)
     const struct recipe *r = &u->flags.recipe;
     struct emit *e = &u->e;
     if (r->op == HOW_SUB) {
-        emit_load(e, 8, T0, RUN(jit_target));
+        emit_load(e, 8, T0, host_target);
         if (is_reg(r->a))
             emit_alu_rr(e, ALU_SUB, 8, T0, r->a);
         else
             emit_alu_rm(e, ALU_SUB, 8, T0, part_mem(r->a, RUN(flag_a)));
     } else {
         load_a(u, T0);
-        emit_alu_rm(e, ALU_SUB, 8, T0, r->op == HOW_CMP ? RUN(flag_result) : RUN(jit_target));
+        emit_alu_rm(e, ALU_SUB, 8, T0, r->op == HOW_CMP ? RUN(flag_result) : host_target);
     }
     emit_store(e, 8, T0, RUN(flag_b));
 }

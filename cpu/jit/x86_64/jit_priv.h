@@ -8,7 +8,7 @@
  *   R15          the guest's R12
  *   RSP          struct vcpu *, below which is the stack of translated code (vcpu.h)
  *
- * The guest's R13-R15 stay in arch.gpr. C is called on its own stack. Between blocks all pinned registers hold guest values and
+ * The guest's R13-R15 are in the red zone, below. C is called on its own stack. Between blocks all pinned registers hold guest values and
  * the status flags stand in run.flag_image, or as run.flag_how says; the lazy flags of flags.h and arch.gpr of the pinned
  * ones are stale until translated code is left. RIP exists as run.jit_page, the RIP of the first
  * byte of the page that is executed, and constants.
@@ -29,7 +29,7 @@
 
 enum { T0 = H_R13, T1 = H_R14, VCPU = H_RSP };
 
-/* In flag_how above enum flag_how: log2 of the size in bytes; flag_b is in bits 31:8 instead. */
+/* In flag_how above enum flag_how: log2 of the size in bytes; flag_b is in bits 31:8 instead, which mean nothing otherwise. */
 #define HOW_SIZE_SHIFT 4
 #define HOW_IMM 0x40u
 #define HOW_OVER 0x80u /* less CF and OF, which are in flag_o */
@@ -61,7 +61,7 @@ struct jit_exit {
     uint32_t refund;     /* ticks of the block that do not run */
     uint32_t give_back;  /* what the charge took, and the refund: for a budget that did not reach */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub right behind it */
-    uint8_t *charge;     /* 32-bit constant: ticks taken from the budget; NULL: forgotten code's */
+    uint8_t *charge;     /* 8-bit constant: ticks taken from the budget; NULL: forgotten code's */
     uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
     int64_t tag_at;      /* offset of the tag in struct vcpu */
     const uint8_t *hit;  /* behind the comparison of its tag */
@@ -195,7 +195,6 @@ struct unit {
     bool flags_shown;      /* path[i].flags_shown */
     uint16_t xmm;          /* bit g: the host's XMM g is the guest's */
     struct fp_state fp;    /* where the guest's floating-point units are */
-    emit_label entry_over; /* a computed jump's charge made the budget negative */
     unsigned late_count;   /* of late */
     unsigned late_first;   /* of this instruction */
     struct late late[LATE_MAX];
@@ -363,14 +362,18 @@ bool record_is_plain(const struct rec *rec);
  * unit.regs. */
 extern const uint8_t pinned[16];
 
-struct host_mem mem_gpr(unsigned g);     /* arch.gpr[g] */
+struct host_mem mem_gpr(unsigned g);     /* arch.gpr[g]; R13-R15 as long as translated code runs */
 struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
 #define RUN(field) mem_vcpu(offsetof(struct vcpu, run.field))
 #define ARCH(field) mem_vcpu(offsetof(struct vcpu, arch.field))
 
-/* Eight bytes for one instruction's own use, across a probe: in the red zone (SysV AMD64 ABI, "The
- * Stack Frame"), below what late code of probes pushes when it calls a thunk. */
-static const struct host_mem host_spare = {H_RSP, H_NONE, 0, -64};
+/*
+ * Below RSP is the red zone (SysV AMD64 ABI, "The Stack Frame"): signals leave 128 bytes alone. The upper half is for what
+ * thunks push. The lower one has what is wanted often, with displacements of 8 bits, for C does not come here:
+ */
+static const struct host_mem host_spare = {H_RSP, H_NONE, 0, -64};  /* for one instruction's own use, across a probe */
+static const struct host_mem host_target = {H_RSP, H_NONE, 0, -72}; /* a target or value, within one instruction */
+enum { BELOW_PROOF = -104, BELOW_GPR = -128 }; /* proofs (proof.c), the guest's R13-R15 */
 
 /* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
 unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
@@ -497,11 +500,9 @@ void emit_tail(struct unit *u);
 
 /*
  * Where a block begins. A computed jump comes to `computed` with T0 := RIP XOR epoch and no charge
- * made; a linked exit to `entry`, charged, RIP's page in run.jit_page. emit_entry_over is the rest
- * of it, for the block's end.
+ * made; a linked exit to `entry`, charged, RIP's page in run.jit_page.
  */
 void emit_entry(struct unit *u);
-void emit_entry_over(struct unit *u);
 
 /* The block is no more: whoever remembers it as a target is sent to the run loop. */
 void entry_kill(const struct jit *jit, const struct jit_block *t);

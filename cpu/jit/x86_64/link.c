@@ -8,9 +8,9 @@ static void exit_set(const struct jit *jit, struct jit_exit *x, const uint8_t *t
                      unsigned count)
 {
     const struct emit e = {.delta = jit->memory.run - jit->memory.write};
-    int64_t charge = (int64_t)count - x->refund;
+    static_assert(BLOCK_MAX_RECORDS <= INT8_MAX, "a charge is a constant of 8 bits");
     emit_set_target(&e, x->jump, target);
-    le32_store(x->charge, (uint32_t)charge);
+    *x->charge = (uint8_t)(count - x->refund);
     x->give_back = count;
 }
 

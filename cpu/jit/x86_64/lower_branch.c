@@ -62,10 +62,10 @@ static bool lower_call(struct unit *u)
     if (!load_target(u))
         return false;
     check_canonical(u);
-    emit_store(e, 8, T0, RUN(jit_target));
+    emit_store(e, 8, T0, host_target);
     push_return_address(u);
     flags_to_memory(u);
-    emit_load(e, 8, T0, RUN(jit_target));
+    emit_load(e, 8, T0, host_target);
     emit_label miss = emit_lookup(u);
     emit_jump_found(u);
     emit_not_found(u, miss);

@@ -245,7 +245,7 @@ static void push_from(struct unit *u, unsigned reg)
     int32_t word = (int32_t)u->word;
     struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
     if (reg == H_NONE) {
-        emit_load(&u->e, 8, T0, RUN(jit_target));
+        emit_load(&u->e, 8, T0, host_target);
         reg = T0;
     }
     emit_store(&u->e, u->word, reg, m);
@@ -268,7 +268,7 @@ static bool lower_push(struct unit *u)
     } else if (o[0].kind == OPND_MEM && o[0].size == u->word) {
         struct host_mem m = probe_operand(u, u->word, false);
         emit_load(e, u->word, T0, m);
-        emit_store(e, 8, T0, RUN(jit_target));
+        emit_store(e, 8, T0, host_target);
         push_from(u, H_NONE);
         return true;
     } else {

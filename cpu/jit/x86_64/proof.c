@@ -5,7 +5,7 @@
  * Looking ahead from an access [base + disp], the ones behind it through the same base are found,
  * as long as nothing but a constant is added to it. If there are some within PROOF_REACH bytes, the
  * probe asks for the range of all of them: it is in one page, and that page in the array. What the
- * entry adds is kept in run.jit_proof, and the others are a load of that and the access itself,
+ * entry adds is kept below the stack pointer, and the others are a load of that and the access itself,
  * which leaves the flags alone.
  *
  * An operand with an index is one of them if the block itself has made the index small before: by
@@ -293,7 +293,7 @@ static struct base_proof look_ahead(const struct unit *u, const struct mem_acces
 
 static struct host_mem kept_sum(const struct base_proofs *all, const struct base_proof *p)
 {
-    return mem_vcpu(offsetof(struct vcpu, run.jit_proof) + 8 * (size_t)(p - all->slot));
+    return (struct host_mem){VCPU, H_NONE, 0, BELOW_PROOF + 8 * (int32_t)(p - all->slot)};
 }
 
 /* T1: what is kept. T0 is used. The base may be elsewhere than it was at the proof (loan.c). */

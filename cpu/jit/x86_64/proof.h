@@ -15,7 +15,7 @@ struct mem_access;
 struct unit;
 
 enum {
-    PROOFS = 4,        /* at a time: slots in run.jit_proof */
+    PROOFS = 4,        /* at a time: slots in the red zone (jit_priv.h) */
     PROOF_REACH = 256, /* longest range: the longer, the oftener it is in two pages */
     PROOF_WIDE = 4096, /* the same, of one with an index in it: it may be in two */
     PROVE_LABELS = 3,

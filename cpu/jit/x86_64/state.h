@@ -11,7 +11,7 @@
 /* run.flag_image: OF in bit 0; SF ZF AF PF CF in bits 15:8 as LAHF has them. That takes six
  * instructions, so mostly it is not made: run.flag_how says of what it would be. */
 enum flag_how {
-    HOW_IMAGE,   /* it is there: the whole of flag_how is 0 */
+    HOW_IMAGE,   /* it is there: the lowest byte of flag_how is 0 */
     HOW_ADD,     /* of flag_a = DEST + flag_b */
     HOW_SUB,     /* of flag_a = DEST - flag_b */
     HOW_CMP,     /* of flag_a - flag_b */
@@ -44,7 +44,7 @@ struct recipe {
 /* Where the guest's flags are; at least one holds. */
 struct flag_state {
     bool memory;          /* in run.flag_image or as flag_how says, or nobody will look */
-    bool plain;           /* run.flag_how is 0 */
+    bool plain;           /* the lowest byte of run.flag_how is 0 */
     bool host;            /* in the host's flags, now */
     bool is_logic;        /* if host: AF is to be 0 and is not */
     bool is_shift;        /* if host: OF may be another one; memory is true */

@@ -16,9 +16,18 @@ struct host_mem mem_vcpu(size_t offset)
     return (struct host_mem){VCPU, H_NONE, 0, (int32_t)offset};
 }
 
-struct host_mem mem_gpr(unsigned g)
+static struct host_mem arch_gpr(unsigned g)
 {
     return mem_vcpu(offsetof(struct vcpu, arch.gpr) + 8 * g);
+}
+
+#define FIRST_BELOW 13 /* guest registers from here on are below RSP */
+
+struct host_mem mem_gpr(unsigned g)
+{
+    if (g < FIRST_BELOW)
+        return arch_gpr(g);
+    return (struct host_mem){VCPU, H_NONE, 0, BELOW_GPR + 8 * (int32_t)(g - FIRST_BELOW)};
 }
 
 static struct host_mem mem_at(unsigned base, size_t offset)
@@ -51,7 +60,11 @@ static void to_c(const struct jit *jit, struct emit *e)
 {
     for (unsigned g = 0; g < 16; g++)
         if (pinned[g] != H_NONE)
-            emit_store(e, 8, pinned[g], mem_gpr(g));
+            emit_store(e, 8, pinned[g], arch_gpr(g));
+    for (unsigned g = FIRST_BELOW; g < 16; g++) {
+        emit_load(e, 8, H_RAX, mem_gpr(g));
+        emit_store(e, 8, H_RAX, arch_gpr(g));
+    }
     emit_lea(e, 8, H_R15, mem_vcpu(0));
     e->in_c = true;
     emit_load(e, 8, H_RSP, RUN(jit_host_stack));
@@ -70,9 +83,13 @@ static void to_own_stack(struct emit *e, int32_t pushed)
 
 static void reload(struct emit *e)
 {
+    for (unsigned g = FIRST_BELOW; g < 16; g++) {
+        emit_load(e, 8, H_RAX, arch_gpr(g));
+        emit_store(e, 8, H_RAX, mem_gpr(g));
+    }
     for (unsigned g = 0; g < 16; g++)
         if (pinned[g] != H_NONE)
-            emit_load(e, 8, pinned[g], mem_gpr(g));
+            emit_load(e, 8, pinned[g], arch_gpr(g));
 }
 
 /* RDI is vcpu for all that is called. */

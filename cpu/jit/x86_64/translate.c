@@ -205,7 +205,6 @@ static void translate_path(struct unit *u)
         emit_exit(u, path_target(u), refund_before(u, u->count));
     for (unsigned i = 0; i < u->late_count; i++)
         emit_late(u, &u->late[i]);
-    emit_entry_over(u);
 }
 
 /* Exits from inside the block that stack.c and proof.c may want. */
