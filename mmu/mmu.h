@@ -81,8 +81,7 @@ struct vtlb_view {
  * link holds such tags too, for transfers that the engine numbers: the page that one comes from XOR the epoch in which the page
  * it leads to was looked up.
  */
-#define MMU_JUMP_BITS 13
-#define MMU_JUMP_SHIFT 7
+#define MMU_JUMP_BITS 15
 #define MMU_LINKS (1 << 16)
 
 struct mmu_jump {
@@ -97,7 +96,7 @@ struct mmu_jumps {
 
 ALWAYS_INLINE unsigned mmu_jump_index(laddr la)
 {
-    return (unsigned)((la ^ la >> MMU_JUMP_SHIFT) >> 1 & low_mask(MMU_JUMP_BITS));
+    return (unsigned)(la >> 1 & low_mask(MMU_JUMP_BITS));
 }
 
 struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */

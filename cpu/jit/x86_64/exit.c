@@ -144,11 +144,10 @@ static struct host_mem jumps_at(unsigned index, size_t field)
                              (int32_t)(offsetof(struct vcpu, jumps.at) + field)};
 }
 
-void emit_jump_index(const struct jit *jit, struct emit *e, unsigned reg)
+void emit_jump_index(struct emit *e, unsigned reg)
 {
     static_assert(sizeof(struct mmu_jump) == 16, "twice its index, scaled by 8");
-    emit_shifted(jit, e, reg, T0, MMU_JUMP_SHIFT);
-    emit_alu_rr(e, ALU_XOR, 4, reg, T0);
+    emit_mov_rr(e, 4, reg, T0);
     emit_alu_ri(e, ALU_AND, 4, reg, ((1 << MMU_JUMP_BITS) - 1) << 1);
 }
 
@@ -162,13 +161,13 @@ struct host_mem jump_to(unsigned index)
     return jumps_at(index, offsetof(struct mmu_jump, to));
 }
 
-emit_label emit_lookup(struct unit *u)
+emit_near emit_lookup(struct unit *u)
 {
     struct emit *e = &u->e;
-    emit_jump_index(u->jit, e, T1);
+    emit_jump_index(e, T1);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     emit_alu_rm(e, ALU_CMP, 8, T0, jump_tag(T1));
-    return emit_jump(e, 5);
+    return emit_jump_near(e, 5);
 }
 
 void emit_jump_found(struct unit *u)
@@ -176,9 +175,9 @@ void emit_jump_found(struct unit *u)
     emit_rm(&u->e, 0xff, 4, 4, jump_to(T1));
 }
 
-void emit_not_found(struct unit *u, emit_label miss)
+void emit_not_found(struct unit *u, emit_near miss)
 {
-    emit_bind(&u->e, miss);
+    emit_bind_near(&u->e, miss);
     emit_alu_rm(&u->e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
 }
 

@@ -517,7 +517,7 @@ void emit_call_exit(struct unit *u, int64_t target);
 void check_canonical(struct unit *u);
 
 /* reg := twice mmu_jump_index of the address in T0; and what stands there. */
-void emit_jump_index(const struct jit *jit, struct emit *e, unsigned reg);
+void emit_jump_index(struct emit *e, unsigned reg);
 struct host_mem jump_tag(unsigned index);
 struct host_mem jump_to(unsigned index);
 
@@ -526,9 +526,9 @@ struct host_mem jump_to(unsigned index);
  * jumps; the label is for its absence. Then, on either way: jump to it; T0 as it was, and leave by
  * the thunk, if it is canonical.
  */
-emit_label emit_lookup(struct unit *u);
+emit_near emit_lookup(struct unit *u);
 void emit_jump_found(struct unit *u);
-void emit_not_found(struct unit *u, emit_label miss);
+void emit_not_found(struct unit *u, emit_near miss);
 void emit_indirect(struct unit *u);
 
 /* ---- lower_branch.c ---- */

@@ -46,7 +46,7 @@ static bool lower_jump(struct unit *u)
     flags_to_memory(u);
     if (!load_target(u))
         return false;
-    emit_label miss = emit_lookup(u);
+    emit_near miss = emit_lookup(u);
     emit_jump_found(u);
     emit_not_found(u, miss);
     check_canonical(u);
@@ -66,7 +66,7 @@ static bool lower_call(struct unit *u)
     push_return_address(u);
     flags_to_memory(u);
     emit_load(e, 8, T0, host_target);
-    emit_label miss = emit_lookup(u);
+    emit_near miss = emit_lookup(u);
     emit_jump_found(u);
     emit_not_found(u, miss);
     emit_indirect(u);
@@ -87,7 +87,7 @@ static bool lower_ret(struct unit *u)
     struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
     flags_to_memory(u);
     emit_load(e, u->word, T0, m);
-    emit_label miss = emit_lookup(u);
+    emit_near miss = emit_lookup(u);
     pop_return_address(u);
     emit_jump_found(u);
     emit_not_found(u, miss);

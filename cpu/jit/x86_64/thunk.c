@@ -400,7 +400,7 @@ static void make_indirect(struct jit *jit, struct emit *e)
     emit_load(e, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, to)));
     emit_mov_ri(e, T1, (uintptr_t)jit->memory.run);
     emit_alu_rr(e, ALU_ADD, 8, T1, H_RAX);
-    emit_jump_index(jit, e, H_RDX);
+    emit_jump_index(e, H_RDX);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     emit_store(e, 8, T0, jump_tag(H_RDX));
     emit_store(e, 8, T1, jump_to(H_RDX));
