@@ -196,7 +196,7 @@ bool mem_write_bytes(struct vcpu *vcpu, const struct rec *rec, laddr la, const v
 ALWAYS_INLINE uint8_t *vtlb_host(const struct vcpu *vcpu, const struct vtlb_entry *array, laddr la,
                                  unsigned size)
 {
-    const struct vtlb_entry *e = &array[la >> PAGE_SHIFT & vcpu->run.mmu.view.index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(array, vcpu->run.mmu.view.byte_mask, la);
     if (likely(e->tag == ((la + size - 1) & PAGE_MASK)))
         return (uint8_t *)(uintptr_t)(la + e->addend);
     return NULL;

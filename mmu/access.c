@@ -87,14 +87,15 @@ static void count_fill(struct mmu_private *p, enum access access)
     c->fills_fetch += access == ACCESS_FETCH;
 }
 
-/* Translate; *e is the entry to fill, or NULL when this translation may not be cached. */
-static bool translate_for_fill(struct mmu_private *p, unsigned class, laddr la, enum access access,
-                               paddr *pa, struct vtlb_entry **e, struct fault *fault)
+/* Translate for the current space; *e is the entry to fill, of s: it or its system. NULL when this translation may not be cached. */
+static bool translate_for_fill(struct mmu_private *p, struct space *s, unsigned class, laddr la,
+                               enum access access, paddr *pa, struct vtlb_entry **e,
+                               struct fault *fault)
 {
-    struct space *s = p->current;
     struct translation t;
     *e = NULL;
-    if (!p->mv->ops->miss(s, class, la, access, &t, fault))
+    if (s != p->current ? !system_miss(s, la, &t, fault)
+                        : !p->mv->ops->miss(s, class, la, access, &t, fault))
         return false;
     *pa = t.pa;
     if (t.cacheable && vtlb_class_ready(s, class)) {
@@ -124,10 +125,9 @@ static uint8_t *entry_host(const struct vtlb_entry *e, laddr la)
 }
 
 /* The entry that may hold la; NULL without arrays. */
-static struct vtlb_entry *entry_of(struct mmu_private *p, unsigned class, enum access access,
+static struct vtlb_entry *entry_of(const struct space *s, unsigned class, enum access access,
                                    laddr la)
 {
-    const struct space *s = p->current;
     struct vtlb_entry *a = s->array[class][access];
     return a ? &a[vtlb_index(s, class, la)] : NULL;
 }
@@ -153,7 +153,7 @@ struct place {
 static bool place_read(struct mmu_private *p, unsigned class, laddr la, struct place *at,
                        struct fault *fault)
 {
-    struct vtlb_entry *e = entry_of(p, class, ACCESS_READ, la);
+    struct vtlb_entry *e = entry_of(p->current, class, ACCESS_READ, la);
     enum hit hit = entry_hit(e, la);
     *at = (struct place){.is_plain = true};
     if (hit == HIT_FAST) {
@@ -162,7 +162,7 @@ static bool place_read(struct mmu_private *p, unsigned class, laddr la, struct p
     }
     if (hit == HIT_SLOW)
         at->pa = la + e->addend;
-    else if (!translate_for_fill(p, class, la, ACCESS_READ, &at->pa, &e, fault))
+    else if (!translate_for_fill(p, p->current, class, la, ACCESS_READ, &at->pa, &e, fault))
         return false;
     /* The frame may be read only; who writes asks again. */
     uint8_t *page = (uint8_t *)(uintptr_t)physmem_page(p->pm, at->pa);
@@ -179,7 +179,7 @@ static bool place_read(struct mmu_private *p, unsigned class, laddr la, struct p
 static bool place_write(struct mmu_private *p, unsigned class, laddr la, struct place *at,
                         struct fault *fault)
 {
-    struct vtlb_entry *e = entry_of(p, class, ACCESS_WRITE, la);
+    struct vtlb_entry *e = entry_of(p->current, class, ACCESS_WRITE, la);
     enum hit hit = entry_hit(e, la);
     *at = (struct place){.is_plain = true};
     if (hit == HIT_FAST) {
@@ -188,7 +188,7 @@ static bool place_write(struct mmu_private *p, unsigned class, laddr la, struct 
     }
     if (hit == HIT_SLOW)
         at->pa = la + e->addend;
-    else if (!translate_for_fill(p, class, la, ACCESS_WRITE, &at->pa, &e, fault))
+    else if (!translate_for_fill(p, p->current, class, la, ACCESS_WRITE, &at->pa, &e, fault))
         return false;
     uint8_t *page = physmem_begin_write(p->pm, at->pa, &at->state);
     at->is_plain = page && !at->state;
@@ -221,7 +221,7 @@ static bool read_within(struct mmu_private *p, unsigned class, laddr la, void *b
 static bool write_within(struct mmu_private *p, unsigned class, laddr la, const void *buf,
                          size_t len, struct fault *fault)
 {
-    const struct vtlb_entry *e = entry_of(p, class, ACCESS_WRITE, la);
+    const struct vtlb_entry *e = entry_of(p->current, class, ACCESS_WRITE, la);
     struct place at;
     if (entry_hit(e, la) == HIT_SLOW && physmem_store_code(p->pm, la + e->addend, buf, len))
         return true;
@@ -351,17 +351,22 @@ bool mmu_peek(struct mmu *mmu, laddr la, paddr *pa)
 bool mmu_fetch_slow(struct mmu *mmu, laddr la, paddr *pa, struct fault *fault)
 {
     struct mmu_private *p = mmu->p;
-    struct vtlb_entry *e = entry_of(p, p->class, ACCESS_FETCH, la);
+    if (p->fetch != p->current && !system_covers(&p->current->ctx, la))
+        system_wander(p);
+    struct space *s = p->fetch;
+    struct vtlb_entry *e = entry_of(s, p->fetch_class, ACCESS_FETCH, la);
     if (entry_hit(e, la) == HIT_FAST) {
         *pa = la + e->addend;
         return true;
     }
     paddr here;
-    if (!translate_for_fill(p, p->class, la, ACCESS_FETCH, &here, &e, fault))
+    if (!translate_for_fill(p, s, p->fetch_class, la, ACCESS_FETCH, &here, &e, fault))
         return false;
     if (e)
         *e = (struct vtlb_entry){.tag = la & PAGE_MASK, .addend = here - la};
     *pa = here;
+    if (s == p->current && p->class != CLASS_U)
+        system_join(p, la);
     return true;
 }
 

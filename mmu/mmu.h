@@ -65,8 +65,8 @@ struct vtlb_view {
     struct vtlb_entry *read;  /* of the current address space and privilege; never NULL */
     struct vtlb_entry *write; /* only pages that are dirty for all and have page state 0 */
     struct vtlb_entry *fetch; /* addend gives the guest-physical address */
-    uint64_t index_mask;      /* entries - 1; index = la >> 12 & index_mask */
-    uint64_t byte_mask;       /* the same as an offset in bytes: la >> 8 & byte_mask */
+    uint64_t byte_mask;       /* offset in bytes of an entry of read and write: la >> 8 & byte_mask */
+    uint64_t fetch_mask;      /* the same of fetch, which may be another space's */
     struct vtlb_window stack; /* of the current address space and privilege */
     uint64_t epoch;           /* in bits 63:48, of fetch: see struct mmu_jumps */
     uint64_t kept;            /* an engine sets it; 0 once the stack window was closed: what it knew of the arrays is past */
@@ -74,7 +74,7 @@ struct vtlb_view {
 
 /*
  * What an engine remembers of code by its linear address, without asking the fetch array again. tag is the address XOR
- * view.epoch, which is another one whenever the view changes, or its mode (mmu_set_mode), or a translation that the fetch array has
+ * view.epoch, which is another one whenever the fetch array changes, or its mode (mmu_set_mode), or a translation that the fetch array has
  * held in this epoch is dropped: a canonical address and its tag agree only while what was found in the array is still true. The engine fills it; the MMU
  * empties it when it has used up the numbers of epochs. An empty tag is 0, which is no address's in any epoch.
  *
@@ -97,6 +97,13 @@ struct mmu_jumps {
 ALWAYS_INLINE unsigned mmu_jump_index(laddr la)
 {
     return (unsigned)(la >> 1 & low_mask(MMU_JUMP_BITS));
+}
+
+/* The entry of an array that may hold la. */
+ALWAYS_INLINE const struct vtlb_entry *vtlb_entry_at(const struct vtlb_entry *array, uint64_t mask, laddr la)
+{
+    static_assert(sizeof(struct vtlb_entry) == 16, "la >> 12, times this");
+    return (const struct vtlb_entry *)(const void *)((const char *)array + (la >> (PAGE_SHIFT - 4) & mask));
 }
 
 struct mmu_vm;      /* coherence among the vCPUs of a VM: table pages and their users */
@@ -251,7 +258,7 @@ bool mmu_fetch_slow(struct mmu *mmu, laddr la, paddr *pa, struct fault *fault);
 
 ALWAYS_INLINE bool mmu_fetch(struct mmu *mmu, laddr la, paddr *pa, struct fault *fault)
 {
-    const struct vtlb_entry *e = &mmu->view.fetch[la >> PAGE_SHIFT & mmu->view.index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(mmu->view.fetch, mmu->view.fetch_mask, la);
     if (likely(e->tag == (la & PAGE_MASK))) {
         *pa = la + e->addend;
         return true;

@@ -92,6 +92,9 @@ struct space {
     uint16_t keys;         /* protection keys of the user pages in them: bit per key */
     bool filled;           /* something may be cached or registered */
     bool writes_stale;     /* fast write entries must go before it becomes current */
+    bool wanders;          /* its supervisor has run code outside the system's part */
+    struct space *system;  /* serves its supervisor's fetches (system.c); NULL: itself */
+    uint64_t top;          /* of one that serves others: the entry that leads to it */
 };
 
 struct mmu_private {
@@ -102,11 +105,14 @@ struct mmu_private {
     void *bus_opaque;             /* of bus */
     struct mmu_private *next;     /* in mv->vcpus */
     struct space *space;          /* owned; `spaces` of them */
+    struct space *system;         /* the last SYSTEMS of them, never current (system.c) */
     struct space *current;        /* the one of the view */
+    struct space *fetch;          /* the one of the view's fetch array: current, or its system */
     struct vtlb_entry *miss;      /* owned; never hits: the view's arrays under force_slow */
     unsigned entries;             /* per array, at most */
     unsigned spaces;              /* how many */
     unsigned class;               /* of the view */
+    unsigned fetch_class;         /* the same of its fetch array */
     struct privilege as;          /* of the view */
     bool force_slow;              /* the view misses */
     uint32_t pkru;                /* PKRU */
@@ -304,6 +310,32 @@ ALWAYS_INLINE void vtlb_note_key(struct space *s, unsigned key)
 {
     s->keys |= (uint16_t)(1u << key);
 }
+
+/* Does everything but the tables that they begin with agree? */
+bool ctx_is_alike(const struct mmu_ctx *a, const struct mmu_ctx *b);
+
+/* The view follows the current space, its system, class and force_slow. */
+void view_update(struct mmu_private *p);
+
+/* ---- system.c: one fetch array for what address spaces have in common (decision 0020) ---- */
+
+#define SYSTEMS 4
+
+/* Is la in the part that spaces of this kind may share? */
+bool system_covers(const struct mmu_ctx *ctx, laddr la);
+
+/* The supervisor of the current space, which has no system, has fetched at la: from now on by the
+ * system's array, if that can be. */
+void system_join(struct mmu_private *p, laddr la);
+
+/* s has its own again: what leads to the system's part may change unnoticed, or everything of s goes. */
+void system_leave(struct space *s);
+
+/* The current space fetches outside its system's part: it is too much trouble. */
+void system_wander(struct mmu_private *p);
+
+/* As translation_ops.miss, of a fetch that y serves for the current space. */
+bool system_miss(struct space *y, laddr la, struct translation *t, struct fault *fault);
 
 /* ---- revoke.c ---- */
 

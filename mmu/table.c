@@ -112,6 +112,8 @@ static void clear_parents_bit(const struct table_user *u)
              slot = (unsigned)(u->base >> shift) % 512;
     if (shift == u->span_shift)
         u->parent->used[slot / 64] &= ~BIT(slot % 64);
+    if (u->parent->level == 4 && slot == 511)
+        system_leave(u->space);
 }
 
 static void unlink_from_parent(struct table_user *u)

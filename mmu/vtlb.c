@@ -69,8 +69,8 @@ static void epochs_restart(struct mmu_private *p)
 
 static void epoch_update(struct mmu_private *p)
 {
-    struct space *s = p->current;
-    unsigned c = p->class;
+    struct space *s = p->fetch;
+    unsigned c = p->fetch_class;
     if (unlikely(!s->epoch[c] || s->mode[c] != p->mode)) {
         if (p->epochs == UINT16_MAX)
             epochs_restart(p);
@@ -85,7 +85,7 @@ void vtlb_fetch_left(struct space *s, unsigned class)
     struct mmu_private *p = s->owner;
     s->epoch[class] = 0;
     memset(s->left[class], 0, sizeof(s->left[class]));
-    if (s == p->current && class == p->class)
+    if (s == p->fetch && class == p->fetch_class)
         epoch_update(p);
 }
 
@@ -133,8 +133,6 @@ void mmu_set_jumps(struct mmu *mmu, struct mmu_jumps *jumps)
     mmu->p->jumps = jumps;
 }
 
-static void view_update(struct mmu_private *p);
-
 /* What is cached stays cached. */
 static void class_grow(struct space *s, unsigned class)
 {
@@ -155,7 +153,7 @@ static void class_grow(struct space *s, unsigned class)
     for (unsigned k = 0; k < ARRAYS; k++)
         s->array[class][k] = bigger[k];
     s->entries[class] = (unsigned)n;
-    if (s == s->owner->current)
+    if (s == s->owner->current || s == s->owner->fetch)
         view_update(s->owner);
 }
 
@@ -269,6 +267,8 @@ void vtlb_flush_space(struct space *s)
     s->filled = false;
     s->writes_stale = false;
     s->keys = 0;
+    s->wanders = false;
+    system_leave(s);
 }
 
 void vtlb_reset_space(struct space *s)
@@ -276,7 +276,7 @@ void vtlb_reset_space(struct space *s)
     mmu_close_window(s->owner);
     if (!s->filled && !s->shadow)
         return;
-    if (s == s->owner->current) /* what is running now is not traced from here on */
+    if (s == s->owner->current || s == s->owner->fetch) /* what is running now is not traced from here on */
         mmu_mapping_changed(s->owner->mv);
     s->owner->mv->ops->release(s);
     vtlb_flush_space(s);
@@ -289,19 +289,35 @@ static bool config_is_valid(unsigned entries, unsigned spaces)
     return entries >= 16 && entries <= 65536 && !(entries & (entries - 1)) && spaces <= 4096;
 }
 
-/* The view follows the current space, class and force_slow. */
-static void view_update(struct mmu_private *p)
+/* For vtlb_entry_at. */
+static uint64_t array_mask(const struct space *s, unsigned class)
+{
+    return (s->entries[class] - 1) * (uint64_t)sizeof(struct vtlb_entry);
+}
+
+/* Supervisor code of any class is fetched alike: EFLAGS.AC concerns data. */
+static void fetch_update(struct mmu_private *p)
+{
+    struct vtlb_view *v = &p->mmu->view;
+    bool shares = p->current->system && p->class != CLASS_U;
+    p->fetch = shares ? p->current->system : p->current;
+    p->fetch_class = shares ? CLASS_S : p->class;
+    bool ready = vtlb_class_ready(p->fetch, p->fetch_class);
+    v->fetch = ready ? p->fetch->array[p->fetch_class][ACCESS_FETCH] : p->miss;
+    v->fetch_mask = ready ? array_mask(p->fetch, p->fetch_class) : 0;
+    epoch_update(p);
+}
+
+void view_update(struct mmu_private *p)
 {
     struct vtlb_view *v = &p->mmu->view;
     bool ready = vtlb_class_ready(p->current, p->class);
     struct vtlb_entry **a = p->current->array[p->class];
     v->read = ready && !p->force_slow ? a[ACCESS_READ] : p->miss;
     v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
-    v->fetch = ready ? a[ACCESS_FETCH] : p->miss;
-    v->index_mask = ready ? p->current->entries[p->class] - 1 : 0;
-    v->byte_mask = v->index_mask * sizeof(struct vtlb_entry);
+    v->byte_mask = ready ? array_mask(p->current, p->class) : 0;
     mmu_close_window(p);
-    epoch_update(p);
+    fetch_update(p);
 }
 
 int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config,
@@ -315,7 +331,7 @@ int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config
     struct mmu_private *p = calloc(1, sizeof(*p));
     if (!p)
         return -ENOMEM;
-    p->space = calloc(spaces, sizeof(*p->space));
+    p->space = calloc(spaces + SYSTEMS, sizeof(*p->space));
     p->miss = malloc(entries * sizeof(*p->miss));
     if (!p->space || !p->miss) {
         free(p->space);
@@ -326,10 +342,11 @@ int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config
     entries_clear(p->miss, entries);
     p->mmu = mmu, p->mv = mv, p->pm = mv->pm;
     p->bus = bus, p->bus_opaque = bus_opaque;
-    p->entries = entries, p->spaces = spaces;
-    for (unsigned i = 0; i < spaces; i++)
+    p->entries = entries, p->spaces = spaces + SYSTEMS;
+    p->system = &p->space[spaces];
+    for (unsigned i = 0; i < p->spaces; i++)
         p->space[i].owner = p;
-    p->current = p->space;
+    p->current = p->fetch = p->space;
     p->next = mv->vcpus;
     mv->vcpus = p;
     mmu->p = p;
@@ -373,7 +390,12 @@ static bool ctx_is_same(const struct mmu_ctx *a, const struct mmu_ctx *b)
     } else if (g->root != h->root) {
         return false;
     }
-    return a->wp == b->wp && a->pse == b->pse && a->nxe == b->nxe && a->smep == b->smep &&
+    return ctx_is_alike(a, b);
+}
+
+bool ctx_is_alike(const struct mmu_ctx *a, const struct mmu_ctx *b)
+{
+    return a->guest.format == b->guest.format && a->wp == b->wp && a->pse == b->pse && a->nxe == b->nxe && a->smep == b->smep &&
            a->smap == b->smap && a->pge1g == b->pge1g && a->pke == b->pke &&
            a->maxphyaddr == b->maxphyaddr;
 }
@@ -382,8 +404,7 @@ static bool ctx_is_same(const struct mmu_ctx *a, const struct mmu_ctx *b)
 static struct space *space_for(struct mmu_private *p, const struct mmu_ctx *ctx)
 {
     struct space *oldest = p->space;
-    for (unsigned i = 0; i < p->spaces; i++) {
-        struct space *s = &p->space[i];
+    for (struct space *s = p->space; s < p->system; s++) {
         if (s->last_use && ctx_is_same(&s->ctx, ctx))
             return s;
         if (s->last_use < oldest->last_use)

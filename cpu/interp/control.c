@@ -99,7 +99,7 @@ static bool crossing_is_mapped(const struct vcpu *vcpu, const struct block *b, l
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
     laddr next = ((la | ~PAGE_MASK) + 1) & vcpu->run.la_mask;
-    const struct vtlb_entry *e = &view->fetch[next >> PAGE_SHIFT & view->index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(view->fetch, view->fetch_mask, next);
     return e->tag == next && next + e->addend == b->pa2;
 }
 
@@ -107,7 +107,7 @@ static bool crossing_is_mapped(const struct vcpu *vcpu, const struct block *b, l
 struct block *block_find_chained(struct vcpu *vcpu, uint64_t target)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
-    const struct vtlb_entry *e = &view->fetch[target >> PAGE_SHIFT & view->index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(view->fetch, view->fetch_mask, target);
     if (e->tag != (target & PAGE_MASK) || !may_chain(vcpu))
         return NULL;
     struct block *b = block_lookup(table_of(vcpu), target + e->addend, vcpu->run.mode);
@@ -125,7 +125,7 @@ static void guess(struct block **slot, struct block *b)
 ALWAYS_INLINE bool is_still_at(const struct vcpu *vcpu, const struct block *b, uint64_t target)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
-    const struct vtlb_entry *e = &view->fetch[target >> PAGE_SHIFT & view->index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(view->fetch, view->fetch_mask, target);
     return e->tag == (target & PAGE_MASK) && b->pa == target + e->addend && b->mode == vcpu->run.mode;
 }
 

@@ -156,7 +156,7 @@ struct hit {
 ALWAYS_INLINE struct hit vtlb_hit(const struct vcpu *vcpu, const struct vtlb_entry *array, laddr la,
                                   unsigned size)
 {
-    const struct vtlb_entry *e = &array[la >> PAGE_SHIFT & vcpu->run.mmu.view.index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(array, vcpu->run.mmu.view.byte_mask, la);
     return (struct hit){(uint8_t *)(uintptr_t)(la + e->addend),
                         likely(e->tag == ((la + size - 1) & PAGE_MASK))};
 }

@@ -12,7 +12,7 @@
 static bool find_code(struct vcpu *vcpu, laddr la, paddr *pa)
 {
     const struct vtlb_view *view = &vcpu->run.mmu.view;
-    const struct vtlb_entry *e = &view->fetch[la >> PAGE_SHIFT & view->index_mask];
+    const struct vtlb_entry *e = vtlb_entry_at(view->fetch, view->fetch_mask, la);
     if (e->tag == (la & PAGE_MASK)) {
         *pa = la + e->addend;
         return true;

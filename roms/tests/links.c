@@ -10,7 +10,7 @@ enum { OF_JMP = 0x100, OF_CALL = 0x200, OF_JCC = 0x300, OF_STORE = 0x400, OF_END
 enum { FRAMES = 7, TIMES = 100 };
 
 /* Each test has a page of its own to begin in: what is remembered of one is no help to another. */
-enum test { REMAPPED, TWO_ADDRESSES, TWO_SPACES, ITSELF, ABSENT, REWRITTEN, TESTS };
+enum test { REMAPPED, TWO_ADDRESSES, TWO_SPACES, ITSELF, ABSENT, REWRITTEN, SYSTEM, TESTS };
 static uint8_t from[TESTS][GUEST_PAGE] __attribute__((aligned(4096)));
 static uint8_t to[FRAMES][GUEST_PAGE] __attribute__((aligned(4096)));
 
@@ -254,6 +254,149 @@ static void rewritten(void)
     check("the target's code changes", is_right);
 }
 
+#if defined(__x86_64__)
+
+/*
+ * What systems do: the last entry of every PML4 table leads to the same tables, whose pages are global, and nothing runs
+ * at CPL 0 elsewhere meanwhile. The functions below run there: all memory is mapped there once more.
+ */
+#define TOP UINT64_C(0xFFFFFF8000000000)
+#define TOP_MEMORY UINT64_C(0xFFFFFFFFC0000000)
+#define TOP_FROM (TOP + 0x40000000)
+#define TOP_ENTRY 511
+#define PT_ALL (PT_P | PT_W | PT_U | PT_A | PT_D)
+
+static volatile uint64_t *top_root[2];    /* PML4 tables */
+static volatile uint64_t *top_entries[2]; /* the page tables of TOP_FROM, of either system */
+static uint64_t top_system[2];            /* what the last entry is */
+
+static void top_make(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t *pointers = page_alloc(), *directory = page_alloc();
+        top_entries[i] = page_alloc();
+        top_root[i] = copy_of(page_entry(0, 4));
+        pointers[TOP_FROM >> 30 & 511] = (reg_t)directory | PT_ALL;
+        pointers[TOP_MEMORY >> 30 & 511] = *page_entry(0, 3);
+        directory[TOP_FROM >> 21 & 511] = (reg_t)top_entries[i] | PT_ALL;
+        top_entries[i][0] = (reg_t)from[SYSTEM] | PT_ALL;
+        top_system[i] = (reg_t)pointers | PT_ALL;
+    }
+}
+
+/* Both spaces anew: of system a and b. */
+static void top_spaces(unsigned a, unsigned b)
+{
+    top_root[0][TOP_ENTRY] = top_system[a];
+    top_root[1][TOP_ENTRY] = top_system[b];
+    write_cr3((reg_t)top_root[1]);
+    write_cr3((reg_t)top_root[0]);
+}
+
+static void top_map(unsigned system, unsigned i, uint64_t flags)
+{
+    top_entries[system][1] = (reg_t)to[i] | PT_ALL | flags;
+}
+
+static bool all_lead_there(unsigned i)
+{
+    bool is_right = true;
+    for (unsigned n = 0; n < 3; n++)
+        is_right = is_right && all_lead_to(TOP_FROM, i);
+    return is_right;
+}
+
+static bool top_same(void)
+{
+    bool is_right = true;
+    for (unsigned n = 0; n < TIMES; n++) {
+        write_cr3((reg_t)top_root[n % 2]);
+        is_right = is_right && all_lead_there(0);
+    }
+    return is_right;
+}
+
+/* INVLPG takes a global page from all address spaces. */
+static bool top_remapped(void)
+{
+    bool is_right = true;
+    for (unsigned n = 0; n < 2 * TIMES; n++) {
+        top_map(0, n % FRAMES, PT_G);
+        invlpg((void *)(TOP_FROM + GUEST_PAGE));
+        is_right = is_right && (n % 3 || all_lead_there(n % FRAMES));
+        write_cr3((reg_t)top_root[n % 2]);
+        is_right = is_right && all_lead_there(n % FRAMES);
+    }
+    return is_right;
+}
+
+/* So does a change of CR4.PGE. */
+static bool top_flushed(void)
+{
+    bool is_right = true;
+    for (unsigned n = 0; n < TIMES; n++) {
+        top_map(0, n % FRAMES, PT_G);
+        write_cr4(read_cr4() ^ CR4_PGE);
+        is_right = is_right && (n % 3 || all_lead_there(n % FRAMES));
+        write_cr3((reg_t)top_root[n % 2]);
+        is_right = is_right && all_lead_there(n % FRAMES);
+    }
+    return is_right;
+}
+
+/* Two systems with different neighbours; what is not global goes with the load of CR3. */
+static bool top_different(void)
+{
+    bool is_right = true;
+    for (unsigned n = 0; n < 2 * TIMES; n++) {
+        write_cr3((reg_t)top_root[n % 2]);
+        is_right = is_right && all_lead_there(3 + n % 2);
+    }
+    return is_right;
+}
+
+/* The other space gets, and loses, the system of this one. */
+static bool top_exchanged(void)
+{
+    bool is_right = true;
+    for (unsigned n = 0; n < 2 * TIMES; n++) {
+        top_root[n % 2][TOP_ENTRY] = top_system[n / 2 % 2];
+        write_cr3((reg_t)top_root[n % 2]);
+        is_right = is_right && all_lead_there(3 + n / 2 % 2);
+    }
+    return is_right;
+}
+
+/* Function f, at its address in the system's part, in spaces of system 0 and b. */
+static void there(const char *name, bool (*f)(void), unsigned b)
+{
+    top_spaces(0, b);
+    check(name, ((bool (*)(void))((reg_t)f + TOP_MEMORY))());
+    write_cr3(space[0]);
+}
+
+static void in_the_system(void)
+{
+    top_make();
+    write_cr4(read_cr4() | CR4_PGE);
+    top_map(0, 0, 0);
+    there("one system's part in two spaces", top_same, 0);
+    there("a global page, after INVLPG", top_remapped, 0);
+    there("a global page, after MOV to CR4", top_flushed, 0);
+    write_cr4(read_cr4() | CR4_PGE);
+    top_map(0, 3, 0);
+    top_map(1, 4, 0);
+    write_cr4(read_cr4() & ~CR4_PGE);
+    there("two systems in two spaces", top_different, 1);
+    there("a space with one system and the other", top_exchanged, 0);
+}
+
+#else
+static void in_the_system(void)
+{
+}
+#endif
+
 int main(void)
 {
     put_code();
@@ -263,6 +406,7 @@ int main(void)
     in_two_spaces();
     by_the_block_itself();
     not_present();
+    in_the_system();
     rewritten();
     return checks_result();
 }

@@ -500,7 +500,9 @@ static inline struct mmu_vm_config choose_kind(struct model *m)
     };
 }
 
-static inline void model_open(struct model *m, struct source src, unsigned entries, unsigned spaces)
+/* kind: NULL is any. */
+static inline void model_open_kind(struct model *m, struct source src, unsigned entries,
+                                   unsigned spaces, const struct mmu_vm_config *kind)
 {
     *m = (struct model){.src = src};
     m->host = calloc(ALL_PAGES + SPARE_FRAMES + TABLE_FRAMES, PAGE_SIZE);
@@ -516,7 +518,7 @@ static inline void model_open(struct model *m, struct source src, unsigned entri
     MODEL_CHECK(m, !physmem_add(m->pm, ROM_BASE, ROM_PAGES * PAGE_SIZE,
                                 (LOW_PAGES + HIGH_PAGES) * PAGE_SIZE, true, NULL));
     physmem_log_dirty(m->pm, DIRTY_HASH, true);
-    struct mmu_vm_config config = choose_kind(m);
+    struct mmu_vm_config config = kind ? *kind : choose_kind(m);
     m->mv = mmu_vm_create(m->pm, &config, NULL);
     MODEL_CHECK(m, m->mv != NULL);
     for (unsigned i = 0; i < 2; i++)
@@ -527,6 +529,11 @@ static inline void model_open(struct model *m, struct source src, unsigned entri
         choose_context(m, &m->ctx[i]);
     for (unsigned i = 0; i < 2; i++)
         mmu_set_context(&m->mmu[i], &m->ctx[0]);
+}
+
+static inline void model_open(struct model *m, struct source src, unsigned entries, unsigned spaces)
+{
+    model_open_kind(m, src, entries, spaces, NULL);
 }
 
 static inline void model_close(struct model *m)
@@ -627,8 +634,9 @@ static inline void op_view(struct model *m, unsigned cpu)
     struct fault f;
     for (unsigned k = 0; k < 6; k++) {
         laddr la = choose_la(m, &m->ctx[m->which[cpu]]) & ~UINT64_C(7);
-        uint64_t i = la >> PAGE_SHIFT & mmu->view.index_mask;
-        const struct vtlb_entry *r = &mmu->view.read[i], *w = &mmu->view.write[i];
+        const struct vtlb_view *view = &mmu->view;
+        const struct vtlb_entry *r = vtlb_entry_at(view->read, view->byte_mask, la);
+        const struct vtlb_entry *w = vtlb_entry_at(view->write, view->byte_mask, la);
         uint8_t v[8];
         if (r->tag == (la & PAGE_MASK)) {
             MODEL_CHECK(m, ref_access(m, cpu, m->as[cpu], la, UINT64_MAX, v, NULL, 8, &f));

@@ -6,7 +6,8 @@
 
 static bool hits(const struct mmu *mmu, const struct vtlb_entry *a, laddr la)
 {
-    return a[la >> PAGE_SHIFT & mmu->view.index_mask].tag == la;
+    const struct vtlb_view *v = &mmu->view;
+    return vtlb_entry_at(a, a == v->fetch ? v->fetch_mask : v->byte_mask, la)->tag == la;
 }
 
 static bool hits_read(const struct mmu *mmu, laddr la)

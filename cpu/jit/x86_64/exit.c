@@ -197,9 +197,8 @@ static void check_second_page(struct unit *u)
     emit_load(e, 8, T0, RUN(jit_page));
     emit_alu_ri(e, ALU_ADD, u->word, T0, PAGE_SIZE);
     emit_mov_rr(e, 8, T1, T0);
-    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT);
-    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.index_mask));
-    emit_shift_ri(e, 4, 8, T1, 4);
+    emit_shift_ri(e, 5, 8, T1, PAGE_SHIFT - 4);
+    emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.fetch_mask));
     emit_alu_rm(e, ALU_ADD, 8, T1, RUN(mmu.view.fetch));
     emit_alu_rm(e, ALU_CMP, 8, T0,
                 (struct host_mem){T1, H_NONE, 0, offsetof(struct vtlb_entry, tag)});

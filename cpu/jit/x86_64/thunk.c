@@ -329,7 +329,7 @@ static void make_look(struct jit *jit, struct emit *e)
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
     emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(la_mask));
     emit_shifted(jit, e, H_RCX, H_RAX, PAGE_SHIFT - 4);
-    emit_alu_rm(e, ALU_AND, 8, H_RCX, RUN(mmu.view.byte_mask));
+    emit_alu_rm(e, ALU_AND, 8, H_RCX, RUN(mmu.view.fetch_mask));
     emit_alu_rm(e, ALU_ADD, 8, H_RCX, RUN(mmu.view.fetch));
     emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RCX, offsetof(struct vtlb_entry, tag)));
     miss[0] = emit_jump(e, 5);
@@ -352,9 +352,8 @@ static void make_look(struct jit *jit, struct emit *e)
 static emit_label fetch_pa(struct emit *e)
 {
     emit_mov_rr(e, 8, H_RAX, T0);
-    emit_shift_ri(e, 5, 8, H_RAX, PAGE_SHIFT);
-    emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(mmu.view.index_mask));
-    emit_shift_ri(e, 4, 8, H_RAX, 4);
+    emit_shift_ri(e, 5, 8, H_RAX, PAGE_SHIFT - 4);
+    emit_alu_rm(e, ALU_AND, 8, H_RAX, RUN(mmu.view.fetch_mask));
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(mmu.view.fetch));
     emit_mov_rr(e, 8, H_RCX, T0);
     emit_alu_ri(e, ALU_AND, 8, H_RCX, -(int32_t)PAGE_SIZE);
