@@ -1,37 +1,46 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "monitor/allocator.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define SURVEY_PAGES 512 /* asked about at once */
 
 static uint64_t round_up(uint64_t v, uint64_t to)
 {
     return (v + to - 1) / to * to;
 }
 
+static int open_memory(uint64_t size)
+{
+    int fd = memfd_create("trapline-memory", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)size) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 int allocator_init(struct allocator *a, uint64_t size, struct err *err)
 {
     size = round_up(size, ALLOCATOR_EXTENT);
-    *a = (struct allocator){.size = size, .end = size, .survey = -1};
+    *a = (struct allocator){.size = size, .end = size, .fd = open_memory(size)};
     if ((size_t)size != size)
         return err_set(err, ENOMEM, "%llu MiB of guest memory do not fit this host's address space",
                        (unsigned long long)(size / MiB));
-    void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = a->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+    void *p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, a->fd, 0);
     if (p == MAP_FAILED) {
         int code = errno;
+        if (a->fd >= 0)
+            close(a->fd);
         err_set(err, code, "cannot reserve %llu MiB of guest memory: %s", (unsigned long long)(size / MiB),
                 strerror(code));
         err_hint(err, "try a smaller -m");
         return -code;
     }
     a->host = p;
-    a->survey = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     return 0;
 }
 
@@ -39,9 +48,9 @@ void allocator_fini(struct allocator *a)
 {
     if (a->host)
         munmap(a->host, (size_t)a->size);
-    if (a->survey >= 0)
-        close(a->survey);
-    *a = (struct allocator){.survey = -1};
+    if (a->fd >= 0)
+        close(a->fd);
+    *a = (struct allocator){.fd = -1};
 }
 
 static int check_room(const struct allocator *a, uint64_t size, struct err *err)
@@ -72,29 +81,21 @@ int allocator_carve_end(struct allocator *a, uint64_t size, haddr *hpa, struct e
     return 0;
 }
 
-/* Is there something behind an address: in memory, or swapped out (Linux, pagemap(5): bits 63 and 62)? */
-static bool is_backed(uint64_t entry)
-{
-    return entry >> 62;
-}
-
-/* Frames from `at` on that are all backed, or all not, as far as one question shows. All, where the host does not tell. */
+/* The extent of data or hole that holds `at`, as the memory object knows it. */
 static void find_extent(struct allocator *a, haddr at)
 {
-    uint64_t entry[SURVEY_PAGES];
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)(a->host + at) / page;
-    ssize_t n = pread(a->survey, entry, sizeof(entry), (off_t)(first * sizeof(entry[0])));
-    size_t have = n > 0 ? (size_t)n / sizeof(entry[0]) : 0, same = 1;
-    a->is_data = have == 0 || is_backed(entry[0]);
-    while (same < have && is_backed(entry[same]) == a->is_data)
-        same++;
+    off_t data = lseek(a->fd, (off_t)at, SEEK_DATA);
+    off_t end = data == (off_t)at ? lseek(a->fd, (off_t)at, SEEK_HOLE) : data;
+    a->is_data = data == (off_t)at;
     a->data_start = at;
-    a->data_end = have == 0 ? a->size : (first + same) * page - (uintptr_t)a->host;
+    a->data_end = end < 0 ? a->size : (haddr)end;
 }
 
 bool allocator_is_touched(struct allocator *a, const uint8_t *p)
 {
     haddr at = (haddr)(p - a->host) & PAGE_MASK;
+    if (a->fd < 0)
+        return true;
     if (at < a->data_start || at >= a->data_end)
         find_extent(a, at);
     return a->is_data;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The allocator: owner of machine memory (design section 5). Machine memory is anonymous, mapped once, lazily backed by
+ * The allocator: owner of machine memory (design section 5). Machine memory is one memory object, mapped once, lazily backed by
  * the host; a VM's RAM is carved from it as contiguous home extents aligned to 2 MiB. Called by machine.c and by physmem
  * through `backing`. Never looks inside a frame.
  */
@@ -19,7 +19,7 @@ struct allocator {
     haddr data_start; /* allocator_is_touched: extent of the last answer */
     haddr data_end;   /* one past it */
     bool is_data;     /* the answer */
-    int survey;    /* owned: what the host tells of its pages, or -1 */
+    int fd;        /* owned: the memory object, or -1 for anonymous memory */
 };
 
 /* Reserve `size` bytes of machine memory (nothing is touched yet). -ENOMEM. */
