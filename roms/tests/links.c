@@ -2,9 +2,8 @@
 /* Direct transfers from one page to the next, while what is mapped there changes: JMP, Jcc, CALL,
  * and running over the end of the page. Each change is followed by what SDM Vol. 3A, "Operations
  * that Invalidate TLBs and Paging-Structure Caches" asks for. */
-#include "roms/lib/traps.h"
+#include "roms/lib/spaces.h"
 
-#define FROM ((reg_t)0x40000000)
 #define ELSEWHERE ((reg_t)0x40010000)
 enum { OF_JMP = 0x100, OF_CALL = 0x200, OF_JCC = 0x300, OF_STORE = 0x400, OF_END = GUEST_PAGE - 2 };
 enum { FRAMES = 7, TIMES = 100 };
@@ -13,69 +12,6 @@ enum { FRAMES = 7, TIMES = 100 };
 enum test { REMAPPED, TWO_ADDRESSES, TWO_SPACES, ITSELF, ABSENT, REWRITTEN, SYSTEM, TESTS };
 static uint8_t from[TESTS][GUEST_PAGE] __attribute__((aligned(4096)));
 static uint8_t to[FRAMES][GUEST_PAGE] __attribute__((aligned(4096)));
-
-/* Two address spaces, one to one but for 2 MiB and more from FROM. */
-static reg_t space[2];
-
-#if defined(__x86_64__)
-#include "roms/lib/paging.h"
-
-static volatile uint64_t *entries[2];
-#define BIG_PAGE 0x200000
-
-static void *copy_of(const volatile uint64_t *table)
-{
-    uint64_t *copy = page_alloc();
-    for (unsigned i = 0; i < 512; i++)
-        copy[i] = table[i];
-    return copy;
-}
-
-static void spaces_make(void)
-{
-    (void)page_entry(FROM, 1);
-    for (unsigned i = 0; i < 2; i++) {
-        uint64_t *root = copy_of(page_entry(0, 4));
-        uint64_t *pointers = copy_of(page_entry(0, 3));
-        uint64_t *directory = copy_of((uint64_t *)(reg_t)(pointers[1] & PT_ADDRESS));
-        entries[i] = page_alloc();
-        root[0] = (reg_t)pointers | PT_P | PT_W | PT_U;
-        pointers[1] = (reg_t)directory | PT_P | PT_W | PT_U;
-        directory[0] = (reg_t)entries[i] | PT_P | PT_W | PT_U;
-        space[i] = (reg_t)root;
-    }
-    write_cr3(space[0]);
-}
-#else
-static uint32_t directory[2][1024] __attribute__((aligned(4096)));
-static volatile uint32_t entries[2][1024] __attribute__((aligned(4096)));
-#define BIG_PAGE 0x400000
-
-static void spaces_make(void)
-{
-    for (unsigned n = 0; n < 2; n++) {
-        for (uint32_t i = 0; i < 1024; i++)
-            directory[n][i] = i << 22 | 0x87;
-        directory[n][FROM >> 22] = (uint32_t)entries[n] | 7;
-        space[n] = (reg_t)directory[n];
-    }
-    write_cr4(read_cr4() | CR4_PSE);
-    write_cr3(space[0]);
-    write_cr0(read_cr0() | CR0_PG);
-}
-#endif
-
-/* Not flushed. */
-static void map_in(unsigned n, reg_t la, const void *page)
-{
-    entries[n][la % BIG_PAGE >> 12] = page ? (reg_t)page | 7 : 0;
-}
-
-static void map_page(reg_t la, const void *page)
-{
-    map_in(0, la, page);
-    invlpg((void *)la);
-}
 
 static void put(uint8_t *at, const char *text, unsigned len)
 {

@@ -27,8 +27,7 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
     return x;
 }
 
-/* The thunk finds x where it would return to. */
-static void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk)
+void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk)
 {
     emit_call_to(&u->e, thunk);
     emit_number(&u->e, (uintptr_t)x, 8);

@@ -72,6 +72,7 @@ struct jit_exit {
     };
     unsigned frames;     /* how many it has been made for */
     uint32_t mode;       /* of the block */
+    bool is_computed;    /* a computed JMP or CALL with its last target: expect.c says what it has */
     struct jit_block *to;  /* linked to, or NULL */
     union {
         struct jit_exit *prev; /* others linked to the same */
@@ -251,6 +252,7 @@ struct jit {
     const uint8_t *look;        /* called: one to another page, whose tag is not the present one */
     const uint8_t *call;        /* called: a CALL that is not linked: it has done nothing yet */
     const uint8_t *indirect;    /* a computed target */
+    const uint8_t *expect;      /* called: a computed target that is not the expected one */
     const uint8_t *gone;        /* a computed jump to a block that died */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
     const uint8_t *open_window; /* called: the stack window to the page of T0 */
@@ -508,6 +510,10 @@ void emit_entry(struct unit *u);
 void entry_kill(const struct jit *jit, const struct jit_block *t);
 
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
+
+/* Call the thunk, which finds x where it would return to. */
+void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk);
+
 void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
 void exit_over(struct unit *u, struct jit_exit *x); /* the same; the budget has been charged, and did not reach */
 void emit_exit(struct unit *u, int64_t target, int64_t refund);
@@ -530,6 +536,15 @@ emit_near emit_lookup(struct unit *u);
 void emit_jump_found(struct unit *u);
 void emit_not_found(struct unit *u, emit_near miss);
 void emit_indirect(struct unit *u);
+
+/* ---- expect.c ---- */
+
+/* A computed target is in T0, flags are in memory, units settled. */
+void emit_expected_jump(struct unit *u);
+void emit_expected_call(struct unit *u);
+
+void expect_nothing(struct jit_exit *x); /* it is not linked any more */
+int exec_jit_expect(struct vcpu *vcpu, const struct rec *rec, uint64_t target, struct jit_exit *x);
 
 /* ---- lower_branch.c ---- */
 
@@ -568,7 +583,9 @@ void jit_count_entries(struct block *b);
 
 /* ---- link.c ---- */
 
+void exit_attach(struct jit_exit *x, struct jit_block *to); /* x is one of those that lead there */
 void exit_unlink(const struct jit *jit, struct jit_exit *x);
+void place_set(const struct jit *jit, const struct block *b);    /* computed jumps find it */
 void place_forget(const struct jit *jit, const struct block *b); /* computed jumps find it no more */
 
 /* Called by thunks, in C. */

@@ -24,7 +24,10 @@ void exit_unlink(const struct jit *jit, struct jit_exit *x)
         x->next->prev = x->prev;
     x->to = NULL;
     x->prev = x->next = NULL;
-    exit_set(jit, x, x->jump + 4 + (jit->memory.run - jit->memory.write), 0);
+    if (x->is_computed)
+        expect_nothing(x);
+    else
+        exit_set(jit, x, x->jump + 4 + (jit->memory.run - jit->memory.write), 0);
 }
 
 /* With another tag: whoever has seen the frame before must not take that for this one. */
@@ -36,17 +39,22 @@ static void exit_set_frame(struct jit *jit, struct jit_exit *x, paddr frame)
     x->frame = frame;
 }
 
-static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
+void exit_attach(struct jit_exit *x, struct jit_block *to)
 {
-    paddr frame = to->block->pa & PAGE_MASK;
-    if (x->tag && x->frame != frame)
-        exit_set_frame(jit, x, frame);
     x->to = to;
     x->prev = NULL;
     x->next = to->in;
     if (x->next)
         x->next->prev = x;
     to->in = x;
+}
+
+static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
+{
+    paddr frame = to->block->pa & PAGE_MASK;
+    if (x->tag && x->frame != frame)
+        exit_set_frame(jit, x, frame);
+    exit_attach(x, to);
     exit_set(jit, x, to->entry, to->block->count);
 }
 
@@ -59,7 +67,7 @@ void place_forget(const struct jit *jit, const struct block *b)
         p->pa = BLOCK_DEAD;
 }
 
-static void place_set(const struct jit *jit, const struct block *b)
+void place_set(const struct jit *jit, const struct block *b)
 {
     uint32_t to = (uint32_t)(b->jit->computed - jit->memory.run);
     *jit_place_of(jit, b->pa) = (struct jit_place){.pa = b->pa, .mode = b->mode, .to = to};

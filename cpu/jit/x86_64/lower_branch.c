@@ -39,37 +39,16 @@ static bool load_target(struct unit *u)
     return true;
 }
 
-/* What is found among the jumps is canonical. */
-static bool lower_jump(struct unit *u)
+static bool lower_computed(struct unit *u)
 {
     fp_settle(u);
     flags_to_memory(u);
     if (!load_target(u))
         return false;
-    emit_near miss = emit_lookup(u);
-    emit_jump_found(u);
-    emit_not_found(u, miss);
-    check_canonical(u);
-    emit_indirect(u);
-    return true;
-}
-
-/* The push comes before the jump, and #GP for the target before the push. */
-static bool lower_call(struct unit *u)
-{
-    struct emit *e = &u->e;
-    fp_settle(u);
-    if (!load_target(u))
-        return false;
-    check_canonical(u);
-    emit_store(e, 8, T0, host_target);
-    push_return_address(u);
-    flags_to_memory(u);
-    emit_load(e, 8, T0, host_target);
-    emit_near miss = emit_lookup(u);
-    emit_jump_found(u);
-    emit_not_found(u, miss);
-    emit_indirect(u);
+    if (u->in->op == OP_JMP_NEAR_IND)
+        emit_expected_jump(u);
+    else
+        emit_expected_call(u);
     return true;
 }
 
@@ -157,8 +136,8 @@ bool lower_branch(struct unit *u)
         lower_expected_ret(u);
         return true;
     case OP_CALL_NEAR_IND:
-        return stack_is_native(u) && lower_call(u);
+        return stack_is_native(u) && lower_computed(u);
     default:
-        return lower_jump(u);
+        return lower_computed(u);
     }
 }

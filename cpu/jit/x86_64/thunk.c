@@ -256,18 +256,18 @@ static void make_link(struct jit *jit, struct emit *e)
     leave_by(jit, e, (uintptr_t)exec_jit_link);
 }
 
-/* T0 := the exit that follows the call. */
-static void take_exit(struct emit *e)
+/* reg := the exit that follows the call. */
+static void take_exit(struct emit *e, unsigned reg)
 {
     on_own_stack(e, sizeof(uint64_t));
-    pop(e, T0);
-    emit_load(e, 8, T0, mem_at(T0, 0));
+    pop(e, reg);
+    emit_load(e, 8, reg, mem_at(reg, 0));
 }
 
 static void make_call_exit(struct jit *jit, struct emit *e)
 {
     jit->call = emit_here(e);
-    take_exit(e);
+    take_exit(e, T0);
     leave_by(jit, e, (uintptr_t)exec_jit_call);
 }
 
@@ -275,7 +275,7 @@ static void make_call_exit(struct jit *jit, struct emit *e)
 static void make_out(struct jit *jit, struct emit *e)
 {
     jit->out = emit_here(e);
-    take_exit(e);
+    take_exit(e, T0);
     emit_alu_mi(e, ALU_CMP, 8, RUN(budget), 0);
     emit_jump_to(e, 12, jit->over);
     emit_load(e, 4, T1, mem_at(T0, offsetof(struct jit_exit, refund)));
@@ -322,7 +322,7 @@ static void make_look(struct jit *jit, struct emit *e)
 {
     emit_label miss[2];
     jit->look = emit_here(e);
-    take_exit(e);
+    take_exit(e, T0);
     save_two(e);
     emit_load(e, 8, H_RAX, mem_at(T0, offsetof(struct jit_exit, target)));
     emit_alu_ri(e, ALU_AND, 8, H_RAX, -(int32_t)PAGE_SIZE);
@@ -378,6 +378,63 @@ static void place_of(const struct jit *jit, struct emit *e)
 }
 
 /*
+ * RDX := the place of the address in RAX, and RAX := its code, which is remembered for T0, a RIP
+ * that becomes RIP XOR epoch; or to the labels. RCX is used.
+ */
+static void remember_place(const struct jit *jit, struct emit *e, emit_label miss[2])
+{
+    place_of(jit, e);
+    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, pa)));
+    miss[0] = emit_jump(e, 5);
+    emit_load(e, 4, H_RAX, RUN(mode));
+    emit_alu_rm(e, ALU_CMP, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, mode)));
+    miss[1] = emit_jump(e, 5);
+    emit_load(e, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, to)));
+    emit_mov_ri(e, H_RCX, (uintptr_t)jit->memory.run);
+    emit_alu_rr(e, ALU_ADD, 8, H_RAX, H_RCX);
+    emit_jump_index(e, H_RDX);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    emit_store(e, 8, T0, jump_tag(H_RDX));
+    emit_store(e, 8, H_RAX, jump_to(H_RDX));
+}
+
+static void push_three(struct emit *e)
+{
+    push(e, H_RAX);
+    push(e, H_RCX);
+    push(e, H_RDX);
+}
+
+static void pop_three(struct emit *e)
+{
+    pop(e, H_RDX);
+    pop(e, H_RCX);
+    pop(e, H_RAX);
+}
+
+/* Bind the labels where three registers are pushed; pop them. T0: target; T1: site or exit, which
+ * has the block and the offset there. To the function in C, with the record, the target and T1. */
+static void leave_with_target(const struct jit *jit, struct emit *e, const emit_label miss[],
+                              size_t count, size_t block, size_t offset, size_t rec,
+                              uintptr_t function)
+{
+    on_own_stack(e, 24);
+    for (size_t i = 0; i < count; i++)
+        emit_bind(e, miss[i]);
+    pop_three(e);
+    to_c(jit, e);
+    set_place(e, T1, block, offset);
+    call_c(e, (uintptr_t)jit_flags_from_memory);
+    vcpu_argument(e);
+    emit_load(e, 8, H_RSI, mem_at(T1, rec));
+    emit_mov_rr(e, 8, H_RDX, T0);
+    emit_mov_rr(e, 8, H_RCX, T1);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, function);
+    emit_rr(e, 0xff, 4, 4, H_RAX);
+}
+
+/*
  * T0: target RIP, canonical; T1: site. To the code that is known at its physical address, which is
  * entered as a computed jump, and remembered as such.
  */
@@ -386,42 +443,47 @@ static void make_indirect(struct jit *jit, struct emit *e)
     emit_label miss[3];
     jit->indirect = emit_here(e);
     on_own_stack(e, 0);
-    push(e, H_RAX);
-    push(e, H_RCX);
-    push(e, H_RDX);
+    push_three(e);
     miss[0] = fetch_pa(e);
-    place_of(jit, e);
-    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, pa)));
-    miss[1] = emit_jump(e, 5);
-    emit_load(e, 4, H_RAX, RUN(mode));
-    emit_alu_rm(e, ALU_CMP, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, mode)));
-    miss[2] = emit_jump(e, 5);
-    emit_load(e, 4, H_RAX, mem_at(H_RDX, offsetof(struct jit_place, to)));
-    emit_mov_ri(e, T1, (uintptr_t)jit->memory.run);
-    emit_alu_rr(e, ALU_ADD, 8, T1, H_RAX);
-    emit_jump_index(e, H_RDX);
-    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    emit_store(e, 8, T0, jump_tag(H_RDX));
-    emit_store(e, 8, T1, jump_to(H_RDX));
-    pop(e, H_RDX);
-    pop(e, H_RCX);
-    pop(e, H_RAX);
+    remember_place(jit, e, miss + 1);
+    emit_mov_rr(e, 8, T1, H_RAX);
+    pop_three(e);
     emit_rr(e, 0xff, 4, 4, T1);
+    leave_with_target(jit, e, miss, ARRAY_SIZE(miss), offsetof(struct jit_site, block),
+                      offsetof(struct jit_site, offset), offsetof(struct jit_site, rec),
+                      (uintptr_t)exec_jit_indirect);
+}
+
+/*
+ * T0: target XOR epoch, which the vCPU does not have as the tag of the exit (expect.c). If it has
+ * only not been looked up in this epoch, it has it now. Else it goes by the table of computed
+ * jumps, where it is now; now and then by C, which may link it.
+ */
+static void make_expect(struct jit *jit, struct emit *e)
+{
+    emit_label miss[4];
+    jit->expect = emit_here(e);
+    take_exit(e, T1);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    push_three(e);
+    miss[0] = fetch_pa(e);
+    emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(T1, offsetof(struct jit_exit, pa)));
+    emit_label other = emit_jump(e, 5);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    emit_load(e, 8, H_RCX, mem_at(T1, offsetof(struct jit_exit, tag_at)));
+    emit_store(e, 8, T0, (struct host_mem){VCPU, H_RCX, 0, 0});
+    pop_three(e);
+    emit_rm(e, 0xff, 4, 4, mem_at(T1, offsetof(struct jit_exit, hit)));
     on_own_stack(e, 24);
-    for (size_t i = 0; i < ARRAY_SIZE(miss); i++)
-        emit_bind(e, miss[i]);
-    pop(e, H_RDX);
-    pop(e, H_RCX);
-    pop(e, H_RAX);
-    to_c(jit, e);
-    set_place(e, T1, offsetof(struct jit_site, block), offsetof(struct jit_site, offset));
-    call_c(e, (uintptr_t)jit_flags_from_memory);
-    vcpu_argument(e);
-    emit_load(e, 8, H_RSI, mem_at(T1, offsetof(struct jit_site, rec)));
-    emit_mov_rr(e, 8, H_RDX, T0);
-    leave_frame(e);
-    emit_mov_ri(e, H_RAX, (uintptr_t)exec_jit_indirect);
-    emit_rr(e, 0xff, 4, 4, H_RAX);
+    emit_bind(e, other);
+    emit_alu_mi(e, ALU_SUB, 8, mem_at(T1, offsetof(struct jit_exit, target)), 1);
+    miss[1] = emit_jump(e, 4);
+    remember_place(jit, e, miss + 2);
+    pop_three(e);
+    emit_rm(e, 0xff, 4, 4, mem_at(T1, offsetof(struct jit_exit, miss)));
+    leave_with_target(jit, e, miss, ARRAY_SIZE(miss), offsetof(struct jit_exit, block),
+                      offsetof(struct jit_exit, offset), offsetof(struct jit_exit, rec),
+                      (uintptr_t)exec_jit_expect);
 }
 
 /* T0: target XOR epoch, of a computed jump to a block that died. The run loop finds what is there.
@@ -431,6 +493,9 @@ static void make_gone(struct jit *jit, struct emit *e)
     jit->gone = emit_here(e);
     on_own_stack(e, 0);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    emit_jump_index(e, T1);
+    emit_rm(e, 0xc7, 8, 0, jump_tag(T1));
+    emit_number(e, 0, 4);
     to_c(jit, e);
     emit_store(e, 8, T0, ARCH(rip));
     call_c(e, (uintptr_t)jit_flags_from_memory);
@@ -453,6 +518,7 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_out(jit, e);
     make_call_exit(jit, e);
     make_indirect(jit, e);
+    make_expect(jit, e);
     make_open_window(jit, e);
     make_gone(jit, e);
     jit_make_plain_flags(jit, e);
