@@ -297,8 +297,6 @@ static bool shows(const struct unit *u, unsigned i)
 {
     const struct rec *rec = u->path[i].rec;
     const struct insn *in = &u->insn[i];
-    if (in->op == OP_JMP_NEAR && u->path[i].way == PART_JUMPS)
-        return false;
     bool accesses = in->has_mem && in->op != OP_LEA && in->op != OP_NOP;
     if (!record_is_plain(rec) || accesses || insn_row(in->row)->ends_block ||
         insn_row(in->row)->sensitivity != SENS_NONE || in->op == OP_JCC)
@@ -417,7 +415,7 @@ bool flags_wanted(const struct unit *u)
     bool clobbered = false;
     for (unsigned i = u->i + 1; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
-        if (shows(u, i) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
+        if (is_behind_seam(u, i) || shows(u, i) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
             return true;
         if (insn_flags_overwritten(in) == F_OSZAPC)
             return false;
@@ -435,6 +433,6 @@ void find_needed_flags(struct unit *u)
         if (writes & live)
             u->path[i].flags_needed = true;
         u->path[i].flags_shown = live;
-        live = shows(u, i) ? F_OSZAPC : (live & ~writes) | tested;
+        live = shows(u, i) || is_behind_seam(u, i) ? F_OSZAPC : (live & ~writes) | tested;
     }
 }

@@ -166,6 +166,25 @@ struct path_insn {
     bool flags_shown;  /* somebody may look at any flag behind it */
 };
 
+/* What is carried from the first round of a loop into the second (loop.c). */
+enum {
+    CARRY_FLAGS = 1,  /* as a recipe */
+    CARRY_STACK = 2,  /* the stack window */
+    CARRY_PROOFS = 4, /* of bases */
+    CARRY_UNITS = 8,  /* the floating-point units, and XMM registers */
+    CARRY_ALL = 15,
+};
+
+/* What is known where the second round begins. */
+struct loop_head {
+    const uint8_t *code;
+    struct flag_state flags;
+    struct stack_proof stack;
+    struct base_proofs proofs;
+    struct fp_state fp;
+    uint16_t xmm;
+};
+
 /* A path being translated. */
 struct unit {
     struct jit *jit;
@@ -181,6 +200,10 @@ struct unit {
     unsigned word;   /* of addresses, the stack and transfers: 8 bytes, or 4 in 32-bit code */
     uint8_t regs[16]; /* host register of guest register g, or H_NONE: it is in memory */
     bool is_broken;  /* it is no path: no code */
+    unsigned carry;  /* CARRY_ bits; 0: a loop has one round */
+    unsigned lost;   /* of them, what the loop does not keep: no code */
+    unsigned second; /* the loop's second round begins with this instruction; 0: there is none */
+    struct loop_head head;
     bool is_32;      /* 32-bit code: CS is flat */
     bool is_compat;  /* the same, with long mode active */
     bool has_stack;  /* PUSH and the like use RSP as it stands: 64-bit mode, or a flat 32-bit SS */
@@ -334,11 +357,22 @@ void find_needed_flags(struct unit *u);
 /* The list of instructions. False: the parts are no path. */
 bool path_make(struct unit *u);
 
+/* Instruction i begins a part that is not the first: where the budget does not reach, the path is left in front of it. */
+static inline bool is_behind_seam(const struct unit *u, unsigned i)
+{
+    return i > 0 && u->path[i].rec == u->path[i].part->block->rec;
+}
+
 /* Between two parts: the ticks of the next one. */
 void emit_seam(struct unit *u);
 
 /* Where the path goes on behind its last instruction: from the start of the page. */
 int64_t path_target(const struct unit *u);
+
+/* ---- loop.c ---- */
+
+void loop_begin(struct unit *u); /* the second round */
+void loop_end(struct unit *u);   /* to where it has begun */
 
 /* ---- flags_recipe.c ---- */
 

@@ -188,13 +188,13 @@ static struct late *late_add(struct unit *u, emit_label from)
 /* The exit to the record i, whose ticks and all behind it are not used. */
 static struct jit_exit *inner_exit(struct unit *u, unsigned i)
 {
-    return exit_make(u, u->path[i].offset, refund_before(u, i));
+    return exit_make(u, i < u->count ? u->path[i].offset : path_target(u), refund_before(u, i));
 }
 
 void late_back(struct unit *u)
 {
     unsigned more = u->late_count - u->late_first;
-    if (u->out->exit_count + more > u->out->exit_room || u->i + 1 == u->count) {
+    if (u->out->exit_count + more > u->out->exit_room || (u->i + 1 == u->count && !u->second)) {
         stack_forget(u);
         proof_forget(u);
     }

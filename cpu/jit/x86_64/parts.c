@@ -86,6 +86,25 @@ static bool join(struct unit *u, const struct jit_part *part)
            (u->path[last].way == PART_RETURNS || target_of(u, last) == u->path[last + 1].offset);
 }
 
+/* Can the path, which comes back to its head, be there twice? */
+static bool can_repeat(const struct unit *u)
+{
+    unsigned last = u->count - 1;
+    return 2 * u->count <= REGION_RECORDS && u->insn[last].op != OP_CALL_NEAR &&
+           u->path[last].way != PART_RETURNS && is_way(u, last) &&
+           target_of(u, last) == u->path[0].offset && !u->path[0].part->block->crosses;
+}
+
+static void repeat(struct unit *u)
+{
+    u->second = u->count;
+    for (unsigned i = 0; i < u->second; i++) {
+        u->insn[u->count] = u->insn[i];
+        u->path[u->count] = u->path[i];
+        u->path[u->count++].charged = (uint16_t)(u->path[i].charged + u->second);
+    }
+}
+
 bool path_make(struct unit *u)
 {
     const struct jit_source *from = u->from;
@@ -93,6 +112,10 @@ bool path_make(struct unit *u)
     for (unsigned i = 1; i < from->part_count; i++)
         if (!join(u, &from->part[i]))
             return false;
+    if (from->loops && u->carry && can_repeat(u)) {
+        repeat(u);
+        return true;
+    }
     set_end(u);
     return u->path[u->count - 1].way == PART_ENDS || is_way(u, u->count - 1);
 }
@@ -103,10 +126,12 @@ bool path_make(struct unit *u)
  */
 void emit_seam(struct unit *u)
 {
-    const struct path_insn *p = &u->path[u->i], *next = p + 1;
+    bool is_last = u->i + 1 == u->count;
+    const struct path_insn *p = &u->path[u->i], *next = is_last ? u->path : p + 1;
     struct jit_exit *x = exit_make(u, next->offset, 0);
+    unsigned charged = is_last ? u->count + next->charged : next->charged;
     x->give_back = next->part->block->count;
     flags_clobber(u);
-    emit_alu_mi(&u->e, ALU_SUB, 8, RUN(budget), next->charged - p->charged);
+    emit_alu_mi(&u->e, ALU_SUB, 8, RUN(budget), (int32_t)charged - p->charged);
     late_over(u, emit_jump(&u->e, 8), x);
 }

@@ -5,8 +5,8 @@
  * Looking ahead from an access [base + disp], the ones behind it through the same base are found,
  * as long as nothing but a constant is added to it. If there are some within PROOF_REACH bytes, the
  * probe asks for the range of all of them: it is in one page, and that page in the array. What the
- * entry adds is kept below the stack pointer, and the others are a load of that and the access itself,
- * which leaves the flags alone.
+ * entry adds is kept below the stack pointer, and the others are a load of that and the access
+ * itself, which leaves the flags alone.
  *
  * An operand with an index is one of them if the block itself has made the index small before: by
  * MOVZX of a byte, AND, or SHR (docs/decisions/0012). Its range is a table's, which may be in two
@@ -261,6 +261,28 @@ static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, in
     return true;
 }
 
+/* Is the base the same again at the end of each round of the loop? */
+static bool is_same_in_loop(const struct unit *u, unsigned base)
+{
+    int64_t moved = 0;
+    int32_t change;
+    for (unsigned i = u->second; i < u->count; i++) {
+        if (!record_is_plain(u->path[i].rec) || !base_change(&u->insn[i], base, &change))
+            return false;
+        moved += change;
+    }
+    return moved == 0;
+}
+
+void proof_keep_in_loop(struct unit *u)
+{
+    for (unsigned i = 0; i < PROOFS; i++) {
+        struct base_proof *p = &u->proofs.slot[i];
+        if (p->last)
+            p->last = is_same_in_loop(u, p->base) ? (uint8_t)u->count : 0;
+    }
+}
+
 /* The access of this instruction, and those behind it that one proof can cover. last is 0 if it is
  * not worth while: a proof is two or three instructions more, which one access is that saves seven,
  * but every branch in between may halve its chance. A long range is oftener in two pages, which
@@ -274,9 +296,10 @@ static struct base_proof look_ahead(const struct unit *u, const struct mem_acces
                            .low = disp,
                            .high = disp + span + x->size};
     unsigned chance = 4, gain = 0; /* in quarters of an access */
+    bool repeats = u->i < u->second && is_same_in_loop(u, p.base);
     for (unsigned i = u->i; i < u->count && is_near(moved); i++) {
         if (i > u->i && range_add(u, &p, i, moved))
-            gain += chance;
+            gain += repeats && i >= u->second ? 16 : chance;
         if (u->insn[i].op == OP_JCC)
             chance /= 2;
         if (!record_is_plain(u->path[i].rec) || !base_change(&u->insn[i], p.base, &change))

@@ -37,6 +37,9 @@ struct base_proofs {
     unsigned made; /* in this block, so far */
 };
 
+/* The second round of a loop begins: what goes on being so in all rounds is kept. */
+void proof_keep_in_loop(struct unit *u);
+
 /* Can the instruction's operand be proved or made use of? Then *m is the host's operand: either a
  * probe that proves, or none. */
 bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m);

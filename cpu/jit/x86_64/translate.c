@@ -181,10 +181,14 @@ static bool translate_insns(struct unit *u)
         set_insn(u, i);
         if (translate_insn(u))
             return true;
-        if (i + 1 < u->count && u->path[i + 1].rec == u->path[i + 1].part->block->rec)
+        if (i + 1 < u->count && is_behind_seam(u, i + 1))
             emit_seam(u);
+        if (i + 1 == u->second)
+            loop_begin(u);
     }
-    return false;
+    if (u->second)
+        loop_end(u);
+    return u->second > 0;
 }
 
 static void translate_path(struct unit *u)
@@ -235,7 +239,7 @@ static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
     t->fns = (exec_fn **)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
     t->exits = (struct jit_exit *)(void *)chunks_take(
-        &jit->exits, (u->count + u->from->part_count + inner) * sizeof(struct jit_exit));
+        &jit->exits, (u->count + 2 * u->from->part_count + inner) * sizeof(struct jit_exit));
     return t;
 }
 
@@ -252,7 +256,7 @@ static void tables_abandon(struct jit *jit, const struct jit_block *t)
     chunks_give_back(&jit->exits, t->exits);
 }
 
-static void unit_start(struct jit *jit, const struct jit_source *from)
+static void unit_start(struct jit *jit, const struct jit_source *from, unsigned carry)
 {
     const struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
@@ -260,6 +264,7 @@ static void unit_start(struct jit *jit, const struct jit_source *from)
     memset(u, 0, offsetof(struct unit, late));
     u->jit = jit;
     u->from = from;
+    u->carry = carry;
     u->is_32 = mode_code(mode) == DECODE_32;
     u->is_compat = u->is_32 && (mode & MODE_LMA);
     u->has_stack = !u->is_32 || (mode & stack_32) == stack_32;
@@ -268,19 +273,31 @@ static void unit_start(struct jit *jit, const struct jit_source *from)
         .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
 }
 
+/* Translated from a list of its instructions, but not to be kept if it does not go like that. */
+static bool try_path(struct jit *jit, const struct jit_source *from, unsigned carry)
+{
+    struct unit *u = &jit->unit;
+    unit_start(jit, from, carry);
+    if (!path_make(u))
+        return false;
+    set_insn(u, 0);
+    u->out = jit_block_make(u, inner_exits(u));
+    translate_path(u);
+    if (!u->e.full && !u->is_broken && !u->lost)
+        return true;
+    tables_abandon(jit, u->out);
+    return false;
+}
+
 struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
 {
     struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
-    unit_start(jit, from);
-    if (!path_make(u))
-        return NULL;
-    set_insn(u, 0);
-    u->out = jit_block_make(u, inner_exits(u));
-    translate_path(u);
-    if (u->e.full || u->is_broken) {
-        tables_abandon(jit, u->out);
-        return NULL;
+    unsigned carry = from->loops ? CARRY_ALL : 0;
+    while (!try_path(jit, from, carry)) {
+        if (u->e.full || u->is_broken || !(carry & u->lost))
+            return NULL;
+        carry &= ~u->lost;
     }
     tables_keep(jit, u->out);
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);

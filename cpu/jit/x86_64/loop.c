@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A path that comes back to its head, translated twice over: the first round proves, loads and
+ * brings what the second one uses, and the second one leads to its own start as long as all that is
+ * known there is known again at its end. So pages that do not change from round to round are looked
+ * at once. What turns out to be lost on the way is not carried: the path is translated again
+ * without it (jit_translate), and but once if nothing is left.
+ */
+#include "cpu/jit/x86_64/jit_priv.h"
+
+static bool knows_proofs(const struct base_proofs *proofs)
+{
+    for (unsigned i = 0; i < PROOFS; i++)
+        if (proofs->slot[i].last)
+            return true;
+    return false;
+}
+
+/* Is it worth a second round? */
+static bool knows_something(const struct loop_head *h)
+{
+    return h->stack.proof || knows_proofs(&h->proofs) || h->xmm || h->fp.mxcsr || h->fp.x87;
+}
+
+void loop_begin(struct unit *u)
+{
+    struct loop_head *h = &u->head;
+    if (!(u->carry & CARRY_FLAGS) || u->flags.recipe.op == HOW_IMAGE) {
+        flags_to_memory(u);
+        u->flags = (struct flag_state){.memory = true};
+    }
+    u->flags.plain = u->flags.host = false;
+    fp_settle(u);
+    if (!(u->carry & CARRY_STACK))
+        stack_forget(u);
+    if (!(u->carry & CARRY_PROOFS))
+        proof_forget(u);
+    proof_keep_in_loop(u);
+    if (!(u->carry & CARRY_UNITS)) {
+        u->xmm = 0;
+        u->fp.mxcsr = u->fp.x87 = false;
+    }
+    h->code = emit_here(&u->e);
+    h->flags = u->flags;
+    h->stack = u->stack;
+    h->proofs = u->proofs;
+    h->xmm = u->xmm;
+    h->fp = u->fp;
+    if (!knows_something(h))
+        u->lost = CARRY_ALL;
+}
+
+static bool same_recipe(const struct recipe *a, const struct recipe *b)
+{
+    return a->op == b->op && a->size == b->size && a->a == b->a && a->b == b->b && a->imm == b->imm;
+}
+
+static bool same_stack(const struct stack_proof *a, const struct stack_proof *b)
+{
+    return !a->proof || (b->proof && a->low - a->delta == b->low - b->delta);
+}
+
+static bool same_proof(const struct base_proof *a, const struct base_proof *b)
+{
+    return !a->last || (b->last && a->base == b->base && a->write == b->write &&
+                        a->is_wide == b->is_wide && a->has_base == b->has_base &&
+                        a->low == b->low && a->high == b->high && a->moved == b->moved);
+}
+
+static bool same_proofs(const struct base_proofs *a, const struct base_proofs *b)
+{
+    for (unsigned i = 0; i < PROOFS; i++)
+        if (!same_proof(&a->slot[i], &b->slot[i]))
+            return false;
+    return true;
+}
+
+static bool same_units(const struct fp_state *a, const struct fp_state *b)
+{
+    bool same_x87 =
+        b->x87 && a->top == b->top && a->count == b->count && a->stored == b->stored && b->is_known;
+    return (!a->mxcsr || b->mxcsr) && (!a->x87 || same_x87);
+}
+
+/* What was known at the head and is not here: nothing, or it is to be translated without. */
+static unsigned lost(const struct unit *u)
+{
+    const struct loop_head *h = &u->head;
+    bool same_flags =
+        h->flags.recipe.op == HOW_IMAGE || same_recipe(&h->flags.recipe, &u->flags.recipe);
+    same_flags = same_flags && (!h->flags.memory || u->flags.memory);
+    return (same_flags ? 0 : CARRY_FLAGS) | (same_stack(&h->stack, &u->stack) ? 0 : CARRY_STACK) |
+           (same_proofs(&h->proofs, &u->proofs) ? 0 : CARRY_PROOFS) |
+           (same_units(&h->fp, &u->fp) ? 0 : CARRY_UNITS);
+}
+
+void loop_end(struct unit *u)
+{
+    if (u->head.flags.recipe.op == HOW_IMAGE)
+        flags_to_memory(u);
+    fp_settle(u);
+    emit_seam(u);
+    sse_reload(u, u->head.xmm & ~u->xmm, &u->fp);
+    u->lost |= lost(u);
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->head.code);
+    memcpy(u->regs, pinned, sizeof(u->regs));
+    u->lent = false;
+}
