@@ -239,8 +239,7 @@ static void unlink_pages(struct block_cache *c, struct block *b)
 /* Take b out of every table; it is freed later, for a handler of it may be running. Links to it are the caller's to clear. */
 static void block_kill(struct block_cache *c, struct block *b)
 {
-    if (c->jit)
-        jit_forget(c->jit, b);
+    bool runs_elsewhere = c->jit && jit_forget(c->jit, b);
     unlink_hash(c, b);
     unlink_pages(c, b);
     c->stats.dropped++;
@@ -249,7 +248,7 @@ static void block_kill(struct block_cache *c, struct block *b)
     b->pa = BLOCK_DEAD;
     b->hash_next = c->dead;
     c->dead = b;
-    if (c->running && c->running->run.block == b)
+    if (c->running && (runs_elsewhere || c->running->run.block == b))
         cpu_request_refetch(c->running);
 }
 
@@ -299,8 +298,8 @@ static void block_written(struct block_cache *c, struct block *b, bool *is_kille
         *is_killed = true;
         return;
     }
-    if (c->jit)
-        jit_unwatch(c->jit, b);
+    if (c->jit && jit_unwatch(c->jit, b) && c->running)
+        cpu_request_refetch(c->running);
     self_check_lay_aside(b);
 }
 

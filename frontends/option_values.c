@@ -186,6 +186,20 @@ int option_top(struct options *o, const char *argument, struct err *err)
     return rc;
 }
 
+static bool regions_part(struct options *o, const struct piece *p)
+{
+    uint64_t v = 0;
+    if (piece_is(p, "regions", "off"))
+        o->config.jit_regions = TRAPLINE_JIT_NO_REGIONS;
+    else if (piece_is(p, "regions", "on"))
+        o->config.jit_regions = TRAPLINE_JIT_REGIONS;
+    else if (strcmp(p->key, "regions") == 0 && p->has_value && parse_number(p->value, &v) && v >= 1 && v <= INT32_MAX)
+        o->config.jit_regions = (uint32_t)v;
+    else
+        return false;
+    return true;
+}
+
 static int engine_part(struct options *o, const struct piece *p, const char *argument, struct err *err)
 {
     uint64_t v = 0;
@@ -210,7 +224,9 @@ static int engine_part(struct options *o, const struct piece *p, const char *arg
         o->has_gdb_jit = p->value[1] == 'n';
         return 0;
     }
-    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), thread=on|off, perf=on|off, gdb=on|off: -engine jit,threshold=1,cache=16M");
+    if (regions_part(o, p))
+        return 0;
+    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), regions=on|off|N, thread=on|off, perf=on|off, gdb=on|off: -engine jit,threshold=1,cache=16M");
 }
 
 int option_engine(struct options *o, const char *argument, struct err *err)

@@ -18,6 +18,7 @@ struct jit_block;
 struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
     uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
+    uint32_t regions;   /* times the code of a block is entered before it may become a region's; 0: never */
     bool has_thread;    /* translate on a thread of its own; when code is ready is then the host's business */
     bool plain_host;    /* for tests: use nothing that a first x86-64 processor did not have */
     bool lends_always;  /* for tests: blocks lend registers wherever they may, other ones in each (loan.c) */
@@ -27,6 +28,8 @@ struct jit_config {
 };
 
 #define JIT_THRESHOLD 40
+#define JIT_REGIONS 4000
+#define JIT_REGIONS_DEFAULT 0
 #define JIT_CACHE (64 * MiB)
 #define JIT_CACHE_MIN (256 * KiB)
 
@@ -44,12 +47,14 @@ bool jit_takes(const struct jit *jit, uint32_t mode);
  * another before; so much longer it is interpreted. */
 void jit_watch(struct jit *jit, struct block *b, unsigned rewritten);
 
-/* It was written, but goes on living: its records have their own handlers again until it is watched anew. It is not running. */
-void jit_unwatch(struct jit *jit, struct block *b);
+/* It was written, but goes on living: its records have their own handlers again until it is watched anew. It is not running. True: as
+ * jit_forget. */
+bool jit_unwatch(struct jit *jit, struct block *b);
 
 /* A block dies: jumps to it are undone and what was made for it is freed. Its code stays where it
- * is until the cache is full, for it may be running. */
-void jit_forget(struct jit *jit, struct block *b);
+ * is until the cache is full, for it may be running. True: the running block may be in code that was made from this one's bytes,
+ * too, and is to be left at the next boundary. */
+bool jit_forget(struct jit *jit, struct block *b);
 
 /* The code that b was translated to: where it runs, and its size. False: it is not translated. */
 bool jit_code(const struct block *b, const uint8_t **code, size_t *size);
@@ -67,6 +72,11 @@ struct jit_stats {
     uint64_t links;       /* direct exits that were linked to a block */
     uint64_t unlinked;    /* direct exits taken that could not be */
     uint64_t indirect;    /* computed targets that code did not find by itself */
+    uint64_t counted_out; /* blocks whose code was entered often enough for a region */
+    uint64_t regions;     /* of them, those that became one */
+    uint64_t parts;       /* blocks that those are made of */
+    uint64_t region_insns; /* their instructions */
+    uint64_t killed;      /* regions that one of their blocks took with it */
 };
 struct jit_stats jit_stats(const struct jit *jit);
 

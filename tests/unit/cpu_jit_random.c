@@ -347,14 +347,19 @@ static void expect_same(const struct outcome *a, const struct outcome *b, uint32
     EXPECT(same);
 }
 
-static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_host)
+/* regions: entries before one is made; 0: never. */
+static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_host, uint32_t regions)
 {
     static struct outcome freely, exactly;
     if (!jit_is_available())
         return;
     struct harness *h = harness_create(mode);
     struct jit *jit = jit_create(&(struct jit_config){
-        .threshold = 1, .cache = 1 * MiB, .lends_always = lends_always, .plain_host = plain_host});
+        .threshold = 1,
+                                                     .cache = 1 * MiB,
+                                                     .regions = regions,
+                                                     .lends_always = lends_always,
+                                                     .plain_host = plain_host});
     assert_non_null(jit);
     h->vcpu->run.jit = jit;
     block_cache_set_jit(h->blocks, jit);
@@ -387,22 +392,29 @@ static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_
 
 TEST(jit, does_64_bit_code_as_one_by_one)
 {
-    compare_trials(DECODE_64, false, false);
+    compare_trials(DECODE_64, false, false, 0);
 }
 
 TEST(jit, does_it_with_other_registers)
 {
-    compare_trials(DECODE_64, true, false);
+    compare_trials(DECODE_64, true, false, 0);
 }
 
 TEST(jit, does_it_on_an_old_host)
 {
-    compare_trials(DECODE_64, false, true);
+    compare_trials(DECODE_64, false, true, 0);
 }
 
 TEST(jit, does_32_bit_code_as_one_by_one)
 {
-    compare_trials(DECODE_32, false, false);
+    compare_trials(DECODE_32, false, false, 0);
+}
+
+TEST(jit, does_it_in_regions)
+{
+    compare_trials(DECODE_64, false, false, 1);
+    compare_trials(DECODE_32, false, false, 1);
+    compare_trials(DECODE_64, true, false, 2);
 }
 
 /* What is proved of a base that has borrowed a register is not what is proved of it behind the loan. */
@@ -440,4 +452,4 @@ TEST(jit, calls_through_a_base_that_borrowed)
     harness_destroy(h);
 }
 
-TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_it_with_other_registers) RUN(jit, does_it_on_an_old_host) RUN(jit, does_32_bit_code_as_one_by_one))
+TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_it_with_other_registers) RUN(jit, does_it_in_regions) RUN(jit, does_it_on_an_old_host) RUN(jit, does_32_bit_code_as_one_by_one))

@@ -125,12 +125,13 @@ static void run_both(struct harness *h[2], int64_t ticks)
     EXPECT(memcmp(h[0]->ram + CODE, h[1]->ram + CODE, PAGE_SIZE) == 0);
 }
 
-static void rewrite_and_run(enum decode_mode mode, uint32_t threshold)
+/* regions: entries before one is made; 0: never. */
+static void rewrite_and_run(enum decode_mode mode, uint32_t threshold, uint32_t regions)
 {
     struct harness *h[2] = {harness_create(mode), harness_create(mode)};
     struct jit *jit = NULL;
     if (threshold && jit_is_available()) {
-        jit = jit_create(&(struct jit_config){.threshold = threshold, .cache = 1 * MiB});
+        jit = jit_create(&(struct jit_config){.threshold = threshold, .cache = 1 * MiB, .regions = regions});
         assert_non_null(jit);
         h[0]->vcpu->run.jit = jit;
         block_cache_set_jit(h[0]->blocks, jit);
@@ -157,19 +158,26 @@ static void rewrite_and_run(enum decode_mode mode, uint32_t threshold)
 
 TEST(self_check, is_exact_when_interpreted)
 {
-    rewrite_and_run(DECODE_64, 0);
-    rewrite_and_run(DECODE_32, 0);
+    rewrite_and_run(DECODE_64, 0, 0);
+    rewrite_and_run(DECODE_32, 0, 0);
 }
 
 TEST(self_check, is_exact_when_translated_at_once)
 {
-    rewrite_and_run(DECODE_64, 1);
-    rewrite_and_run(DECODE_32, 1);
+    rewrite_and_run(DECODE_64, 1, 0);
+    rewrite_and_run(DECODE_32, 1, 0);
 }
 
 TEST(self_check, is_exact_when_translated_later)
 {
-    rewrite_and_run(DECODE_64, 3);
+    rewrite_and_run(DECODE_64, 3, 0);
+}
+
+TEST(self_check, is_exact_in_regions)
+{
+    rewrite_and_run(DECODE_64, 1, 1);
+    rewrite_and_run(DECODE_32, 1, 1);
+    rewrite_and_run(DECODE_64, 1, 4);
 }
 
 /* A page that was code for a while and is data from now on is written fast again. */
@@ -197,4 +205,5 @@ TEST(self_check, gives_pages_back)
 }
 
 TEST_MAIN(RUN(self_check, is_exact_when_interpreted) RUN(self_check, is_exact_when_translated_at_once)
-              RUN(self_check, is_exact_when_translated_later) RUN(self_check, gives_pages_back))
+              RUN(self_check, is_exact_when_translated_later) RUN(self_check, is_exact_in_regions)
+              RUN(self_check, gives_pages_back))

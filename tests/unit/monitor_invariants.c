@@ -140,6 +140,8 @@ TEST(invariants, stops_at_odd_positions_change_nothing)
 
 static const struct jit_config translate_all = {.threshold = 1, .cache = JIT_CACHE};
 static const struct jit_config translate_some = {.threshold = 5, .cache = JIT_CACHE_MIN};
+static const struct jit_config regions_all = {.threshold = 1, .cache = JIT_CACHE, .regions = 1};
+static const struct jit_config regions_some = {.threshold = 2, .cache = JIT_CACHE_MIN, .regions = 5};
 
 TEST(invariants, translated_code_is_what_the_interpreter_does)
 {
@@ -151,10 +153,20 @@ TEST(invariants, translated_code_is_what_the_interpreter_does)
     compare_habits(GUEST_REAL, &all);
 }
 
+TEST(invariants, regions_are_what_their_blocks_are)
+{
+    const struct habit all = {.name = "in regions", .jit = &regions_all};
+    const struct habit some = {
+        .name = "in regions later", .jit = &regions_some, .entries = 16, .drops = true, .stops = true};
+    compare_habits(GUEST_LONG, &all);
+    compare_habits(GUEST_LONG, &some);
+    compare_habits(GUEST_REAL, &all);
+}
+
 /* Blocks die and the cache fills while the worker has copies of them. */
 TEST(invariants, code_that_is_made_beside_the_guest_changes_nothing)
 {
-    static const struct jit_config beside = {.threshold = 1, .cache = JIT_CACHE_MIN, .has_thread = true};
+    static const struct jit_config beside = {.threshold = 1, .cache = JIT_CACHE_MIN, .regions = 3, .has_thread = true};
     const struct habit habit = {
         .name = "translated beside", .jit = &beside, .entries = 16, .drops = true, .stops = true};
     compare_habits(GUEST_LONG, &habit);
@@ -210,7 +222,8 @@ TEST_MAIN(RUN(invariants, random_guests_live_long)
               RUN(invariants, size_of_the_virtual_tlb_changes_nothing)
                   RUN(invariants, dropped_caches_change_nothing)
                       RUN(invariants, stops_at_odd_positions_change_nothing)
-                          RUN(invariants, translated_code_is_what_the_interpreter_does)
+                          RUN(invariants, regions_are_what_their_blocks_are)
+              RUN(invariants, translated_code_is_what_the_interpreter_does)
               RUN(invariants, code_that_is_made_beside_the_guest_changes_nothing)
                               RUN(invariants,
                                   flags_are_seen_by_the_handler_of_an_instruction_that_only_raises)

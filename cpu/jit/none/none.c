@@ -30,14 +30,16 @@ void jit_watch(struct jit *jit, struct block *b, unsigned rewritten)
     (void)jit, (void)b, (void)rewritten;
 }
 
-void jit_unwatch(struct jit *jit, struct block *b)
+bool jit_unwatch(struct jit *jit, struct block *b)
 {
     (void)jit, (void)b;
+    return false;
 }
 
-void jit_forget(struct jit *jit, struct block *b)
+bool jit_forget(struct jit *jit, struct block *b)
 {
     (void)jit, (void)b;
+    return false;
 }
 
 bool jit_code(const struct block *b, const uint8_t **code, size_t *size)

@@ -215,11 +215,49 @@ static void check_second_page(struct unit *u)
     emit_bind(e, is_same);
 }
 
+/* INC of a count, which is within reach of RIP. Destroys the host's flags. */
+static void emit_count(struct emit *e, const uint32_t *count)
+{
+    emit_8(e, 0xff);
+    emit_8(e, 0x05);
+    emit_number(e, (uint32_t)((uintptr_t)count - (uintptr_t)(emit_here(e) + 4)), 4);
+}
+
+enum { COUNT_BYTES = 6 + 2 }; /* INC [RIP + disp32]; JZ rel8 */
+
+/* Where counted entries go that are the last to be counted. NULL: they are not counted. */
+static const uint8_t *emit_hot(struct unit *u)
+{
+    struct code_memory *m = &u->jit->memory;
+    const uint8_t *hot = emit_here(&u->e);
+    if (!u->from->counts || m->counts_room - m->counts_used < BLOCK_MAX_RECORDS + 1u)
+        return NULL;
+    u->out->counts = &m->counts[m->counts_used];
+    u->counts = 1;
+    u->out->counts[0] = -u->jit->config.regions;
+    to_thunk(u, &u->out->self, u->jit->hot);
+    return hot;
+}
+
+void emit_count_taken(struct unit *u, const struct jit_exit *x)
+{
+    if (x->taken)
+        emit_count(&u->e, &u->out->counts[x->taken]);
+}
+
+void entry_count_no_more(const struct jit *jit, struct jit_block *t)
+{
+    static const uint8_t nop[COUNT_BYTES] = {0x0f, 0x1f, 0x84}; /* [RAX + RAX + disp32] */
+    const struct code_memory *m = &jit->memory;
+    memcpy(m->write + (t->entry - m->run), nop, sizeof(nop));
+    t->entry = t->body;
+}
+
 void emit_entry(struct unit *u)
 {
     struct emit *e = &u->e;
     const struct block *b = u->block;
-    const uint8_t *over = emit_here(e);
+    const uint8_t *hot = emit_hot(u), *over = emit_here(e);
     to_thunk(u, &u->out->self, u->jit->out);
     u->out->computed = emit_here(e);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
@@ -229,14 +267,29 @@ void emit_entry(struct unit *u)
     emit_alu_mi(e, ALU_SUB, 8, RUN(budget), b->count);
     emit_jump_back(e, 8, over);
     u->out->entry = emit_here(e);
+    if (hot) {
+        emit_count(e, u->out->counts);
+        emit_jump_back(e, 4, hot);
+    }
+    u->out->body = emit_here(e);
     if (b->crosses)
         check_second_page(u);
 }
 
-void entry_kill(const struct jit *jit, const struct jit_block *t)
+static void entry_jump(const struct jit *jit, const struct jit_block *t, const uint8_t *target)
 {
     const struct code_memory *m = &jit->memory;
     uint8_t *p = m->write + (t->computed - m->run);
     struct emit e = {.p = p, .end = m->write + m->size, .delta = m->run - m->write};
-    emit_jump_to(&e, EMIT_ALWAYS, jit->gone);
+    emit_jump_to(&e, EMIT_ALWAYS, target);
+}
+
+void entry_kill(const struct jit *jit, const struct jit_block *t)
+{
+    entry_jump(jit, t, jit->gone);
+}
+
+void entry_redirect(const struct jit *jit, const struct jit_block *t, const struct jit_block *to)
+{
+    entry_jump(jit, t, to->computed);
 }

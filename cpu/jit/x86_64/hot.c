@@ -42,8 +42,7 @@ static int exec_jit_resume(struct vcpu *vcpu, const struct rec *rec)
     return EXEC_NEXT;
 }
 
-/* rip: of its first byte now, for a map of the code. */
-static void install(struct jit *jit, struct block *b, uint64_t rip)
+void jit_install(struct jit *jit, struct block *b, uint64_t rip)
 {
     b->jit->fns[0] = first_fn(b);
     if (!b->crosses)
@@ -55,15 +54,19 @@ static void install(struct jit *jit, struct block *b, uint64_t rip)
     }
     b->rec[0].fn = exec_jit_enter;
     jit_list(jit, b->jit);
-    jit->stats.translated++;
-    jit->stats.insns += b->jit->insns;
-    jit->stats.lowered += b->jit->lowered;
     if (jit->config.translated)
         jit->config.translated(jit->config.opaque, b->jit->entry, b->jit->size, rip, b->pa);
 }
 
-/* The block's bytes: where they are, or together in `crossing`, INSN_MAX_LEN bytes. */
-static const uint8_t *block_bytes(struct physmem *pm, const struct block *b, uint8_t *crossing)
+static void install(struct jit *jit, struct block *b, uint64_t rip)
+{
+    jit_install(jit, b, rip);
+    jit->stats.translated++;
+    jit->stats.insns += b->jit->insns;
+    jit->stats.lowered += b->jit->lowered;
+}
+
+const uint8_t *jit_block_bytes(struct physmem *pm, const struct block *b, uint8_t *crossing)
 {
     const uint8_t *page = physmem_page(pm, b->pa);
     size_t offset = b->pa & ~PAGE_MASK, head = PAGE_SIZE - offset;
@@ -90,15 +93,17 @@ static struct jit_source source_of(const struct vcpu *vcpu, struct block *b, con
                                .fsw = vcpu->arch.fsw,
                                .ftw = vcpu->arch.ftw,
                                .drops = vcpu->run.jit->drops[fp_drops(b->pa)],
-                               .is_narrow = vcpu->run.jit->narrow[fp_drops(b->pa)]};
+                               .is_narrow = vcpu->run.jit->narrow[fp_drops(b->pa)],
+                               .counts = vcpu->run.jit->config.regions > 0 && !b->crosses};
 }
 
-/* There was no room for what was asked for: it is counted again. */
-static void make_room(struct jit *jit)
+/* What the worker was asked for is counted again. */
+void jit_make_room(struct jit *jit)
 {
     struct jit_made made;
-    worker_settle(jit->worker);
-    while (worker_take(jit->worker, &made))
+    if (jit->worker)
+        worker_settle(jit->worker);
+    while (jit->worker && worker_take(jit->worker, &made))
         if (made.block) {
             made.block->rec[0].fn = first_fn(made.block);
             jit_count_entries(made.block);
@@ -122,7 +127,7 @@ static void take_made(struct jit *jit)
                 jit_count_entries(b);
         }
         if (made.is_full)
-            make_room(jit);
+            jit_make_room(jit);
     }
 }
 
@@ -131,7 +136,7 @@ static bool translate(struct vcpu *vcpu, struct block *b)
 {
     struct jit *jit = vcpu->run.jit;
     uint8_t crossing[INSN_MAX_LEN];
-    const uint8_t *bytes = block_bytes(vcpu->run.pm, b, crossing);
+    const uint8_t *bytes = jit_block_bytes(vcpu->run.pm, b, crossing);
     if (!bytes)
         return false;
     b->rec[0].fn = first_fn(b);
@@ -139,7 +144,7 @@ static bool translate(struct vcpu *vcpu, struct block *b)
     if (jit->worker) {
         take_made(jit);
         if (unlikely(jit->tags == MMU_LINKS))
-            make_room(jit);
+            jit_make_room(jit);
         bool is_asked = worker_ask(jit->worker, &from, vcpu->run.insn_base);
         b->rec[0].fn = is_asked ? exec_jit_await : exec_jit_count;
         return true;
@@ -187,13 +192,13 @@ void jit_count_entries(struct block *b)
     b->rec[0].fn = exec_jit_count;
 }
 
-void jit_unwatch(struct jit *jit, struct block *b)
+bool jit_unwatch(struct jit *jit, struct block *b)
 {
     if (b->jit)
         jit_restore_handlers(b->jit);
     else if (b->rec[0].fn == exec_jit_count || b->rec[0].fn == exec_jit_await)
         b->rec[0].fn = first_fn(b);
-    jit_forget(jit, b);
+    return jit_forget(jit, b);
 }
 
 bool jit_takes(const struct jit *jit, uint32_t mode)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cpu/jit/x86_64/jit_priv.h"
+#include "cpu/jit/x86_64/region.h"
 #include "cpu/jit/x86_64/worker.h"
 
 bool jit_is_available(void)
@@ -40,6 +41,10 @@ struct jit *jit_create(const struct jit_config *config)
     if (!jit->places ||
         code_memory_init(&jit->memory, config->cache, config->translated != NULL) < 0 ||
         !make_thunks(jit)) {
+        jit_destroy(jit);
+        return NULL;
+    }
+    if (config->regions > 0 && !(jit->copies = malloc(REGION_PARTS * sizeof(*jit->copies)))) {
         jit_destroy(jit);
         return NULL;
     }
@@ -104,10 +109,11 @@ static void list_remove(struct jit *jit, struct jit_block *t)
         t->next->prev = t->prev;
 }
 
-/* Jumps to it and from it; its records get their handlers back. */
-static void detach(struct jit *jit, struct jit_block *t)
+/* Jumps to it and from it. True: region_detach. */
+static bool detach(struct jit *jit, struct jit_block *t)
 {
     struct block *b = t->block;
+    bool is_region = region_detach(jit, t);
     while (t->in)
         exit_unlink(jit, t->in);
     for (unsigned i = 0; i < t->exit_count; i++) {
@@ -119,6 +125,15 @@ static void detach(struct jit *jit, struct jit_block *t)
     entry_kill(jit, t);
     place_forget(jit, b);
     b->jit = NULL;
+    return is_region;
+}
+
+bool jit_retire(struct jit *jit, struct jit_block *t)
+{
+    bool is_region = detach(jit, t);
+    t->next = jit->dead;
+    jit->dead = t;
+    return is_region;
 }
 
 /* Its records get their own handlers back. */
@@ -132,17 +147,13 @@ void jit_restore_handlers(struct jit_block *t)
  * Code of a dead block may still be running, in a handler that killed it: it goes on counting until
  * nothing runs, which is when the next block is translated.
  */
-void jit_forget(struct jit *jit, struct block *b)
+bool jit_forget(struct jit *jit, struct block *b)
 {
-    struct jit_block *t = b->jit;
-    if (!t) {
-        if (jit->worker)
-            worker_forget(jit->worker, b);
-        return;
-    }
-    detach(jit, t);
-    t->next = jit->dead;
-    jit->dead = t;
+    if (b->jit)
+        return jit_retire(jit, b->jit);
+    if (jit->worker)
+        worker_forget(jit->worker, b);
+    return false;
 }
 
 /* What its sites counted stays. */
@@ -167,6 +178,8 @@ void jit_bury_dead(struct jit *jit)
  */
 void jit_flush(struct jit *jit)
 {
+    for (struct jit_block *t = jit->blocks; t; t = t->next)
+        t->memberships = NULL, t->region = NULL; /* all go anyway */
     while (jit->blocks) {
         struct jit_block *t = jit->blocks;
         struct block *b = t->block;
@@ -178,6 +191,7 @@ void jit_flush(struct jit *jit)
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
     jit->memory.used = jit->memory.fixed;
+    jit->memory.counts_used = 0;
     jit->tags = JIT_NO_TAG + 1;
     jit->stats.flushes++;
 }
@@ -191,6 +205,7 @@ void jit_destroy(struct jit *jit)
     chunks_reset(&jit->exits);
     code_memory_fini(&jit->memory);
     free(jit->places);
+    free(jit->copies);
     free(jit);
 }
 

@@ -71,6 +71,7 @@ struct jit_exit {
         paddr pa;    /* same page: of the target */
     };
     unsigned frames;     /* how many it has been made for */
+    unsigned taken;      /* a Jcc's, if the block's entries are counted: index among its counts; else 0 */
     uint32_t mode;       /* of the block */
     bool is_computed;    /* a computed JMP or CALL with its last target: expect.c says what it has */
     struct jit_block *to;  /* linked to, or NULL */
@@ -81,9 +82,20 @@ struct jit_exit {
     struct jit_exit *next; /* others linked to the same */
 };
 
+/* What leaves code of the first tier most often. */
+struct likely {
+    const struct jit_exit *exit; /* or NULL: a computed jump, or nothing but its end */
+    uint8_t percent;             /* of its entries; 0: not known yet */
+};
+
 /* What is kept of a translated block: in table memory, like all that it points to. */
 struct jit_block {
-    const uint8_t *entry;    /* its code, after the charge */
+    const uint8_t *entry;    /* its code, after the charge; while entries are counted, there */
+    const uint8_t *body;     /* behind that */
+    uint32_t *counts;        /* entries, up to 0; then how often each Jcc was taken. NULL: not counted */
+    struct region *region;   /* it is a region's, or NULL (region.h) */
+    struct membership *memberships; /* regions that it is a part of */
+    struct likely likely;    /* when it had counted enough */
     const uint8_t *computed; /* where computed jumps enter, before the charge; read by a thunk */
     struct block *block;     /* it was made from */
     size_t size;             /* bytes of code, from entry */
@@ -97,8 +109,8 @@ struct jit_block {
     unsigned site_count;     /* of sites */
     unsigned exit_count;     /* of exits */
     unsigned exit_room;      /* how many of them before one is kept for each branch */
-    uint8_t insns;           /* guest instructions */
-    uint8_t lowered;         /* of them, those that need no handler */
+    unsigned insns;          /* guest instructions */
+    unsigned lowered;        /* of them, those that need no handler */
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
 };
 
@@ -135,6 +147,7 @@ struct jit_source {
     uint8_t ftw;                   /* the same */
     uint8_t drops;                 /* what jit.drops has for it */
     bool is_narrow;                /* the same of jit.narrow */
+    bool counts;                   /* its entries are counted, and which exits are taken */
 };
 
 /* Which part of the stack is known to lie in the stack window (stack.c). */
@@ -190,6 +203,7 @@ struct unit {
     struct jit *jit;
     const struct jit_source *from;
     struct emit e;
+    unsigned counts;    /* of out->counts; 0: entries are not counted */
     struct jit_block *out;
     unsigned count;              /* of path */
     unsigned i;                  /* instruction being translated: path[i] */
@@ -264,6 +278,7 @@ struct jit {
     unsigned tags;                /* how many of mmu_jumps.link are taken, from JIT_NO_TAG on */
     struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
     unsigned sabotage;                /* blocks until the one that jit_sabotage spoils; 0: none */
+    struct part_copy *copies;         /* owned: for a region that is being made, or NULL */
     jit_enter_fn *enter;              /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
     const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */
@@ -277,6 +292,7 @@ struct jit {
     const uint8_t *indirect;    /* a computed target */
     const uint8_t *expect;      /* called: a computed target that is not the expected one */
     const uint8_t *gone;        /* a computed jump to a block that died */
+    const uint8_t *hot;         /* called: entered as often as it takes, charged */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
     const uint8_t *open_window; /* called: the stack window to the page of T0 */
     const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
@@ -285,6 +301,7 @@ struct jit {
     const uint8_t *plain_flags; /* called: the flags to run.flag_image; all registers are kept */
     uint8_t drops[FP_DROPS];    /* by fp_drops: how often a block was dropped */
     bool narrow[FP_DROPS];      /* the same: for its wide proofs (proof.c), and gets none */
+    uint8_t kills[FP_DROPS];    /* the same: how often a region was killed */
     struct unit unit;           /* being translated */
 };
 
@@ -540,8 +557,15 @@ void emit_tail(struct unit *u);
  */
 void emit_entry(struct unit *u);
 
+/* Counted code: entries, where the host's flags are free; an exit that is being taken. */
+void emit_count_taken(struct unit *u, const struct jit_exit *x);
+void entry_count_no_more(const struct jit *jit, struct jit_block *t);
+
 /* The block is no more: whoever remembers it as a target is sent to the run loop. */
 void entry_kill(const struct jit *jit, const struct jit_block *t);
+
+/* It has other code now. */
+void entry_redirect(const struct jit *jit, const struct jit_block *t, const struct jit_block *to);
 
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
 
@@ -610,7 +634,20 @@ void jit_list(struct jit *jit, struct jit_block *t); /* it is one of jit.blocks 
 void jit_bury_dead(struct jit *jit);                 /* nothing runs: what the dead counted is kept */
 void jit_flush(struct jit *jit); /* all code goes, its blocks are counted again; none may be running */
 
+/* Dead: not linked, entered no more. Code of it may still be running, so it goes on counting until
+ * nothing does. True: region_detach. */
+bool jit_retire(struct jit *jit, struct jit_block *t);
+
 /* ---- hot.c ---- */
+
+/* Its records are translated code's from now on. rip: of its first byte now, for a map of the code. */
+void jit_install(struct jit *jit, struct block *b, uint64_t rip);
+
+/* All code goes, for there is no room for more. Nothing runs. */
+void jit_make_room(struct jit *jit);
+
+/* The block's bytes: where they are, or together in `crossing`, INSN_MAX_LEN bytes. */
+const uint8_t *jit_block_bytes(struct physmem *pm, const struct block *b, uint8_t *crossing);
 
 /* From now on, and from nought. Its first record has its own handler. */
 void jit_count_entries(struct block *b);
@@ -619,6 +656,8 @@ void jit_count_entries(struct block *b);
 
 void exit_attach(struct jit_exit *x, struct jit_block *to); /* x is one of those that lead there */
 void exit_unlink(const struct jit *jit, struct jit_exit *x);
+void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to); /* those that led to `from` */
+bool place_has(const struct jit *jit, const struct block *b);
 void place_set(const struct jit *jit, const struct block *b);    /* computed jumps find it */
 void place_forget(const struct jit *jit, const struct block *b); /* computed jumps find it no more */
 
@@ -629,6 +668,7 @@ int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, unsigned how);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
+int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *self);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
 /* The path becomes code, which nobody runs yet. NULL: there is no room for it, or it has several parts that are no path (parts.c). */

@@ -147,6 +147,7 @@ void emit_late(struct unit *u, struct late *l)
     if (l->exit) {
         if (u->lent)
             loans_out(u);
+        emit_count_taken(u, l->exit);
         if (l->is_over)
             exit_over(u, l->exit);
         else
@@ -269,7 +270,12 @@ void late_bring(struct unit *u, emit_label from, uint32_t want)
 
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
 {
-    late_add(u, from)->exit = exit_make(u, target, refund);
+    struct jit_exit *x = exit_make(u, target, refund);
+    late_add(u, from)->exit = x;
+    if (u->counts) {
+        x->taken = u->counts++;
+        u->out->counts[x->taken] = 0;
+    }
 }
 
 void late_over(struct unit *u, emit_label from, struct jit_exit *exit)

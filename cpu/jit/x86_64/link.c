@@ -58,13 +58,39 @@ static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
     exit_set(jit, x, to->entry, to->block->count);
 }
 
+void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to)
+{
+    const struct emit e = {.delta = jit->memory.run - jit->memory.write};
+    struct jit_exit *last = NULL;
+    for (struct jit_exit *x = from->in; x; x = x->next) {
+        x->to = to;
+        if (x->is_computed)
+            emit_set_target(&e, x->jump, to->computed);
+        else
+            exit_set(jit, x, to->entry, to->block->count);
+        last = x;
+    }
+    if (from == to || !last)
+        return;
+    last->next = to->in;
+    if (to->in)
+        to->in->prev = last;
+    to->in = from->in;
+    from->in = NULL;
+}
+
 /* ---- computed jumps ---- */
+
+bool place_has(const struct jit *jit, const struct block *b)
+{
+    const struct jit_place *p = jit_place_of(jit, b->pa);
+    return p->pa == b->pa && p->mode == b->mode;
+}
 
 void place_forget(const struct jit *jit, const struct block *b)
 {
-    struct jit_place *p = jit_place_of(jit, b->pa);
-    if (p->pa == b->pa && p->mode == b->mode)
-        p->pa = BLOCK_DEAD;
+    if (place_has(jit, b))
+        jit_place_of(jit, b->pa)->pa = BLOCK_DEAD;
 }
 
 void place_set(const struct jit *jit, const struct block *b)

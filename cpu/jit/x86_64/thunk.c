@@ -301,6 +301,14 @@ static void make_over(struct jit *jit, struct emit *e)
     ret(e);
 }
 
+/* The exit of a block to itself, whose code has been entered often: C may make it anew. */
+static void make_hot(struct jit *jit, struct emit *e)
+{
+    jit->hot = emit_here(e);
+    take_exit(e, T0);
+    leave_by(jit, e, (uintptr_t)exec_jit_hot);
+}
+
 /* arch.gpr of the pinned registers is stale here: room for two of them. */
 static void save_two(struct emit *e)
 {
@@ -521,5 +529,6 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_expect(jit, e);
     make_open_window(jit, e);
     make_gone(jit, e);
+    make_hot(jit, e);
     jit_make_plain_flags(jit, e);
 }

@@ -235,7 +235,10 @@ static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
                                                (u->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
     *t = (struct jit_block){.block = home, .exit_room = inner};
-    t->self = (struct jit_exit){.block = home, .target = u->offset, .give_back = u->block->count};
+    t->self = (struct jit_exit){.block = home,
+                                .offset = u->offset,
+                                .target = u->offset,
+                                .give_back = u->block->count};
     t->fns = (exec_fn **)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
     t->exits = (struct jit_exit *)(void *)chunks_take(
@@ -300,6 +303,7 @@ struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
         carry &= ~u->lost;
     }
     tables_keep(jit, u->out);
+    m->counts_used += u->counts;
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
     m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
     return u->out;
