@@ -27,7 +27,7 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
     return x;
 }
 
-void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk)
+void to_thunk(struct unit *u, const void *x, const uint8_t *thunk)
 {
     emit_call_to(&u->e, thunk);
     emit_number(&u->e, (uintptr_t)x, 8);
@@ -39,7 +39,7 @@ static void compare_tag(struct unit *u, struct jit_exit *x)
     struct emit *e = &u->e;
     emit_load(e, 8, T0, RUN(jit_page));
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu((size_t)x->tag_at));
+    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu(x->tag_at));
     x->tag = e->p - 4;
 }
 

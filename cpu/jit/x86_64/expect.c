@@ -25,7 +25,7 @@ static struct jit_exit *emit_compare_expected(struct unit *u)
     x->target = 1;
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     x->charge = e->p;
-    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu((size_t)x->tag_at));
+    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu(x->tag_at));
     x->tag = e->p - 4;
     return x;
 }
@@ -63,7 +63,7 @@ void emit_expected_call(struct unit *u)
     emit_label other = emit_jump(e, 5);
     x->hit = emit_here(e);
     push_return_address(u);
-    emit_load(e, 8, T0, mem_vcpu((size_t)x->tag_at));
+    emit_load(e, 8, T0, mem_vcpu(x->tag_at));
     x->jump = emit_jump(e, EMIT_ALWAYS);
     const uint8_t *thunk = emit_here(e);
     emit_bind(e, x->jump);
@@ -91,10 +91,10 @@ static bool is_call(const struct jit_exit *x)
 
 static void set_tag(struct jit_exit *x, unsigned tag)
 {
-    x->tag_at = (int64_t)(offsetof(struct vcpu, jumps.link) + tag * sizeof(uint64_t));
-    le32_store(x->tag, (uint32_t)x->tag_at);
+    x->tag_at = (uint32_t)(offsetof(struct vcpu, jumps.link) + tag * sizeof(uint64_t));
+    le32_store(x->tag, x->tag_at);
     if (is_call(x))
-        le32_store(x->jump - 5, (uint32_t)x->tag_at);
+        le32_store(x->jump - 5, x->tag_at);
 }
 
 void expect_nothing(struct jit_exit *x)

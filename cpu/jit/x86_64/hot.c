@@ -10,16 +10,16 @@ static exec_fn *first_fn(const struct block *b)
 {
     if (b->crosses)
         return (exec_fn *)(uintptr_t)b->rec[b->count].link;
-    return (exec_fn *)((uintptr_t)exec_break + (uintptr_t)(intptr_t)b->first_fn);
+    return fn_from_32(b->first_fn);
 }
 
 static void keep_first_fn(struct block *b)
 {
-    uintptr_t fn = (uintptr_t)b->rec[0].fn;
+    exec_fn *fn = b->rec[0].fn;
     if (b->crosses)
-        b->rec[b->count].link = fn;
+        b->rec[b->count].link = (uintptr_t)fn;
     else
-        b->first_fn = (int32_t)(intptr_t)(fn - (uintptr_t)exec_break);
+        b->first_fn = fn_to_32(fn);
 }
 
 /* How often it was entered: in its header, which whoever enters it has looked at; else there too.
@@ -44,11 +44,11 @@ static int exec_jit_resume(struct vcpu *vcpu, const struct rec *rec)
 
 void jit_install(struct jit *jit, struct block *b, uint64_t rip)
 {
-    b->jit->fns[0] = first_fn(b);
+    b->jit->fns[0] = fn_to_32(first_fn(b));
     if (!b->crosses)
         b->code = b->jit->entry;
     for (unsigned i = 1; i <= b->count; i++) {
-        b->jit->fns[i] = b->rec[i].fn;
+        b->jit->fns[i] = fn_to_32(b->rec[i].fn);
         if (i < b->count || !b->jit->tails)
             b->rec[i].fn = exec_jit_resume;
     }

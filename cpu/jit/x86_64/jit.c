@@ -140,7 +140,7 @@ bool jit_retire(struct jit *jit, struct jit_block *t)
 void jit_restore_handlers(struct jit_block *t)
 {
     for (unsigned i = 0; i <= t->block->count; i++)
-        t->block->rec[i].fn = t->fns[i];
+        t->block->rec[i].fn = fn_from_32(t->fns[i]);
 }
 
 /*

@@ -36,13 +36,13 @@ enum { T0 = H_R13, T1 = H_R14, VCPU = H_RSP };
 #define HOW_IMM_SHIFT 8
 
 /* Where translated code calls C, or jumps to it: one per record that needs it. Read by the thunks,
- * so plain 64-bit fields. */
+ * so plain fields of 32 or 64 bits. */
 struct jit_site {
     const struct rec *rec; /* of the block's own array */
     exec_fn *fn;           /* its handler */
     struct block *block;   /* it belongs to */
-    uint64_t offset;       /* of the block in its page */
     uint64_t calls;        /* of the handler */
+    uint32_t offset;       /* of the block in its page */
     uint16_t op;           /* enum op */
     bool is_lowered;       /* the handler is for rare cases */
 };
@@ -53,26 +53,26 @@ struct jit_site {
  * was asked. Another tag asks again.
  */
 struct jit_exit {
-    const struct rec *rec; /* the branch, or the record that ends the block */
-    struct block *block;   /* it belongs to */
-    uint64_t offset;       /* of the block in its page */
     int64_t target;        /* from the start of the page; elsewhere: another page */
-    exec_fn *fn;           /* handler of rec */
     uint32_t refund;     /* ticks of the block that do not run */
     uint32_t give_back;  /* what the charge took, and the refund: for a budget that did not reach */
+    const struct rec *rec; /* the branch, or the record that ends the block */
+    struct block *block;   /* it belongs to */
+    uint32_t offset;     /* of the block in its page */
+    uint32_t mode;       /* of the block */
+    exec_fn *fn;           /* handler of rec */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub right behind it */
     uint8_t *charge;     /* 8-bit constant: ticks taken from the budget; NULL: forgotten code's */
     uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
-    int64_t tag_at;      /* offset of the tag in struct vcpu */
     const uint8_t *hit;  /* behind the comparison of its tag */
     const uint8_t *miss; /* it leads to a frame that it is not made for */
     union {
         paddr frame; /* physical page that it is made for; BLOCK_DEAD: none yet */
         paddr pa;    /* same page: of the target */
     };
-    unsigned frames;     /* how many it has been made for */
-    unsigned taken;      /* a Jcc's, if the block's entries are counted: index among its counts; else 0 */
-    uint32_t mode;       /* of the block */
+    uint32_t tag_at;     /* offset of the tag in struct vcpu */
+    uint16_t taken;      /* a Jcc's, if the block's entries are counted: index among its counts; else 0 */
+    uint8_t frames;      /* how many it has been made for */
     bool is_computed;    /* a computed JMP or CALL with its last target: expect.c says what it has */
     struct jit_block *to;  /* linked to, or NULL */
     union {
@@ -88,6 +88,35 @@ struct likely {
     uint8_t percent;             /* of its entries; 0: not known yet */
 };
 
+/* What a jit_exit begins with, for thunks that want no more: to the block's own start, for the run loop. It was not entered after all. */
+struct jit_start {
+    int64_t target;        /* from the start of the page */
+    uint32_t refund;       /* none */
+    uint32_t give_back;    /* ticks of the block */
+    const struct rec *rec; /* none */
+    struct block *block;
+    uint32_t offset; /* of the block in its page */
+};
+
+static_assert(offsetof(struct jit_start, target) == offsetof(struct jit_exit, target) &&
+                  offsetof(struct jit_start, refund) == offsetof(struct jit_exit, refund) &&
+                  offsetof(struct jit_start, give_back) == offsetof(struct jit_exit, give_back) &&
+                  offsetof(struct jit_start, rec) == offsetof(struct jit_exit, rec) &&
+                  offsetof(struct jit_start, block) == offsetof(struct jit_exit, block) &&
+                  offsetof(struct jit_start, offset) == offsetof(struct jit_exit, offset),
+              "thunks take either");
+
+/* A handler in 32 bits: its distance from exec_break. */
+static inline int32_t fn_to_32(exec_fn *fn)
+{
+    return (int32_t)(intptr_t)((uintptr_t)fn - (uintptr_t)exec_break);
+}
+
+static inline exec_fn *fn_from_32(int32_t distance)
+{
+    return (exec_fn *)((uintptr_t)exec_break + (uintptr_t)(intptr_t)distance);
+}
+
 /* What is kept of a translated block: in table memory, like all that it points to. */
 struct jit_block {
     const uint8_t *entry;    /* its code, after the charge; while entries are counted, there */
@@ -102,10 +131,10 @@ struct jit_block {
     struct jit_exit *in;     /* exits of others that lead here */
     struct jit_block *prev;  /* all of them */
     struct jit_block *next;  /* the same */
-    exec_fn **fns;           /* the records' own handlers */
+    int32_t *fns;            /* the records' own handlers, fn_to_32 */
     struct jit_site *sites;  /* at most one per record, and one */
     struct jit_exit *exits;  /* the same */
-    struct jit_exit self;    /* to its own start, for the run loop: not entered after all */
+    struct jit_start self;   /* to its own start */
     unsigned site_count;     /* of sites */
     unsigned exit_count;     /* of exits */
     unsigned exit_room;      /* how many of them before one is kept for each branch */
@@ -569,8 +598,8 @@ void entry_redirect(const struct jit *jit, const struct jit_block *t, const stru
 
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
 
-/* Call the thunk, which finds x where it would return to. */
-void to_thunk(struct unit *u, const struct jit_exit *x, const uint8_t *thunk);
+/* Call the thunk, which finds x where it would return to: a jit_exit, or what one begins with. */
+void to_thunk(struct unit *u, const void *x, const uint8_t *thunk);
 
 void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
 void exit_over(struct unit *u, struct jit_exit *x); /* the same; the budget has been charged, and did not reach */
@@ -668,7 +697,7 @@ int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, unsigned how);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
-int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *self);
+int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_start *self);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
 /* The path becomes code, which nobody runs yet. NULL: there is no room for it, or it has several parts that are no path (parts.c). */

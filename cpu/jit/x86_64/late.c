@@ -273,7 +273,7 @@ void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
     struct jit_exit *x = exit_make(u, target, refund);
     late_add(u, from)->exit = x;
     if (u->counts) {
-        x->taken = u->counts++;
+        x->taken = (uint16_t)u->counts++;
         u->out->counts[x->taken] = 0;
     }
 }

@@ -34,8 +34,8 @@ void exit_unlink(const struct jit *jit, struct jit_exit *x)
 static void exit_set_frame(struct jit *jit, struct jit_exit *x, paddr frame)
 {
     x->frames++;
-    x->tag_at = (int64_t)(offsetof(struct vcpu, jumps.link) + jit->tags++ * sizeof(uint64_t));
-    le32_store(x->tag, (uint32_t)x->tag_at);
+    x->tag_at = (uint32_t)(offsetof(struct vcpu, jumps.link) + jit->tags++ * sizeof(uint64_t));
+    le32_store(x->tag, x->tag_at);
     x->frame = frame;
 }
 

@@ -118,7 +118,7 @@ static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
     unsigned drops = fp_drops(b->pa);
     memcpy(copy->bytes, b, sizeof(*b) + (b->count + 1u) * sizeof(struct rec));
     for (unsigned i = 0; i <= b->count; i++)
-        to->rec[i].fn = b->jit->fns[i];
+        to->rec[i].fn = fn_from_32(b->jit->fns[i]);
     path->part[path->part_count++] = (struct jit_part){
         .home = b,
         .block = to,

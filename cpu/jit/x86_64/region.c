@@ -160,7 +160,7 @@ static COLD void grow(struct vcpu *vcpu, struct block *b)
 }
 
 /* Charged, and so the block is entered in any case: the run loop may count on an instruction. */
-int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *self)
+int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_start *self)
 {
     struct block *b = self->block;
     (void)rec;

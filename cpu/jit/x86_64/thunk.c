@@ -123,7 +123,7 @@ static void set_place(struct emit *e, unsigned from, size_t block, size_t offset
 {
     emit_load(e, 8, H_RAX, mem_at(from, block));
     emit_store(e, 8, H_RAX, RUN(block));
-    emit_load(e, 8, H_RAX, mem_at(from, offset));
+    emit_load(e, 4, H_RAX, mem_at(from, offset));
     emit_alu_rm(e, ALU_ADD, 8, H_RAX, RUN(jit_page));
     emit_store(e, 8, H_RAX, RUN(insn_base));
 }
@@ -346,7 +346,7 @@ static void make_look(struct jit *jit, struct emit *e)
     miss[1] = emit_jump(e, 5);
     emit_load(e, 8, H_RAX, RUN(jit_page));
     emit_alu_rm(e, ALU_XOR, 8, H_RAX, RUN(mmu.view.epoch));
-    emit_load(e, 8, H_RCX, mem_at(T0, offsetof(struct jit_exit, tag_at)));
+    emit_load(e, 4, H_RCX, mem_at(T0, offsetof(struct jit_exit, tag_at)));
     emit_store(e, 8, H_RAX, (struct host_mem){VCPU, H_RCX, 0, 0});
     restore_two(e);
     emit_rm(e, 0xff, 4, 4, mem_at(T0, offsetof(struct jit_exit, hit)));
@@ -478,7 +478,7 @@ static void make_expect(struct jit *jit, struct emit *e)
     emit_alu_rm(e, ALU_CMP, 8, H_RAX, mem_at(T1, offsetof(struct jit_exit, pa)));
     emit_label other = emit_jump(e, 5);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    emit_load(e, 8, H_RCX, mem_at(T1, offsetof(struct jit_exit, tag_at)));
+    emit_load(e, 4, H_RCX, mem_at(T1, offsetof(struct jit_exit, tag_at)));
     emit_store(e, 8, T0, (struct host_mem){VCPU, H_RCX, 0, 0});
     pop_three(e);
     emit_rm(e, 0xff, 4, 4, mem_at(T1, offsetof(struct jit_exit, hit)));

@@ -230,16 +230,16 @@ static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
 {
     struct jit *jit = u->jit;
     struct block *home = u->part->home;
-    size_t fns = (u->block->count + 1u) * sizeof(exec_fn *);
+    size_t fns = ((u->block->count + 1u) * sizeof(int32_t) + 7) & ~(size_t)7;
     uint8_t *p = chunks_take(&jit->tables, sizeof(struct jit_block) + fns +
                                                (u->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
     *t = (struct jit_block){.block = home, .exit_room = inner};
-    t->self = (struct jit_exit){.block = home,
-                                .offset = u->offset,
-                                .target = u->offset,
-                                .give_back = u->block->count};
-    t->fns = (exec_fn **)(void *)(p + sizeof(*t));
+    t->self = (struct jit_start){.block = home,
+                                 .offset = u->offset,
+                                 .target = u->offset,
+                                 .give_back = u->block->count};
+    t->fns = (int32_t *)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
     t->exits = (struct jit_exit *)(void *)chunks_take(
         &jit->exits, (u->count + 2 * u->from->part_count + inner) * sizeof(struct jit_exit));
