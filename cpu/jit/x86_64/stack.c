@@ -193,6 +193,15 @@ static emit_label emit_check(struct unit *u, int32_t disp)
     return emit_jump(e, 3); /* not below */
 }
 
+/*
+ * Where the REACH bytes begin that are asked for: they end with the access, or with the last of
+ * several. What a kernel pushes first lies at the end of a page.
+ */
+static int32_t reach_of(const struct mem_access *x)
+{
+    return x->address.disp + (int32_t)x->size - REACH;
+}
+
 struct host_mem probe_window(struct unit *u, const struct mem_access *x)
 {
     struct emit *e = &u->e;
@@ -206,10 +215,10 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
     stack_forget(u);
     flags_clobber(u);
     struct span s = u->i > 0 ? span_ahead(u) : (struct span){0, 0, 0};
-    int32_t low = s.low;
+    int32_t low = s.high - REACH;
     bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room && low <= x->address.disp &&
                   x->address.disp + x->size - low <= REACH;
-    emit_label fails = emit_check(u, proves ? low : x->address.disp);
+    emit_label fails = emit_check(u, proves ? low : reach_of(x));
     if (proves) {
         unsigned number = u->stack.proofs + 1;
         u->stack = (struct stack_proof){number, number, low, 0};
@@ -257,7 +266,7 @@ void make_open_window(struct jit *jit, struct emit *e)
 void proof_again(struct unit *u, int32_t low, const uint8_t *hit)
 {
     struct emit *e = &u->e;
-    emit_lea(e, 8, T0, (struct host_mem){pinned[REG_RSP], H_NONE, 0, low});
+    emit_lea(e, 8, T0, (struct host_mem){pinned[REG_RSP], H_NONE, 0, low + REACH - 1});
     emit_call_to(e, u->jit->open_window);
     emit_label fails = emit_check(u, low);
     emit_jump_to(e, EMIT_ALWAYS, hit);
