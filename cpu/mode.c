@@ -83,12 +83,25 @@ void cpu_update_mode(struct vcpu *vcpu)
         pmu_cpl_changed(vcpu);
 }
 
+/* Is what the mode word says of segments as it was? */
+static bool is_as_in_mode(const struct vcpu *vcpu, unsigned seg)
+{
+    uint32_t mode = vcpu->run.mode;
+    if (seg >= SEG_FS || (seg != SEG_SS && mode_code(mode) == DECODE_64))
+        return true;
+    if (seg == SEG_DS)
+        return is_flat(&vcpu->arch, seg) == !!(mode & MODE_FLAT_DS);
+    if (seg == SEG_ES)
+        return is_flat(&vcpu->arch, seg) == !!(mode & MODE_FLAT_ES);
+    return segment_bits(&vcpu->arch) == (mode & MODE_SEGMENTS);
+}
+
 void cpu_update_segment(struct vcpu *vcpu, unsigned seg)
 {
     const struct cpu *cpu = &vcpu->arch;
     uint64_t *fast = vcpu->run.seg_base_fast;
     bool is_64 = mode_code(vcpu->run.mode) == DECODE_64;
-    if (segment_bits(cpu) != (vcpu->run.mode & MODE_SEGMENTS)) {
+    if (!is_as_in_mode(vcpu, seg)) {
         cpu_update_mode(vcpu);
         return;
     }

@@ -51,7 +51,8 @@ struct vtlb_entry {
 /*
  * One page of fast writes beside the arrays, for what is used so often that even an index costs: the stack, in translated
  * code. la - page < limit: the access is allowed, at la + addend. Filled by code that has asked the write array; closed
- * (limit 0) by whatever takes an entry of an array away or switches arrays.
+ * (limit 0) by whatever takes an entry of an array away. Switching arrays closes it too, until the class of privilege it was opened
+ * in is back.
  */
 struct vtlb_window {
     uint64_t page;

@@ -97,6 +97,13 @@ struct space {
     uint64_t top;          /* of one that serves others: the entry that leads to it */
 };
 
+/* The stack window of a class, while the view is of another one. */
+struct kept_window {
+    struct vtlb_window window; /* as it was */
+    const struct space *space; /* whose */
+    uint64_t drops;            /* mmu_private.drops then: another number, and it is closed */
+};
+
 struct mmu_private {
     struct mmu *mmu;              /* whose */
     struct mmu_vm *mv;            /* borrowed */
@@ -113,6 +120,9 @@ struct mmu_private {
     unsigned spaces;              /* how many */
     unsigned class;               /* of the view */
     unsigned fetch_class;         /* the same of its fetch array */
+    struct kept_window window[CLASSES]; /* of each class */
+    struct kept_window *opened;   /* the one that the view's is, or NULL */
+    uint64_t drops;               /* how often something has left an array */
     struct privilege as;          /* of the view */
     bool force_slow;              /* the view misses */
     uint32_t pkru;                /* PKRU */
@@ -187,9 +197,10 @@ ALWAYS_INLINE void mmu_mapping_changed(struct mmu_vm *mv)
         mv->mapping_changed(mv->mapping_opaque);
 }
 
-/* An entry of an array goes, or another array comes. */
+/* An entry of an array goes, of whatever space and class. */
 ALWAYS_INLINE void mmu_close_window(struct mmu_private *p)
 {
+    p->drops++;
     p->mmu->view.stack.limit = 0;
     p->mmu->view.kept = 0;
 }

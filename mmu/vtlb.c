@@ -308,6 +308,24 @@ static void fetch_update(struct mmu_private *p)
     epoch_update(p);
 }
 
+/* Each class has its own stack window, which waits for it until something leaves an array. */
+static void switch_window(struct mmu_private *p, bool has_arrays)
+{
+    struct vtlb_view *v = &p->mmu->view;
+    struct kept_window *k = &p->window[p->class];
+    if (p->opened) {
+        p->opened->window = v->stack;
+        p->opened->drops = p->drops;
+    }
+    if (has_arrays && k->space == p->current && k->drops == p->drops)
+        v->stack = k->window;
+    else
+        v->stack.limit = 0;
+    k->space = p->current;
+    p->opened = has_arrays ? k : NULL;
+    v->kept = 0;
+}
+
 void view_update(struct mmu_private *p)
 {
     struct vtlb_view *v = &p->mmu->view;
@@ -316,7 +334,7 @@ void view_update(struct mmu_private *p)
     v->read = ready && !p->force_slow ? a[ACCESS_READ] : p->miss;
     v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
     v->byte_mask = ready ? array_mask(p->current, p->class) : 0;
-    mmu_close_window(p);
+    switch_window(p, ready && !p->force_slow);
     fetch_update(p);
 }
 

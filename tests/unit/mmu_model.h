@@ -627,11 +627,26 @@ static inline void op_fetch(struct model *m, unsigned cpu)
     MODEL_CHECK(m, !real || a == b);
 }
 
+/* What is in the stack window may be written there. */
+static inline void check_window(struct model *m, unsigned cpu)
+{
+    const struct vtlb_window *w = &m->mmu[cpu].view.stack;
+    struct fault f;
+    uint8_t v[8];
+    if (!w->limit)
+        return;
+    laddr la = w->page + choose(m, (unsigned)w->limit);
+    choose_data(m, v, 8);
+    MODEL_CHECK(m, ref_access(m, cpu, m->as[cpu], la, UINT64_MAX, NULL, v, 8, &f));
+    memcpy((uint8_t *)(uintptr_t)(la + w->addend), v, 8);
+}
+
 /* An engine's inline hit: whatever the view says is right. */
 static inline void op_view(struct model *m, unsigned cpu)
 {
     struct mmu *mmu = &m->mmu[cpu];
     struct fault f;
+    check_window(m, cpu);
     for (unsigned k = 0; k < 6; k++) {
         laddr la = choose_la(m, &m->ctx[m->which[cpu]]) & ~UINT64_C(7);
         const struct vtlb_view *view = &mmu->view;
@@ -646,6 +661,9 @@ static inline void op_view(struct model *m, unsigned cpu)
             choose_data(m, v, 8);
             MODEL_CHECK(m, ref_access(m, cpu, m->as[cpu], la, UINT64_MAX, NULL, v, 8, &f));
             memcpy((uint8_t *)(uintptr_t)(la + w->addend), v, 8);
+            if (one_in(m, 4))
+                mmu->view.stack = (struct vtlb_window){la & PAGE_MASK, w->addend,
+                                                       PAGE_SIZE - VTLB_WINDOW_REACH + 1};
         }
     }
 }
@@ -758,7 +776,10 @@ static inline void op_switch(struct model *m, unsigned cpu)
         return;
     }
     m->as[cpu] = (struct privilege){.user = k == 3, .ac = one_in(m, 2)};
-    mmu_set_privilege(&m->mmu[cpu], m->as[cpu], one_in(m, 8));
+    bool force_slow = one_in(m, 8);
+    mmu_set_privilege(&m->mmu[cpu], m->as[cpu], force_slow);
+    MODEL_CHECK(m, !force_slow || !m->mmu[cpu].view.stack.limit);
+    check_window(m, cpu);
 }
 
 static inline void op_pkru(struct model *m, unsigned cpu)
