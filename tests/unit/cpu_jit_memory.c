@@ -70,9 +70,42 @@ TEST(jit_memory, less_than_a_piece_serves_too)
     code_memory_fini(&m);
 }
 
+/* Until there is no room for both kinds of code; and again when it was emptied. What is fixed stays. */
+static unsigned fill_both(struct code_memory *m, size_t room)
+{
+    unsigned n = 0;
+    while (code_memory_has_room(m, room)) {
+        EXPECT(m->used + room <= m->limit);
+        EXPECT(m->limit <= m->late && m->late + room <= m->late_end && m->late_end <= m->size);
+        m->used += room / 4;
+        m->late += room;
+        m->late_used += room;
+        n++;
+    }
+    return n;
+}
+
+TEST(jit_memory, code_and_late_code_grow_towards_each_other)
+{
+    static const size_t sizes[] = {CODE_PIECE / 8, SIZE};
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct code_memory m;
+        EXPECT_EQ(0, code_memory_init(&m, sizes[i], false));
+        m.used = m.fixed = 4096;
+        unsigned n = fill_both(&m, 64 * KiB);
+        EXPECT(n > 1);
+        code_memory_empty(&m);
+        EXPECT_EQ(4096, m.used);
+        EXPECT_EQ(0, m.late_used);
+        EXPECT_EQ(n, fill_both(&m, 64 * KiB));
+        code_memory_fini(&m);
+    }
+}
+
 TEST_MAIN(RUN(jit_memory, what_is_written_is_what_runs)
               RUN(jit_memory, joining_keeps_what_was_written)
-                  RUN(jit_memory, less_than_a_piece_serves_too))
+                  RUN(jit_memory, less_than_a_piece_serves_too)
+                      RUN(jit_memory, code_and_late_code_grow_towards_each_other))
 #else
 int main(void)
 {

@@ -43,22 +43,22 @@ static void compare_tag(struct unit *u, struct jit_exit *x)
     x->tag = e->p - 4;
 }
 
-/* Flags are in memory, the tag has been looked at. The charge is 0 and the jump leads to the stub
- * until somebody links it. */
+/* Flags are in memory, the tag has been looked at. Until somebody links it, nothing is charged but
+ * the refund, and the jump leads to the stub. */
 static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
 {
     struct emit *e = &u->e;
-    bool far = is_far(x);
+    int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
     emit_rm(e, 0x83, 8, ALU_SUB, RUN(budget));
     x->charge = e->p;
     emit_8(e, (uint8_t)-x->refund);
     emit_near over = emit_jump_near(e, 8);
-    if (far)
-        emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+    if (is_far(x))
+        emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), page);
     x->jump = emit_jump(e, EMIT_ALWAYS);
     emit_bind(e, x->jump);
-    if (far)
-        emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), (int32_t)(x->target & ~(int64_t)0xfff));
+    if (is_far(x))
+        emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), page);
     emit_bind_near(e, over);
     to_thunk(u, x, u->jit->out);
 }
@@ -128,11 +128,13 @@ void emit_call_exit(struct unit *u, int64_t target)
     flags_to_memory(u);
     emit_charge_and_jump(u, x);
     u->flags = flags;
+    bool was_late = go_late(u);
     emit_bind(e, other);
     to_thunk(u, x, u->jit->look);
     x->miss = emit_here(e);
     flags_to_memory(u);
     to_thunk(u, x, u->jit->call);
+    go_back(u, was_late);
 }
 
 /* ---- computed targets ---- */
@@ -223,15 +225,19 @@ static void emit_count(struct emit *e, const uint32_t *count)
     emit_number(e, (uint32_t)((uintptr_t)count - (uintptr_t)(emit_here(e) + 4)), 4);
 }
 
-enum { COUNT_BYTES = 6 + 2 }; /* INC [RIP + disp32]; JZ rel8 */
+enum { COUNT_BYTES = 6 + 2, STUB_BYTES = 5 + 8 }; /* INC [RIP + disp32], JZ rel8; to_thunk */
 
-/* Where counted entries go that are the last to be counted. NULL: they are not counted. */
+static bool counts_entries(const struct unit *u)
+{
+    const struct code_memory *m = &u->jit->memory;
+    return u->from->counts && m->counts_room - m->counts_used >= BLOCK_MAX_RECORDS + 1u;
+}
+
+/* Where counted entries go that are the last to be counted. */
 static const uint8_t *emit_hot(struct unit *u)
 {
-    struct code_memory *m = &u->jit->memory;
+    const struct code_memory *m = &u->jit->memory;
     const uint8_t *hot = emit_here(&u->e);
-    if (!u->from->counts || m->counts_room - m->counts_used < BLOCK_MAX_RECORDS + 1u)
-        return NULL;
     u->out->counts = &m->counts[m->counts_used];
     u->counts = 1;
     u->out->counts[0] = -u->jit->config.regions;
@@ -253,35 +259,45 @@ void entry_count_no_more(const struct jit *jit, struct jit_block *t)
     t->entry = t->body;
 }
 
-void emit_entry(struct unit *u)
+/* Of a computed jump; over: what leaves for the run loop. */
+static void emit_computed_entry(struct unit *u, const uint8_t *over)
 {
     struct emit *e = &u->e;
-    const struct block *b = u->block;
-    const uint8_t *hot = emit_hot(u), *over = emit_here(e);
-    to_thunk(u, &u->out->self, u->jit->out);
     u->out->computed = emit_here(e);
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
     if (u->offset)
         emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)u->offset);
     emit_store(e, 8, T0, RUN(jit_page));
-    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), b->count);
+    emit_alu_mi(e, ALU_SUB, 8, RUN(budget), u->block->count);
     emit_jump_back(e, 8, over);
+}
+
+/* So that the block's body, with so many bytes and the computed entry before it, is where a line begins. */
+static void align_body(struct unit *u, size_t before)
+{
+    struct emit *e = &u->e;
+    uint8_t *start = e->p;
+    emit_computed_entry(u, emit_here(e)); /* for its size */
+    if (!e->full)
+        e->p = start + (-((uintptr_t)e->p + before) & (JIT_ENTRY_ALIGN - 1));
+}
+
+void emit_entry(struct unit *u)
+{
+    struct emit *e = &u->e;
+    bool counts = counts_entries(u);
+    align_body(u, STUB_BYTES + (counts ? STUB_BYTES + COUNT_BYTES : 0));
+    const uint8_t *hot = counts ? emit_hot(u) : NULL, *over = emit_here(e);
+    to_thunk(u, &u->out->self, u->jit->out);
+    emit_computed_entry(u, over);
     u->out->entry = emit_here(e);
     if (hot) {
         emit_count(e, u->out->counts);
         emit_jump_back(e, 4, hot);
     }
     u->out->body = emit_here(e);
-    if (b->crosses)
+    if (u->block->crosses)
         check_second_page(u);
-}
-
-static void entry_jump(const struct jit *jit, const struct jit_block *t, const uint8_t *target)
-{
-    const struct code_memory *m = &jit->memory;
-    uint8_t *p = m->write + (t->computed - m->run);
-    struct emit e = {.p = p, .end = m->write + m->size, .delta = m->run - m->write};
-    emit_jump_to(&e, EMIT_ALWAYS, target);
 }
 
 void entry_kill(const struct jit *jit, const struct jit_block *t)

@@ -150,8 +150,11 @@ static bool translate(struct vcpu *vcpu, struct block *b)
         return true;
     }
     jit_bury_dead(jit);
-    if (jit->memory.size - jit->memory.used < JIT_BLOCK_ROOM || jit->tags == MMU_LINKS)
+    bool is_full = !code_memory_has_room(&jit->memory, JIT_BLOCK_ROOM);
+    if (is_full || jit->tags == MMU_LINKS) {
         jit_flush(jit);
+        code_memory_has_room(&jit->memory, JIT_BLOCK_ROOM);
+    }
     code_memory_join(&jit->memory, jit->memory.used + JIT_BLOCK_ROOM);
     b->jit = jit_translate(jit, &from);
     if (b->jit)

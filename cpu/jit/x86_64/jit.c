@@ -190,7 +190,7 @@ void jit_flush(struct jit *jit)
     }
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
-    jit->memory.used = jit->memory.fixed;
+    code_memory_empty(&jit->memory);
     jit->memory.counts_used = 0;
     jit->tags = JIT_NO_TAG + 1;
     jit->stats.flushes++;
@@ -285,7 +285,7 @@ struct jit_stats jit_stats(const struct jit *jit)
     struct jit_stats s = jit->stats;
     if (jit->worker)
         worker_settle(jit->worker);
-    s.code_bytes = jit->memory.used;
+    s.code_bytes = jit->memory.used + jit->memory.late_used;
     s.cache_bytes = jit->memory.size;
     return s;
 }

@@ -127,7 +127,7 @@ struct jit_block {
     struct likely likely;    /* when it had counted enough */
     const uint8_t *computed; /* where computed jumps enter, before the charge; read by a thunk */
     struct block *block;     /* it was made from */
-    size_t size;             /* bytes of code, from entry */
+    size_t size;             /* bytes of code, from entry; without late code */
     struct jit_exit *in;     /* exits of others that lead here */
     struct jit_block *prev;  /* all of them */
     struct jit_block *next;  /* the same */
@@ -233,6 +233,8 @@ struct unit {
     const struct jit_source *from;
     struct emit e;
     unsigned counts;    /* of out->counts; 0: entries are not counted */
+    struct emit other; /* for late code; or, while that is emitted, for what is not */
+    bool is_late;      /* so it is */
     struct jit_block *out;
     unsigned count;              /* of path */
     unsigned i;                  /* instruction being translated: path[i] */
@@ -334,8 +336,11 @@ struct jit {
     struct unit unit;           /* being translated */
 };
 
-/* The most code that a block can need. */
+/* The most code that a block can need; the same of its late code. */
 #define JIT_BLOCK_ROOM (64 * KiB)
+
+/* Of entries of linked exits: a line of the host's instruction cache. */
+#define JIT_ENTRY_ALIGN 64
 
 /* In mmu_jumps.link: always empty, for exits that are not linked yet. One that has been made for so many frames stays as it
  * is: each takes a tag. */
@@ -450,11 +455,13 @@ struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
 #define ARCH(field) mem_vcpu(offsetof(struct vcpu, arch.field))
 
 /*
- * Below RSP is the red zone (SysV AMD64 ABI, "The Stack Frame"): signals leave 128 bytes alone. The upper half is for what
- * thunks push. The lower one has what is wanted often, with displacements of 8 bits, for C does not come here:
+ * Below RSP is the red zone (SysV AMD64 ABI, "The Stack Frame"): signals leave 128 bytes alone. The first 40 are for what
+ * thunks push. The others have what is wanted often, with displacements of 8 bits, for C does not come here:
  */
 static const struct host_mem host_spare = {H_RSP, H_NONE, 0, -64};  /* for one instruction's own use, across a probe */
 static const struct host_mem host_target = {H_RSP, H_NONE, 0, -72}; /* a target or value, within one instruction */
+static const struct host_mem host_odd_4 = {H_RSP, H_NONE, 0, -48};  /* constant: page number and the lowest 2 bits */
+static const struct host_mem host_odd_8 = {H_RSP, H_NONE, 0, -56};  /* the same, 3 bits */
 enum { BELOW_PROOF = -104, BELOW_GPR = -128 }; /* proofs (proof.c), the guest's R13-R15 */
 
 /* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
@@ -481,6 +488,7 @@ void emit_shifted(const struct jit *jit, struct emit *e, unsigned dst, unsigned 
 
 /* What a probe is made of. T0 := the address and plus, which is 0 unless the displacement has room for it (reaches_last); T1 is used
  * if there is a rest. T1 := the entry in the array of the address, which is in T0 too. Compare the page of T0, and the bits of odd, with the entry's. */
+#define ODD_BITS(odd) ((int32_t)((uint32_t) - (int32_t)PAGE_SIZE | (odd)))
 void emit_address(struct unit *u, const struct address *a, int32_t plus);
 void emit_index(struct unit *u, const struct address *a, bool write);
 void emit_compare(struct unit *u, unsigned odd);

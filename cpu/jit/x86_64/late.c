@@ -126,7 +126,29 @@ static void emit_late_rest(struct unit *u, struct late *l)
     exit_code(u, l->next);
 }
 
-void emit_late(struct unit *u, struct late *l)
+static void swap_code(struct unit *u)
+{
+    struct emit e = u->e;
+    u->e = u->other;
+    u->other = e;
+    u->is_late = !u->is_late;
+}
+
+bool go_late(struct unit *u)
+{
+    bool was_late = u->is_late;
+    if (!was_late)
+        swap_code(u);
+    return was_late;
+}
+
+void go_back(struct unit *u, bool was_late)
+{
+    if (!was_late)
+        swap_code(u);
+}
+
+static void emit_late(struct unit *u, struct late *l)
 {
     emit_bind(&u->e, l->from);
     u->flags = l->flags;
@@ -167,6 +189,23 @@ void emit_late(struct unit *u, struct late *l)
         loans_out(u);
     call_site(u, l->site, l->touches_flags);
     emit_late_rest(u, l);
+}
+
+static bool is_taken_branch(const struct late *l)
+{
+    return l->exit && l->try == TRY_NOTHING && !l->is_over;
+}
+
+void emit_all_late(struct unit *u)
+{
+    for (unsigned i = 0; i < u->late_count; i++)
+        if (is_taken_branch(&u->late[i]))
+            emit_late(u, &u->late[i]);
+    bool was_late = go_late(u);
+    for (unsigned i = 0; i < u->late_count; i++)
+        if (!is_taken_branch(&u->late[i]))
+            emit_late(u, &u->late[i]);
+    go_back(u, was_late);
 }
 
 /* A jump that was just emitted leads to late code. */

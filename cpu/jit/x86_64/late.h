@@ -66,5 +66,9 @@ void late_plain(struct unit *u, emit_label from); /* flags to run.flag_image, to
 /* Here the late code of this instruction goes on. */
 void late_back(struct unit *u);
 
-/* The code of it: when all instructions of the block have theirs. */
-void emit_late(struct unit *u, struct late *l);
+/* What is emitted from here on is late code, elsewhere; and as it was. */
+bool go_late(struct unit *u);
+void go_back(struct unit *u, bool was_late);
+
+/* The code of all of it, when all instructions of the block have theirs: first taken branches, which stay near. */
+void emit_all_late(struct unit *u);

@@ -101,7 +101,8 @@ static int map_twice_anonymously(struct code_memory *m)
 
 int code_memory_init(struct code_memory *m, size_t size, bool anonymous)
 {
-    *m = (struct code_memory){.size = (size + HOST_PAGE - 1) & ~(size_t)(HOST_PAGE - 1)};
+    size = (size + HOST_PAGE - 1) & ~(size_t)(HOST_PAGE - 1);
+    *m = (struct code_memory){.size = size, .limit = size};
     int status = anonymous ? map_twice_anonymously(m) : map_twice(m);
     if (status == 0)
         status = map_counts(m);
@@ -131,16 +132,43 @@ static bool is_for_now(int error)
  * least one page. Code then needs one entry of the host's TLB for 2 MiB, and one page fault instead
  * of 512.
  */
+static bool join_piece(const struct code_memory *m, size_t from)
+{
+    volatile uint8_t *first = m->write + from;
+    *first |= 0;
+    return madvise(m->write + from, CODE_PIECE, MADV_COLLAPSE) == 0 || is_for_now(errno);
+}
+
 void code_memory_join(struct code_memory *m, size_t end)
 {
     if (end <= m->joined)
         return;
     size_t from = m->joined;
     m->joined = m->size; /* where the host can't: it is not asked again */
-    if (m->size - from < CODE_PIECE)
-        return;
-    volatile uint8_t *first = m->write + from;
-    *first |= 0;
-    if (madvise(m->write + from, CODE_PIECE, MADV_COLLAPSE) == 0 || is_for_now(errno))
+    if (m->size - from >= CODE_PIECE && join_piece(m, from))
         m->joined = from + CODE_PIECE;
+}
+
+bool code_memory_has_room(struct code_memory *m, size_t room)
+{
+    size_t piece = m->size / 2 < CODE_PIECE ? m->size / 2 : CODE_PIECE;
+    if (m->limit - m->used < room)
+        return false;
+    if (m->late_end - m->late >= room)
+        return true;
+    if (m->limit - m->used < room + piece)
+        return false;
+    m->limit -= piece;
+    m->late = m->limit;
+    m->late_end = m->limit + piece;
+    if (piece == CODE_PIECE && m->joined < m->size)
+        join_piece(m, m->limit);
+    return true;
+}
+
+void code_memory_empty(struct code_memory *m)
+{
+    m->used = m->fixed;
+    m->limit = m->size;
+    m->late = m->late_end = m->late_used = 0;
 }

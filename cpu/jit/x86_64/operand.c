@@ -253,7 +253,10 @@ void emit_index(struct unit *u, const struct address *a, bool write)
 
 void emit_compare(struct unit *u, unsigned odd)
 {
-    emit_alu_ri(&u->e, ALU_AND, 8, T0, (int32_t)((uint32_t) - (int32_t)PAGE_SIZE | odd));
+    if (odd == 3 || odd == 7)
+        emit_alu_rm(&u->e, ALU_AND, 8, T0, odd == 3 ? host_odd_4 : host_odd_8);
+    else
+        emit_alu_ri(&u->e, ALU_AND, 8, T0, ODD_BITS(odd));
     emit_alu_rm(&u->e, ALU_CMP, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
 }
 

@@ -131,9 +131,9 @@ static bool is_worth_it(const struct jit *jit, const struct jit_source *path)
     return (path->part_count > 1 || path->loops) && jit->kills[fp_drops(b->pa)] < KILLS_MAX;
 }
 
-static bool has_room(const struct jit *jit)
+static bool has_room(struct jit *jit)
 {
-    return jit->memory.size - jit->memory.used >= JIT_BLOCK_ROOM && jit->tags < MMU_LINKS;
+    return code_memory_has_room(&jit->memory, JIT_BLOCK_ROOM) && jit->tags < MMU_LINKS;
 }
 
 /* The block's code has been entered as often as it takes. Nothing runs. */

@@ -207,8 +207,7 @@ static void translate_path(struct unit *u)
     loans_end(u);
     if (!ended)
         emit_exit(u, path_target(u), refund_before(u, u->count));
-    for (unsigned i = 0; i < u->late_count; i++)
-        emit_late(u, &u->late[i]);
+    emit_all_late(u);
 }
 
 /* Exits from inside the block that stack.c and proof.c may want. */
@@ -273,7 +272,9 @@ static void unit_start(struct jit *jit, const struct jit_source *from, unsigned 
     u->has_stack = !u->is_32 || (mode & stack_32) == stack_32;
     u->word = u->is_32 ? 4 : 8;
     u->e = (struct emit){
-        .p = m->write + m->used, .end = m->write + m->size, .delta = m->run - m->write};
+        .p = m->write + m->used, .end = m->write + m->limit, .delta = m->run - m->write};
+    u->other = (struct emit){
+        .p = m->write + m->late, .end = m->write + m->late_end, .delta = m->run - m->write};
 }
 
 /* Translated from a list of its instructions, but not to be kept if it does not go like that. */
@@ -286,7 +287,7 @@ static bool try_path(struct jit *jit, const struct jit_source *from, unsigned ca
     set_insn(u, 0);
     u->out = jit_block_make(u, inner_exits(u));
     translate_path(u);
-    if (!u->e.full && !u->is_broken && !u->lost)
+    if (!u->e.full && !u->other.full && !u->is_broken && !u->lost)
         return true;
     tables_abandon(jit, u->out);
     return false;
@@ -298,13 +299,16 @@ struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
     struct unit *u = &jit->unit;
     unsigned carry = from->loops ? CARRY_ALL : 0;
     while (!try_path(jit, from, carry)) {
-        if (u->e.full || u->is_broken || !(carry & u->lost))
+        if (u->e.full || u->other.full || u->is_broken || !(carry & u->lost))
             return NULL;
         carry &= ~u->lost;
     }
     tables_keep(jit, u->out);
     m->counts_used += u->counts;
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
-    m->used = (size_t)(u->e.p - m->write + 15) & ~(size_t)15;
+    m->used = (size_t)(u->e.p - m->write);
+    size_t late = (size_t)(u->other.p - m->write);
+    m->late_used += late - m->late;
+    m->late = late;
     return u->out;
 }

@@ -41,7 +41,7 @@ struct jit_worker {
 static void translate(struct jit *jit, struct job *job)
 {
     struct code_memory *m = &jit->memory;
-    job->made.is_full = m->size - m->used < JIT_BLOCK_ROOM;
+    job->made.is_full = !code_memory_has_room(m, JIT_BLOCK_ROOM);
     if (job->made.is_full)
         return;
     code_memory_join(m, m->used + JIT_BLOCK_ROOM);
