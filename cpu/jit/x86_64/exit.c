@@ -300,6 +300,14 @@ void emit_entry(struct unit *u)
         check_second_page(u);
 }
 
+static void entry_jump(const struct jit *jit, const struct jit_block *t, const uint8_t *target)
+{
+    const struct code_memory *m = &jit->memory;
+    uint8_t *p = m->write + (t->computed - m->run);
+    struct emit e = {.p = p, .end = m->write + m->size, .delta = m->run - m->write};
+    emit_jump_to(&e, EMIT_ALWAYS, target);
+}
+
 void entry_kill(const struct jit *jit, const struct jit_block *t)
 {
     entry_jump(jit, t, jit->gone);

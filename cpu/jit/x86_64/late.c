@@ -78,13 +78,14 @@ static unsigned check_proofs(struct unit *u, const struct late *l, emit_label go
     return count;
 }
 
-/* Its wide proof has failed. If its handler has been called often, the block is made anew, without
- * such. */
+/* Its proof has failed, a wide one or one by the write array for a read. If its handler has been
+ * called often, the block is made anew, without such. */
 static void emit_narrow(struct unit *u, const struct late *l)
 {
     struct emit *e = &u->e;
     struct host_mem calls = {T0, H_NONE, 0, offsetof(struct jit_site, calls)};
-    if (!l->is_proof || !l->proofs.slot[l->proves].is_wide)
+    const struct base_proof *p = &l->proofs.slot[l->proves];
+    if (!l->is_proof || !(p->is_wide || p->is_early))
         return;
     emit_mov_ri(e, T0, (uintptr_t)l->site);
     emit_alu_mi(e, ALU_CMP, 8, calls, WIDE_MISSES);

@@ -239,15 +239,19 @@ static bool is_provable(const struct unit *u, unsigned i, int32_t *span)
 /* ---- a look ahead ---- */
 
 /* Add the access of instruction i, with the base moved by so much, if it is one through the base
- * that the proof would be good for. */
-static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, int32_t moved)
+ * that the proof would be good for. A write that is certain to follow makes it one of the write
+ * array. */
+static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, int32_t moved,
+                      bool is_certain)
 {
     const struct insn *in = &u->insn[i];
     int32_t span;
     if (!in->has_mem || in->base != p->base || !is_provable(u, i, &span))
         return false;
     const struct operand *o = mem_of(in);
-    if (!o || !o->size || o->access == ACC_ADDR || ((o->access & ACC_W) && !p->write))
+    bool is_early = o && (o->access & ACC_W) && !p->write;
+    if (!o || !o->size || o->access == ACC_ADDR ||
+        (is_early && (!is_certain || u->from->is_narrow)))
         return false;
     int32_t at = moved + (int32_t)disp_of(u, i), end = at + span + o->size;
     bool is_wide = p->is_wide || span;
@@ -255,6 +259,8 @@ static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, in
     if (high - low > (is_wide ? PROOF_WIDE : PROOF_REACH))
         return false;
     p->is_wide = is_wide;
+    p->is_early |= is_early;
+    p->write |= is_early;
     p->low = low;
     p->high = high;
     p->last = (uint8_t)i;
@@ -298,7 +304,7 @@ static struct base_proof look_ahead(const struct unit *u, const struct mem_acces
     unsigned chance = 4, gain = 0; /* in quarters of an access */
     bool repeats = u->i < u->second && is_same_in_loop(u, p.base);
     for (unsigned i = u->i; i < u->count && is_near(moved); i++) {
-        if (i > u->i && range_add(u, &p, i, moved))
+        if (i > u->i && range_add(u, &p, i, moved, chance == 4))
             gain += repeats && i >= u->second ? 16 : chance;
         if (u->insn[i].op == OP_JCC)
             chance /= 2;

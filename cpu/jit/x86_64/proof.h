@@ -25,6 +25,7 @@ struct base_proof {
     uint8_t base;  /* guest register, or REG_RIP: the start of the page that runs */
     bool write;    /* by the write array, which is good for reads too */
     bool is_wide;  /* there are operands with an index */
+    bool is_early; /* the access that proves is a read, by the write array for one that follows */
     bool has_base; /* what is kept has the base in it, as it was: it is wide, or was in memory */
     uint8_t last;  /* record behind which nobody needs it; 0: nothing is proved */
     int32_t low;   /* from the base now: its first byte */
