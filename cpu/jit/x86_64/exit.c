@@ -148,8 +148,9 @@ static struct host_mem jumps_at(unsigned index, size_t field)
 void emit_jump_index(struct emit *e, unsigned reg)
 {
     static_assert(sizeof(struct mmu_jump) == 16, "twice its index, scaled by 8");
-    emit_mov_rr(e, 4, reg, T0);
-    emit_alu_ri(e, ALU_AND, 4, reg, ((1 << MMU_JUMP_BITS) - 1) << 1);
+    static_assert(MMU_JUMP_BITS == 15, "16 bits but the lowest");
+    emit_rr(e, X_0F | 0xb7, 4, reg, T0); /* MOVZX reg, 16 bits of T0 */
+    emit_alu_ri(e, ALU_AND, 4, reg, -2);
 }
 
 struct host_mem jump_tag(unsigned index)
