@@ -90,15 +90,14 @@ bool record_fill(struct rec *rec, const struct insn *in, uint32_t mode, unsigned
 
 /* ---- decoding ---- */
 
-/* Bytes [from, from + len) after the block's start, on its first page; how many are there. */
-static size_t first_page_bytes(struct draft *d, unsigned from, const uint8_t **p)
+/* Bytes from `from` after the block's start on, on its first page; how many are there. */
+static size_t first_page_bytes(const struct draft *d, unsigned from, const uint8_t **p)
 {
-    paddr at = d->pa + from;
-    const uint8_t *page = physmem_page(d->vcpu->run.pm, at);
-    if (!page)
+    size_t offset = (d->pa & ~PAGE_MASK) + from;
+    if (!d->page)
         return 0;
-    *p = page + (at & ~PAGE_MASK);
-    return (size_t)(PAGE_SIZE - (at & ~PAGE_MASK));
+    *p = d->page + offset;
+    return PAGE_SIZE - offset;
 }
 
 /* Code outside RAM (a device's registers): bytes through the bus. Only the first page's part. */
@@ -465,6 +464,7 @@ struct block *block_build(struct vcpu *vcpu, uint64_t rip, paddr pa, uint32_t mo
     struct draft d;
     unsigned limit = mode & (MODE_TF | MODE_BREAK) ? 1 : BLOCK_MAX_RECORDS;
     draft_init(&d, vcpu, rip, pa, mode);
+    d.page = physmem_page(vcpu->run.pm, pa);
     while (d.count < limit && !d.is_ended && !d.crosses && decode_next(&d))
         continue;
     if (d.count == 0)

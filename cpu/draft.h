@@ -15,6 +15,7 @@ struct draft {
     uint64_t rip;                                /* of the first instruction */
     paddr pa;                                    /* of the first byte */
     uint32_t mode;                               /* mode word */
+    const uint8_t *page;                         /* host's bytes of the page that pa is in, for block_build; NULL: not RAM */
     unsigned count;                              /* instructions decoded */
     unsigned bytes;                              /* their length */
     bool crosses;                                /* the one instruction continues on the next page */

@@ -53,7 +53,7 @@ void emit_rr(struct emit *e, unsigned op, unsigned size, unsigned reg, unsigned 
     emit_word(e, &w);
 }
 
-void emit_word_mem(struct emit *e, struct emit_word w, unsigned reg, struct host_mem m)
+ALWAYS_INLINE void word_mem(struct emit *e, struct emit_word w, unsigned reg, struct host_mem m)
 {
     static const uint8_t disp_size[] = {0, 1, 4};
     unsigned sib = (unsigned)m.scale << 6 | (m.index == H_NONE ? 4u : m.index & 7u) << 3;
@@ -73,10 +73,31 @@ void emit_word_mem(struct emit *e, struct emit_word w, unsigned reg, struct host
     emit_word_disp(e, &w, m.disp, disp_size[mod]);
 }
 
+void emit_word_mem(struct emit *e, struct emit_word w, unsigned reg, struct host_mem m)
+{
+    word_mem(e, w, reg, m);
+}
+
+/* A field of the vCPU and an opcode of one byte, which is what is written most. */
+ALWAYS_INLINE void emit_field(struct emit *e, unsigned op, unsigned size, unsigned reg,
+                              int32_t disp)
+{
+    bool small = disp == (int8_t)disp;
+    unsigned rex = (size == 8 ? 0x48u : 0x40u) | (reg >> 1 & 4);
+    unsigned mod = disp == 0 ? 0 : small ? 0x40 : 0x80;
+    struct emit_word w = {.bytes = op | (mod | (reg & 7) << 3 | 4) << 8 | 0x24 << 16, .count = 3};
+    if (rex != 0x40)
+        w = (struct emit_word){.bytes = w.bytes << 8 | rex, .count = 4};
+    emit_word_disp(e, &w, disp, disp == 0 ? 0 : small ? 1 : 4);
+}
+
 void emit_rm(struct emit *e, unsigned op, unsigned size, unsigned reg, struct host_mem m)
 {
     m = emit_rsp(e, m);
-    emit_word_mem(e, word_opcode(op, size, reg, m.index, m.base, false), reg, m);
+    if (likely(m.base == H_RSP && m.index == H_NONE && op <= 0xff && size >= 4))
+        emit_field(e, op, size, reg, m.disp);
+    else
+        word_mem(e, word_opcode(op, size, reg, m.index, m.base, false), reg, m);
 }
 
 void emit_mov_ri(struct emit *e, unsigned dst, uint64_t v)
