@@ -75,6 +75,7 @@ struct jit_stats {
     uint64_t counted_out; /* blocks whose code was entered often enough for a region */
     uint64_t regions;     /* of them, those that became one */
     uint64_t parts;       /* blocks that those are made of */
+    uint64_t loops;        /* of them, those that are a loop of two rounds */
     uint64_t region_insns; /* their instructions */
     uint64_t killed;      /* regions that one of their blocks took with it */
 };

@@ -12,6 +12,7 @@
 
 #define DEVICE 0x200000u /* beyond the memory */
 #define TRIALS 1500
+#define MOST 340 /* bytes of code, roughly */
 
 struct code {
     bool is_64;         /* else 32 bits */
@@ -224,10 +225,11 @@ static void put_table(struct code *c)
     }
 }
 
-static void make_code(struct code *c)
+/* At most so many bytes, roughly. */
+static void make_code(struct code *c, size_t most)
 {
     c->len = 0;
-    while (c->len < sizeof(c->bytes) - 60) {
+    while (c->len < most) {
         unsigned kind = random_below(c, 16);
         if (kind < 5)
             put_alu(c);
@@ -245,6 +247,11 @@ static void make_code(struct code *c)
             put(c, 0xff);
             put(c, 0xc3);
         }
+    }
+    if (most < MOST) { /* CMP EBX, imm8: flags that a loop may carry */
+        put(c, 0x83);
+        put(c, 0xfb);
+        put(c, random_below(c, 4));
     }
     put(c, 0xe9); /* JMP to the start */
     le32_store(c->bytes + c->len, (uint32_t) - (int32_t)(c->len + 4));
@@ -348,26 +355,33 @@ static void expect_same(const struct outcome *a, const struct outcome *b, uint32
 }
 
 /* regions: entries before one is made; 0: never. */
-static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_host, uint32_t regions)
+struct trials {
+    enum decode_mode mode;
+    bool lends_always;
+    bool plain_host;
+    bool is_short; /* a loop that is there twice over in its region */
+    uint32_t regions;
+};
+
+static void compare_trials(struct trials t)
 {
     static struct outcome freely, exactly;
     if (!jit_is_available())
         return;
-    struct harness *h = harness_create(mode);
-    struct jit *jit = jit_create(&(struct jit_config){
-        .threshold = 1,
-                                                     .cache = 1 * MiB,
-                                                     .regions = regions,
-                                                     .lends_always = lends_always,
-                                                     .plain_host = plain_host});
+    struct harness *h = harness_create(t.mode);
+    struct jit *jit = jit_create(&(struct jit_config){.threshold = 1,
+                                                      .cache = 1 * MiB,
+                                                      .regions = t.regions,
+                                                      .lends_always = t.lends_always,
+                                                      .plain_host = t.plain_host});
     assert_non_null(jit);
     h->vcpu->run.jit = jit;
     block_cache_set_jit(h->blocks, jit);
     struct cpu fresh = h->vcpu->arch;
     unsigned faults = 0, reads = 0, whole = 0;
     for (uint32_t trial = 1; trial <= TRIALS; trial++) {
-        struct code c = {.is_64 = mode == DECODE_64, .seed = trial * 2654435761u};
-        make_code(&c);
+        struct code c = {.is_64 = t.mode == DECODE_64, .seed = trial * 2654435761u};
+        make_code(&c, t.is_short ? 8 + random_below(&c, 70) : MOST);
         struct code again = c;
         int64_t ticks = 1 + random_below(&c, 400);
         again.seed = c.seed;
@@ -382,8 +396,9 @@ static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_
     }
     /* or it is not a test of them; with paging off, 32-bit code strays into UD2 or the device at
      * worst */
-    EXPECT((faults > 50 || mode != DECODE_64) && reads > 50 && whole > 100);
-    EXPECT(jit_stats(jit).lowered > 10 * TRIALS);
+    EXPECT((faults > 50 || t.mode != DECODE_64) && reads > 50 && whole > 100);
+    EXPECT(jit_stats(jit).lowered > (t.is_short ? 3 : 10) * TRIALS);
+    EXPECT(!t.is_short || jit_stats(jit).loops > 5);
     h->vcpu->run.jit = NULL;
     block_cache_set_jit(h->blocks, NULL);
     jit_destroy(jit);
@@ -392,40 +407,49 @@ static void compare_trials(enum decode_mode mode, bool lends_always, bool plain_
 
 TEST(jit, does_64_bit_code_as_one_by_one)
 {
-    compare_trials(DECODE_64, false, false, 0);
+    compare_trials((struct trials){.mode = DECODE_64});
 }
 
 TEST(jit, does_it_with_other_registers)
 {
-    compare_trials(DECODE_64, true, false, 0);
+    compare_trials((struct trials){.mode = DECODE_64, .lends_always = true});
 }
 
 TEST(jit, does_it_on_an_old_host)
 {
-    compare_trials(DECODE_64, false, true, 0);
+    compare_trials((struct trials){.mode = DECODE_64, .plain_host = true});
 }
 
 TEST(jit, does_32_bit_code_as_one_by_one)
 {
-    compare_trials(DECODE_32, false, false, 0);
+    compare_trials((struct trials){.mode = DECODE_32});
 }
 
 TEST(jit, does_it_in_regions)
 {
-    compare_trials(DECODE_64, false, false, 1);
-    compare_trials(DECODE_32, false, false, 1);
-    compare_trials(DECODE_64, true, false, 2);
+    compare_trials((struct trials){.mode = DECODE_64, .regions = 1});
+    compare_trials((struct trials){.mode = DECODE_32, .regions = 1});
+    compare_trials((struct trials){.mode = DECODE_64, .regions = 2, .lends_always = true});
 }
 
-/* What is proved of a base that has borrowed a register is not what is proved of it behind the loan. */
+TEST(jit, does_loops_in_regions)
+{
+    compare_trials((struct trials){.mode = DECODE_64, .regions = 2, .is_short = true});
+    compare_trials((struct trials){.mode = DECODE_32, .regions = 2, .is_short = true});
+    compare_trials(
+        (struct trials){.mode = DECODE_64, .regions = 1, .is_short = true, .lends_always = true});
+}
+
+/* What is proved of a base that has borrowed a register is not what is proved of it behind the
+ * loan. */
 TEST(jit, calls_through_a_base_that_borrowed)
 {
     static const uint8_t code[] = {
-        0x49, 0x8b, 0x0e,             /* MOV RCX, [R14] */
-        0x49, 0x03, 0x4e, 0x08,       /* ADD RCX, [R14 + 8] */
+        0x49, 0x8b, 0x0e,                                     /* MOV RCX, [R14] */
+        0x49, 0x03, 0x4e, 0x08,                               /* ADD RCX, [R14 + 8] */
         0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, /* ADD RCX, R14, three times */
         0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, 0x4c, 0x01, 0xf1, /* and again */
-        0x41, 0xff, 0x56, 0x10,       /* CALL [R14 + 16] */
+        0x41, 0xff, 0x56, 0x10,                               /* CALL [R14 + 16] */
     };
     if (!jit_is_available())
         return;
@@ -452,4 +476,7 @@ TEST(jit, calls_through_a_base_that_borrowed)
     harness_destroy(h);
 }
 
-TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one) RUN(jit, does_it_with_other_registers) RUN(jit, does_it_in_regions) RUN(jit, does_it_on_an_old_host) RUN(jit, does_32_bit_code_as_one_by_one))
+TEST_MAIN(RUN(jit, calls_through_a_base_that_borrowed) RUN(jit, does_64_bit_code_as_one_by_one)
+              RUN(jit, does_it_with_other_registers) RUN(jit, does_it_in_regions)
+                  RUN(jit, does_loops_in_regions) RUN(jit, does_it_on_an_old_host)
+                      RUN(jit, does_32_bit_code_as_one_by_one))

@@ -19,7 +19,8 @@ static bool knows_proofs(const struct base_proofs *proofs)
 /* Is it worth a second round? */
 static bool knows_something(const struct loop_head *h)
 {
-    return h->stack.proof || knows_proofs(&h->proofs) || h->xmm || h->fp.mxcsr || h->fp.x87;
+    return h->flags.recipe.op != HOW_IMAGE || h->stack.proof || knows_proofs(&h->proofs) ||
+           h->xmm || h->fp.mxcsr || h->fp.x87;
 }
 
 void loop_begin(struct unit *u)

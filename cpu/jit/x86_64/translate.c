@@ -224,6 +224,15 @@ static unsigned inner_exits(const struct unit *u)
     return stack > 1 || others > 2 ? stack + others : 0;
 }
 
+/* Exits that a path of several parts takes anyway, which are not to be at the expense of those. */
+static unsigned own_exits(const struct unit *u)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < u->count; i++)
+        count += (u->insn[i].op == OP_JCC ? 1u : 0) + (is_behind_seam(u, i) ? 1u : 0);
+    return u->from->part_count > 1 || u->second ? count + 2 : 0;
+}
+
 /* In table memory: as many sites and exits as there can be; tables_keep gives back what is left. */
 static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
 {
@@ -233,15 +242,14 @@ static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
     uint8_t *p = chunks_take(&jit->tables, sizeof(struct jit_block) + fns +
                                                (u->count + 1u) * sizeof(struct jit_site));
     struct jit_block *t = (struct jit_block *)(void *)p;
-    *t = (struct jit_block){.block = home, .exit_room = inner};
-    t->self = (struct jit_start){.block = home,
-                                 .offset = u->offset,
-                                 .target = u->offset,
-                                 .give_back = u->block->count};
+    unsigned own = inner ? own_exits(u) : 0;
+    *t = (struct jit_block){.block = home, .exit_room = inner + own};
+    t->self = (struct jit_start){
+        .block = home, .offset = u->offset, .target = u->offset, .give_back = u->block->count};
     t->fns = (int32_t *)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
     t->exits = (struct jit_exit *)(void *)chunks_take(
-        &jit->exits, (u->count + 2 * u->from->part_count + inner) * sizeof(struct jit_exit));
+        &jit->exits, (u->count + 2 * u->from->part_count + inner + own) * sizeof(struct jit_exit));
     return t;
 }
 
@@ -303,6 +311,7 @@ struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
             return NULL;
         carry &= ~u->lost;
     }
+    jit->stats.loops += u->second > 0;
     tables_keep(jit, u->out);
     m->counts_used += u->counts;
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
