@@ -94,24 +94,23 @@ void vtlb_fetch_left(struct space *s, unsigned class)
  * of it stays true until its translation is dropped: the filter says whether that may be such a
  * page.
  */
-static uint64_t *left_word(struct space *s, unsigned class, laddr la, uint64_t *bit)
+static unsigned left_bit(laddr la)
 {
-    unsigned n = la >> PAGE_SHIFT & (64 * LEFT_WORDS - 1);
-    *bit = BIT(n % 64);
-    return &s->left[class][n / 64];
+    return la >> PAGE_SHIFT & (64 * LEFT_WORDS - 1);
 }
 
 static void fetch_thrown_out(struct space *s, unsigned class, laddr la)
 {
-    uint64_t bit;
-    *left_word(s, class, la, &bit) |= bit;
+    unsigned n = left_bit(la);
+    s->left[class][n / 64] |= BIT(n % 64);
 }
 
-static bool may_have_left(struct space *s, unsigned class, laddr la, uint64_t size)
+static bool may_have_left(const struct space *s, unsigned class, laddr la, uint64_t size)
 {
-    uint64_t bit, any = 0;
+    unsigned n = left_bit(la);
+    uint64_t any = 0;
     if (size == PAGE_SIZE)
-        return *left_word(s, class, la, &bit) & bit;
+        return s->left[class][n / 64] >> (n % 64) & 1;
     for (unsigned i = 0; i < LEFT_WORDS; i++)
         any |= s->left[class][i];
     return any;
