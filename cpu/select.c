@@ -9,42 +9,8 @@ static select_fn *const families[] = {
     select_bmi,
 };
 
-/* Whose the op is, of those met most; the first of all for others. */
-static select_fn *likely_family(unsigned op)
-{
-    switch (op) {
-    case OP_ADD:
-    case OP_OR:
-    case OP_AND:
-    case OP_SUB:
-    case OP_XOR:
-    case OP_CMP:
-    case OP_TEST:
-    case OP_INC:
-    case OP_DEC:
-        return select_arith;
-    case OP_JCC:
-    case OP_JMP_NEAR:
-    case OP_CALL_NEAR:
-    case OP_RET_NEAR:
-        return select_branch;
-    case OP_PUSH:
-    case OP_POP:
-        return select_stack;
-    case OP_SHL:
-    case OP_SHR:
-    case OP_SAR:
-        return select_shift;
-    default:
-        return families[0];
-    }
-}
-
 exec_fn *select_handler(struct selection *s, struct rec *rec)
 {
-    exec_fn *first = likely_family(s->in->op)(s, rec);
-    if (likely(first != NULL))
-        return first;
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
         exec_fn *fn = families[i](s, rec);
         if (fn)
