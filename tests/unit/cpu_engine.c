@@ -226,8 +226,7 @@ static void expect_stops(struct jit *jit)
     enum { INC_EBX = CODE + 2, STOS = CODE + 4, ALIAS = CODE + PAGE_SIZE };
     const struct breakpoints b = {.count = 3, .at = {INC_EBX, STOS, ALIAS}};
     struct harness *h = harness_create(DECODE_64);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     h->vcpu->run.breakpoints = &b;
     h->vcpu->arch.gpr[REG_RCX] = 2;
     h->vcpu->arch.gpr[REG_RDI] = DATA;
@@ -249,8 +248,7 @@ static void expect_stops(struct jit *jit)
         EXPECT_EQ(CPU_EXIT_BREAK, harness_run(h, 100));
     EXPECT_EQ(CPU_EXIT_STOP, harness_run(h, 100));
     EXPECT_EQ(INC_EBX, h->vcpu->arch.rip);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     harness_destroy(h);
 }
 

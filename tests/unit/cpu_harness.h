@@ -110,6 +110,13 @@ UNUSED static struct harness *harness_create(enum decode_mode mode)
     return h;
 }
 
+/* From now on its code is translated; NULL: interpreted. Borrowed. */
+UNUSED static void harness_set_jit(struct harness *h, struct jit *jit)
+{
+    h->vcpu->run.jit = jit;
+    block_cache_set_jit(h->blocks, jit);
+}
+
 UNUSED static void harness_destroy(struct harness *h)
 {
     mmu_fini(&h->vcpu->run.mmu);

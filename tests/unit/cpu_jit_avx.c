@@ -194,8 +194,7 @@ TEST(jit, mixes_vectors_as_one_by_one)
     struct harness *h = harness_create(DECODE_64);
     struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
     assert_non_null(jit);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     h->vcpu->arch.cr4 |= CR4_OSXSAVE;
     h->vcpu->arch.xcr0 = 7;
     h->vcpu->arch.mxcsr = 0x1f80;
@@ -222,8 +221,7 @@ TEST(jit, mixes_vectors_as_one_by_one)
     }
     EXPECT(whole > TRIALS / 4);
     EXPECT(jit_stats(jit).lowered > 10 * TRIALS);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
 }

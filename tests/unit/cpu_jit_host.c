@@ -22,8 +22,7 @@ static unsigned rorx_made(bool plain_host, bool *has_bmi2)
     struct jit *jit = jit_create(
         &(struct jit_config){.threshold = 1, .cache = 1 * MiB, .plain_host = plain_host});
     assert_non_null(jit);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     harness_code(h, code, sizeof(code));
     h->vcpu->arch.gpr[REG_RBX] = DATA;
     h->vcpu->arch.gpr[REG_RSI] = CODE;
@@ -31,8 +30,7 @@ static unsigned rorx_made(bool plain_host, bool *has_bmi2)
     EXPECT(jit_stats(jit).lowered >= 2);
     *has_bmi2 = jit->host_has[FEAT_BMI2];
     unsigned count = rorx_in(&jit->memory);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
     return count;

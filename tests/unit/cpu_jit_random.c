@@ -375,8 +375,7 @@ static void compare_trials(struct trials t)
                                                       .lends_always = t.lends_always,
                                                       .plain_host = t.plain_host});
     assert_non_null(jit);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     struct cpu fresh = h->vcpu->arch;
     unsigned faults = 0, reads = 0, whole = 0;
     for (uint32_t trial = 1; trial <= TRIALS; trial++) {
@@ -399,8 +398,7 @@ static void compare_trials(struct trials t)
     EXPECT((faults > 50 || t.mode != DECODE_64) && reads > 50 && whole > 100);
     EXPECT(jit_stats(jit).lowered > (t.is_short ? 3 : 10) * TRIALS);
     EXPECT(!t.is_short || jit_stats(jit).loops > 5);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
 }
@@ -456,8 +454,7 @@ TEST(jit, calls_through_a_base_that_borrowed)
     struct harness *h = harness_create(DECODE_64);
     struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
     assert_non_null(jit);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     uint64_t data[3] = {1, 2, CODE + 0x80};
     for (unsigned i = 0; i < 3; i++)
         le64_store((uint8_t *)data + 8 * i, data[i]);
@@ -470,8 +467,7 @@ TEST(jit, calls_through_a_base_that_borrowed)
         EXPECT_EQ(h->vcpu->arch.gpr[REG_RCX], 3 + 6 * DATA);
     }
     EXPECT(jit_stats(jit).translated > 0);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
 }

@@ -41,8 +41,7 @@ static struct bench bench_create(const struct jit_config *config)
     struct bench b = {.h = {harness_create(DECODE_64), harness_create(DECODE_64)},
                       .jit = jit_create(config)};
     assert_non_null(b.jit);
-    b.h[0]->vcpu->run.jit = b.jit;
-    block_cache_set_jit(b.h[0]->blocks, b.jit);
+    harness_set_jit(b.h[0], b.jit);
     poke(&b, CODE, part_a, sizeof(part_a));
     poke(&b, CODE + AT_B, part_b, sizeof(part_b));
     poke(&b, CODE + AT_C, part_c, sizeof(part_c));
@@ -53,8 +52,7 @@ static struct bench bench_create(const struct jit_config *config)
 
 static void bench_destroy(struct bench *b)
 {
-    b->h[0]->vcpu->run.jit = NULL;
-    block_cache_set_jit(b->h[0]->blocks, NULL);
+    harness_set_jit(b->h[0], NULL);
     jit_destroy(b->jit);
     harness_destroy(b->h[0]);
     harness_destroy(b->h[1]);

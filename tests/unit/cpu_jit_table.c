@@ -46,13 +46,11 @@ static uint64_t read_table(uint64_t table)
     uint64_t expected = sum_of(h, table, 1);
     struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
     assert_non_null(jit);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     EXPECT_EQ(expected, sum_of(h, table, TICKS));
     EXPECT(jit_stats(jit).lowered > 0);
     uint64_t calls = slow_calls(jit);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
     return calls;
@@ -94,8 +92,7 @@ TEST(table, of_a_borrowed_base_outlives_the_loan)
     struct harness *h = harness_create(DECODE_64);
     struct jit *jit = jit_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
     assert_non_null(jit);
-    h->vcpu->run.jit = jit;
-    block_cache_set_jit(h->blocks, jit);
+    harness_set_jit(h, jit);
     const uint64_t field[] = {1, 20, 300, CODE};
     for (size_t i = 0; i < ARRAY_SIZE(field); i++)
         le64_store(h->ram + DATA + 8 * i, field[i]);
@@ -106,8 +103,7 @@ TEST(table, of_a_borrowed_base_outlives_the_loan)
     EXPECT_EQ(321, h->vcpu->arch.gpr[REG_RAX]);
     EXPECT_EQ(2100, h->vcpu->arch.gpr[REG_RDX]);
     EXPECT_EQ(CODE, h->vcpu->arch.rip);
-    h->vcpu->run.jit = NULL;
-    block_cache_set_jit(h->blocks, NULL);
+    harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
 }

@@ -24,16 +24,14 @@ static struct bench bench_create(void)
                       .jit = jit_create(&(struct jit_config){
                           .threshold = THRESHOLD, .cache = JIT_CACHE_MIN, .has_thread = true})};
     assert_true(b.jit != NULL);
-    b.h->vcpu->run.jit = b.jit;
-    block_cache_set_jit(b.h->blocks, b.jit);
+    harness_set_jit(b.h, b.jit);
     harness_code(b.h, loop, sizeof(loop));
     return b;
 }
 
 static void bench_destroy(struct bench *b)
 {
-    b->h->vcpu->run.jit = NULL;
-    block_cache_set_jit(b->h->blocks, NULL);
+    harness_set_jit(b->h, NULL);
     jit_destroy(b->jit); /* before the decoder, which its worker may be using */
     harness_destroy(b->h);
 }

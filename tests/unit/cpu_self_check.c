@@ -133,8 +133,7 @@ static void rewrite_and_run(enum decode_mode mode, uint32_t threshold, uint32_t 
     if (threshold && jit_is_available()) {
         jit = jit_create(&(struct jit_config){.threshold = threshold, .cache = 1 * MiB, .regions = regions});
         assert_non_null(jit);
-        h[0]->vcpu->run.jit = jit;
-        block_cache_set_jit(h[0]->blocks, jit);
+        harness_set_jit(h[0], jit);
     }
     for (uint32_t trial = 1; trial <= TRIALS; trial++) {
         struct program p = {.seed = trial * 2654435761u};
@@ -149,8 +148,7 @@ static void rewrite_and_run(enum decode_mode mode, uint32_t threshold, uint32_t 
         }
     }
     EXPECT(block_cache_stats(h[0]->blocks).picked_up > TRIALS * TURNS / 4);
-    h[0]->vcpu->run.jit = NULL;
-    block_cache_set_jit(h[0]->blocks, NULL);
+    harness_set_jit(h[0], NULL);
     jit_destroy(jit);
     harness_destroy(h[0]);
     harness_destroy(h[1]);
