@@ -4,11 +4,6 @@
 
 /* ---- direct exits ---- */
 
-static bool is_far(const struct jit_exit *x)
-{
-    return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
-}
-
 struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = &u->out->exits[u->out->exit_count++];
@@ -20,7 +15,7 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
                            .mode = u->block->mode,
                            .fn = u->rec->fn,
                            .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG])};
-    if (is_far(x))
+    if (exit_is_far(x))
         x->frame = BLOCK_DEAD;
     else
         x->pa = (u->block->pa & PAGE_MASK) | (uint64_t)target;
@@ -53,11 +48,11 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
     x->charge = e->p;
     emit_8(e, (uint8_t)-x->refund);
     emit_near over = emit_jump_near(e, 8);
-    if (is_far(x))
+    if (exit_is_far(x))
         emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), page);
     x->jump = emit_jump(e, EMIT_ALWAYS);
     emit_bind(e, x->jump);
-    if (is_far(x))
+    if (exit_is_far(x))
         emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), page);
     emit_bind_near(e, over);
     to_thunk(u, x, u->jit->out);
@@ -65,7 +60,7 @@ static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
 
 void exit_code(struct unit *u, struct jit_exit *x)
 {
-    if (!is_far(x)) {
+    if (!exit_is_far(x)) {
         emit_charge_and_jump(u, x);
         return;
     }
@@ -113,7 +108,7 @@ void emit_call_exit(struct unit *u, int64_t target)
     struct emit *e = &u->e;
     struct jit_exit *x = exit_make(u, target, 0);
     fp_settle(u);
-    if (!is_far(x)) {
+    if (!exit_is_far(x)) {
         push_return_address(u);
         flags_to_memory(u);
         exit_code(u, x);

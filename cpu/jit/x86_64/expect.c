@@ -5,9 +5,6 @@
  * which it was looked up. What is equal is canonical and mapped as it was, and the target's code is
  * entered as by a computed jump. All else goes by the table of computed jumps, and is counted: the
  * exit is linked to what it meets then, or ends as one that only uses the table.
- *
- * Of struct jit_exit: target is how many misses remain until C sees one, charge the comparison,
- * miss the way by the table, pa the target's, give_back the time when it was linked.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -22,9 +19,9 @@ static struct jit_exit *emit_compare_expected(struct unit *u)
     struct jit_exit *x = exit_make(u, 0, 0);
     x->is_computed = true;
     x->pa = BLOCK_DEAD;
-    x->target = 1;
+    x->misses = 1;
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    x->charge = e->p;
+    x->compare = e->p;
     emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu(x->tag_at));
     x->tag = e->p - 4;
     return x;
@@ -101,23 +98,23 @@ void expect_nothing(struct jit_exit *x)
 {
     set_tag(x, JIT_NO_TAG);
     x->pa = BLOCK_DEAD;
-    x->target = 1;
+    x->misses = 1;
 }
 
 /* Only the table from now on: a JMP's way by that moves to where the comparison was. */
 static void expect_no_more(const struct jit *jit, struct jit_exit *x)
 {
     const struct code_memory *m = &jit->memory;
-    struct emit e = {.p = x->charge, .end = m->write + m->size, .delta = m->run - m->write};
+    struct emit e = {.p = x->compare, .end = m->write + m->size, .delta = m->run - m->write};
     if (is_call(x)) {
         emit_jump_to(&e, EMIT_ALWAYS, x->miss);
     } else {
         x->miss = emit_here(&e);
         emit_near absent = emit_by_table(&e);
-        e.p = x->jump + 4 + (e.p - x->charge); /* the thunk's call, behind where it was */
+        e.p = x->jump + 4 + (e.p - x->compare); /* the thunk's call, behind where it was */
         emit_bind_near(&e, absent);
     }
-    x->charge = NULL;
+    x->compare = NULL;
 }
 
 /* With another tag: whoever has seen the target before must not take that for this one. */
@@ -128,18 +125,18 @@ static void expect(struct jit *jit, struct jit_exit *x, struct jit_block *to, ui
     x->frames++;
     set_tag(x, jit->tags++);
     x->pa = to->block->pa;
-    x->target = MISSES;
-    x->give_back = now;
+    x->misses = MISSES;
+    x->since = now;
     emit_set_target(&e, x->jump, to->computed);
     jit->stats.links++;
 }
 
 static void expect_anew(struct jit *jit, struct jit_exit *x, struct jit_block *to, uint32_t now)
 {
-    bool is_rare = now - x->give_back > MISSES * TICKS_PER_MISS;
+    bool is_rare = now - x->since > MISSES * TICKS_PER_MISS;
     if (x->to && is_rare) {
-        x->target = MISSES;
-        x->give_back = now;
+        x->misses = MISSES;
+        x->since = now;
         return;
     }
     if (x->to)
@@ -162,10 +159,10 @@ int exec_jit_expect(struct vcpu *vcpu, const struct rec *rec, uint64_t target, s
     jit->stats.indirect++;
     if (b && b->jit && !b->crosses) {
         place_set(jit, b);
-        if (x->charge && x->target <= 0)
+        if (x->compare && x->misses <= 0)
             expect_anew(jit, x, b->jit, about_now(vcpu));
-    } else if (x->charge && x->target <= 0) {
-        x->target = 1;
+    } else if (x->compare && x->misses <= 0) {
+        x->misses = 1;
     }
     return exec_jit_tail(vcpu, rec, x->fn);
 }

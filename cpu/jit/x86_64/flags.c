@@ -410,25 +410,15 @@ bool flags_store_is_best(const struct unit *u, bool reads)
     return true;
 }
 
-/* Behind instruction i the budget may end, so that C sees its flags. */
-static bool is_at_seam(const struct unit *u, unsigned i)
-{
-    return i + 1 < u->count && u->path[i + 1].rec == u->path[i + 1].part->block->rec;
-}
-
 bool flags_wanted(const struct unit *u)
 {
     bool clobbered = false;
-    if (is_at_seam(u, u->i))
-        return true;
     for (unsigned i = u->i + 1; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
         if (is_behind_seam(u, i) || shows(u, i) || (clobbered && insn_flags_tested(in) & F_OSZAPC))
             return true;
         if (insn_flags_overwritten(in) == F_OSZAPC)
             return false;
-        if (is_at_seam(u, i))
-            return true;
         clobbered |= !keeps_host(in);
     }
     return true;
@@ -439,7 +429,6 @@ void find_needed_flags(struct unit *u)
     uint32_t live = F_OSZAPC;
     for (unsigned i = u->count; i-- > 0;) {
         const struct insn *in = &u->insn[i];
-        live |= is_at_seam(u, i) ? F_OSZAPC : 0;
         uint32_t writes = insn_flags_overwritten(in), tested = flags_read(in, live);
         if (writes & live)
             u->path[i].flags_needed = true;

@@ -53,27 +53,36 @@ struct jit_site {
  * was asked. Another tag asks again.
  */
 struct jit_exit {
-    int64_t target;        /* from the start of the page; elsewhere: another page */
+    union {
+        int64_t target;  /* from the start of the page; elsewhere: another page */
+        int64_t misses;  /* computed: that remain until C sees one */
+    };
     uint32_t refund;     /* ticks of the block that do not run */
-    uint32_t give_back;  /* what the charge took, and the refund: for a budget that did not reach */
+    union {
+        uint32_t give_back; /* what the charge took, and the refund: for a budget that did not reach */
+        uint32_t since;     /* computed: when it was linked, ticks */
+    };
     const struct rec *rec; /* the branch, or the record that ends the block */
     struct block *block;   /* it belongs to */
     uint32_t offset;     /* of the block in its page */
     uint32_t mode;       /* of the block */
     exec_fn *fn;           /* handler of rec */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub right behind it */
-    uint8_t *charge;     /* 8-bit constant: ticks taken from the budget; NULL: forgotten code's */
+    union {
+        uint8_t *charge;  /* 8-bit constant: ticks taken from the budget; NULL: forgotten code's */
+        uint8_t *compare; /* computed: the comparison; NULL: forgotten, or it only uses the table */
+    };
     uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
     const uint8_t *hit;  /* behind the comparison of its tag */
     const uint8_t *miss; /* it leads to a frame that it is not made for */
     union {
         paddr frame; /* physical page that it is made for; BLOCK_DEAD: none yet */
-        paddr pa;    /* same page: of the target */
+        paddr pa;    /* same page, or computed: of the target */
     };
     uint32_t tag_at;     /* offset of the tag in struct vcpu */
     uint16_t taken;      /* a Jcc's, if the block's entries are counted: index among its counts; else 0 */
     uint8_t frames;      /* how many it has been made for */
-    bool is_computed;    /* a computed JMP or CALL with its last target: expect.c says what it has */
+    bool is_computed;    /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
     struct jit_block *to;  /* linked to, or NULL */
     union {
         struct jit_exit *prev; /* others linked to the same */
@@ -81,6 +90,12 @@ struct jit_exit {
     };
     struct jit_exit *next; /* others linked to the same */
 };
+
+/* To another page? */
+static inline bool exit_is_far(const struct jit_exit *x)
+{
+    return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
+}
 
 /* What leaves code of the first tier most often. */
 struct likely {
@@ -444,6 +459,12 @@ void recipe_after_handler(struct unit *u, const struct late *l);
 bool record_is_plain(const struct rec *rec);
 
 /* ---- operands ---- */
+
+/* Small enough that sums of a few do not overflow. */
+static inline bool is_near(int64_t disp)
+{
+    return disp > -INT32_MAX / 4 && disp < INT32_MAX / 4;
+}
 
 /* Host register of guest register g between blocks, or H_NONE: it is in memory. In a block:
  * unit.regs. */

@@ -4,7 +4,6 @@
 
 enum {
     ENTRIES_ENOUGH = 32, /* to say anything of a block */
-    PATH_PARTS = REGION_PARTS,
     PATH_PERCENT = 40, /* a path goes on while it is walked so often */
 };
 
@@ -79,11 +78,6 @@ static enum op last_op(const struct walk *w, const struct jit_part *part)
     return in.op;
 }
 
-static bool is_near(const struct jit_exit *x)
-{
-    return x->target >= 0 && x->target < (int64_t)PAGE_SIZE;
-}
-
 /* Where the path goes behind the part, whose end is set; BLOCK_DEAD: nowhere. */
 static paddr follow(struct walk *w, struct jit_part *part, const struct jit_exit *x)
 {
@@ -91,7 +85,7 @@ static paddr follow(struct walk *w, struct jit_part *part, const struct jit_exit
     if (x && x->taken) {
         part->last = (uint8_t)(x->rec - b->rec);
         part->end = PART_TAKEN;
-        return is_near(x) ? x->pa : BLOCK_DEAD;
+        return exit_is_far(x) ? BLOCK_DEAD : x->pa;
     }
     switch (last_op(w, part)) {
     case OP_RET_NEAR:
@@ -107,7 +101,7 @@ static paddr follow(struct walk *w, struct jit_part *part, const struct jit_exit
     default:
         part->end = PART_FALLS;
     }
-    return x && is_near(x) ? x->pa : BLOCK_DEAD;
+    return x && !exit_is_far(x) ? x->pa : BLOCK_DEAD;
 }
 
 static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
@@ -156,23 +150,19 @@ void path_choose(const struct vcpu *vcpu, struct block *b, struct part_copy *cop
     struct walk w = {.vcpu = vcpu, .path = path, .percent = 100};
     *path = (struct jit_source){
         .decoder = vcpu->run.decoder, .fsw = vcpu->arch.fsw, .ftw = vcpu->arch.ftw};
-    for (unsigned parts = 1;; parts++) {
+    for (;;) {
         struct likely likely = likely_of(vcpu->run.jit, b);
         add_part(&w, b, &copies[path->part_count]);
         struct jit_part *part = &path->part[path->part_count - 1];
         w.records += b->count;
-        if (parts == PATH_PARTS)
-            return;
         w.percent = w.percent * likely.percent / 100;
-        if (w.percent < PATH_PERCENT)
+        if (path->part_count == REGION_PARTS || w.percent < PATH_PERCENT)
             return;
-        paddr pa = follow(&w, part, likely.exit);
-        b = next_block(&w, pa);
+        b = next_block(&w, follow(&w, part, likely.exit));
         path->loops = b && b == path->part[0].home;
         if (path->loops)
             return;
-        if (!b || path->part_count == REGION_PARTS || is_on(path, b) ||
-            w.records + b->count > REGION_RECORDS) {
+        if (!b || is_on(path, b) || w.records + b->count > REGION_RECORDS) {
             part->end = PART_ENDS;
             part->last = (uint8_t)(part->home->count - 1);
             return;

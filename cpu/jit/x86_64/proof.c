@@ -24,12 +24,6 @@
 
 /* ---- shapes ---- */
 
-/* Small enough that sums of a few do not overflow. */
-static bool is_near(int64_t disp)
-{
-    return disp > -INT32_MAX / 4 && disp < INT32_MAX / 4;
-}
-
 /* Of a 64-bit mode operand: a base that may be proved, in a segment without one. */
 static bool has_base(const struct insn *in)
 {

@@ -12,12 +12,6 @@
 
 #define REACH VTLB_WINDOW_REACH
 
-/* Small enough that sums of a few do not overflow. */
-static bool is_near(int64_t disp)
-{
-    return disp > -INT32_MAX / 4 && disp < INT32_MAX / 4;
-}
-
 /* ---- what instructions do to RSP ---- */
 
 static bool is_rsp(const struct operand *o)

@@ -488,7 +488,7 @@ static void make_expect(struct jit *jit, struct emit *e)
     emit_rm(e, 0xff, 4, 4, mem_at(T1, offsetof(struct jit_exit, hit)));
     on_own_stack(e, 24);
     emit_bind(e, other);
-    emit_alu_mi(e, ALU_SUB, 8, mem_at(T1, offsetof(struct jit_exit, target)), 1);
+    emit_alu_mi(e, ALU_SUB, 8, mem_at(T1, offsetof(struct jit_exit, misses)), 1);
     miss[1] = emit_jump(e, 4);
     remember_place(jit, e, miss + 2);
     pop_three(e);
