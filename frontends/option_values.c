@@ -190,7 +190,7 @@ static bool regions_part(struct options *o, const struct piece *p)
 {
     uint64_t v = 0;
     if (piece_is(p, "regions", "off"))
-        o->config.jit_regions = TRAPLINE_JIT_NO_REGIONS;
+        o->config.jit_regions = 0;
     else if (piece_is(p, "regions", "on"))
         o->config.jit_regions = TRAPLINE_JIT_REGIONS;
     else if (strcmp(p->key, "regions") == 0 && p->has_value && parse_number(p->value, &v) && v >= 1 && v <= INT32_MAX)

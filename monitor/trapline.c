@@ -317,19 +317,12 @@ static int check_scheduling(const struct trapline_scheduling *s, struct err *err
     return -EINVAL;
 }
 
-static uint32_t regions_of(const struct trapline_config *config)
-{
-    if (config->jit_regions == TRAPLINE_JIT_NO_REGIONS)
-        return 0;
-    return config->jit_regions ? config->jit_regions : JIT_REGIONS_DEFAULT;
-}
-
 static int create(struct trapline_machine *t, struct err *err)
 {
     const struct trapline_config *config = &t->config;
     const struct jit_config jit = {.threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD,
                                    .cache = config->jit_cache ? config->jit_cache : JIT_CACHE,
-                                   .regions = regions_of(config),
+                                   .regions = config->jit_regions,
                                    .has_thread = config->jit_has_thread,
                                    .translated = config->translated,
                                    .opaque = config->translated_opaque};

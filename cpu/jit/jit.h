@@ -28,8 +28,6 @@ struct jit_config {
 };
 
 #define JIT_THRESHOLD 40
-#define JIT_REGIONS 4000
-#define JIT_REGIONS_DEFAULT 0
 #define JIT_CACHE (64 * MiB)
 #define JIT_CACHE_MIN (256 * KiB)
 
