@@ -224,9 +224,13 @@ static int engine_part(struct options *o, const struct piece *p, const char *arg
         o->has_gdb_jit = p->value[1] == 'n';
         return 0;
     }
+    if (piece_is(p, "returns", "ring") || piece_is(p, "returns", "table")) {
+        o->config.jit_has_ring = p->value[0] == 'r';
+        return 0;
+    }
     if (regions_part(o, p))
         return 0;
-    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), regions=on|off|N, thread=on|off, perf=on|off, gdb=on|off: -engine jit,threshold=1,cache=16M");
+    return bad_value(err, argument, "interp, jit or auto; then threshold=N, cache=SIZE (256K to 1G), regions=on|off|N, returns=ring|table, thread=on|off, perf=on|off, gdb=on|off: -engine jit,threshold=1,cache=16M");
 }
 
 int option_engine(struct options *o, const char *argument, struct err *err)

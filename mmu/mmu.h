@@ -84,6 +84,7 @@ struct vtlb_view {
  */
 #define MMU_JUMP_BITS 15
 #define MMU_LINKS (1 << 16)
+#define MMU_RETURNS 32
 
 struct mmu_jump {
     uint64_t tag;
@@ -93,6 +94,7 @@ struct mmu_jump {
 struct mmu_jumps {
     struct mmu_jump at[1 << MMU_JUMP_BITS]; /* by mmu_jump_index */
     uint64_t link[MMU_LINKS];               /* by the engine's numbers */
+    struct mmu_jump ring[MMU_RETURNS];      /* returns, by where they are in the stack */
 };
 
 ALWAYS_INLINE unsigned mmu_jump_index(laddr la)

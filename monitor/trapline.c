@@ -323,6 +323,7 @@ static int create(struct trapline_machine *t, struct err *err)
     const struct jit_config jit = {.threshold = config->jit_threshold ? config->jit_threshold : JIT_THRESHOLD,
                                    .cache = config->jit_cache ? config->jit_cache : JIT_CACHE,
                                    .regions = config->jit_regions,
+                                   .has_ring = config->jit_has_ring,
                                    .has_thread = config->jit_has_thread,
                                    .translated = config->translated,
                                    .opaque = config->translated_opaque};

@@ -172,6 +172,7 @@ struct trapline_config {
     enum trapline_engine engine; /* what runs innocuous code; no guest can tell */
     uint32_t jit_threshold;    /* times a block is entered before it is translated; 0: the default */
     uint64_t jit_cache;        /* bytes of translated code; 0: the default */
+    bool jit_has_ring;         /* returns are looked for in a ring that calls fill, before the table of computed jumps */
     uint32_t jit_regions;      /* times a block's code is entered before it may become a region's; 0: never */
     bool jit_has_thread;       /* translate on a thread of its own */
     unsigned tlb_entries;      /* of each array of a virtual TLB, at most: a power of two, 16 to 65536; 0: the default */

@@ -19,6 +19,7 @@ struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
     uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
     uint32_t regions;   /* times the code of a block is entered before it may become a region's; 0: never */
+    bool has_ring;      /* returns are looked for in a ring that calls fill, before the table of computed jumps */
     bool has_thread;    /* translate on a thread of its own; when code is ready is then the host's business */
     bool plain_host;    /* for tests: use nothing that a first x86-64 processor did not have */
     bool lends_always;  /* for tests: blocks lend registers wherever they may, other ones in each (loan.c) */

@@ -372,6 +372,7 @@ static void compare_trials(struct trials t)
     struct jit *jit = jit_create(&(struct jit_config){.threshold = 1,
                                                       .cache = 1 * MiB,
                                                       .regions = t.regions,
+                                                      .has_ring = t.regions > 0,
                                                       .lends_always = t.lends_always,
                                                       .plain_host = t.plain_host});
     assert_non_null(jit);

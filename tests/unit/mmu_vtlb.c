@@ -340,6 +340,7 @@ TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
     uint64_t *tag = &jumps->at[mmu_jump_index(0x1000)].tag;
     *tag = 0x1000 ^ first;
     jumps->link[0] = jumps->link[MMU_LINKS - 1] = 0x1000 ^ first;
+    jumps->ring[MMU_RETURNS - 1].tag = 0x1000 ^ first;
     for (uint32_t mode = 1; *tag; mode++, count++) {
         mmu_set_mode(&b.mmu[0], mode);
         mmu_set_privilege(&b.mmu[0], SUPERVISOR, false);
@@ -348,6 +349,7 @@ TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
     }
     EXPECT(count > 60000 && count <= 65536);
     EXPECT(!jumps->link[0] && !jumps->link[MMU_LINKS - 1]);
+    EXPECT(!jumps->ring[MMU_RETURNS - 1].tag);
     mmu_set_jumps(&b.mmu[0], NULL);
     free(jumps);
     bench_close(&b);

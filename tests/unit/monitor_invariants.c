@@ -141,7 +141,7 @@ TEST(invariants, stops_at_odd_positions_change_nothing)
 static const struct jit_config translate_all = {.threshold = 1, .cache = JIT_CACHE};
 static const struct jit_config translate_some = {.threshold = 5, .cache = JIT_CACHE_MIN};
 static const struct jit_config regions_all = {.threshold = 1, .cache = JIT_CACHE, .regions = 1};
-static const struct jit_config regions_some = {.threshold = 2, .cache = JIT_CACHE_MIN, .regions = 5};
+static const struct jit_config regions_some = {.threshold = 2, .cache = JIT_CACHE_MIN, .regions = 5, .has_ring = true};
 
 TEST(invariants, translated_code_is_what_the_interpreter_does)
 {

@@ -111,6 +111,7 @@ void emit_call_exit(struct unit *u, int64_t target)
     if (!exit_is_far(x)) {
         push_return_address(u);
         flags_to_memory(u);
+        emit_ring_push(u, 0);
         exit_code(u, x);
         return;
     }
@@ -121,6 +122,7 @@ void emit_call_exit(struct unit *u, int64_t target)
     struct flag_state flags = u->flags;
     push_return_address(u);
     flags_to_memory(u);
+    emit_ring_push(u, 0);
     emit_charge_and_jump(u, x);
     u->flags = flags;
     bool was_late = go_late(u);

@@ -119,6 +119,8 @@ static bool detach(struct jit *jit, struct jit_block *t)
     for (unsigned i = 0; i < t->exit_count; i++) {
         if (t->exits[i].to)
             exit_unlink(jit, &t->exits[i]);
+        if (t->exits[i].is_return)
+            return_kill(jit, &t->exits[i]);
         t->exits[i].charge = NULL;
     }
     list_remove(jit, t);

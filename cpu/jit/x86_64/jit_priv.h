@@ -71,6 +71,7 @@ struct jit_exit {
     union {
         uint8_t *charge;  /* 8-bit constant: ticks taken from the budget; NULL: forgotten code's */
         uint8_t *compare; /* computed: the comparison; NULL: forgotten, or it only uses the table */
+        uint8_t *stub;    /* return: where it leads while it is not linked; NULL: forgotten */
     };
     uint8_t *tag;        /* 32-bit displacement of its tag; NULL: same page */
     const uint8_t *hit;  /* behind the comparison of its tag */
@@ -83,6 +84,7 @@ struct jit_exit {
     uint16_t taken;      /* a Jcc's, if the block's entries are counted: index among its counts; else 0 */
     uint8_t frames;      /* how many it has been made for */
     bool is_computed;    /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
+    bool is_return;      /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
     struct jit_block *to;  /* linked to, or NULL */
     union {
         struct jit_exit *prev; /* others linked to the same */
@@ -337,6 +339,7 @@ struct jit {
     const uint8_t *call;        /* called: a CALL that is not linked: it has done nothing yet */
     const uint8_t *indirect;    /* a computed target */
     const uint8_t *expect;      /* called: a computed target that is not the expected one */
+    const uint8_t *back;        /* called: a return that is not linked */
     const uint8_t *gone;        /* a computed jump to a block that died */
     const uint8_t *hot;         /* called: entered as often as it takes, charged */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
@@ -661,6 +664,22 @@ void emit_expected_call(struct unit *u);
 
 void expect_nothing(struct jit_exit *x); /* it is not linked any more */
 int exec_jit_expect(struct vcpu *vcpu, const struct rec *rec, uint64_t target, struct jit_exit *x);
+
+/* ---- return.c ---- */
+
+/* Of CALL, with flags in memory: its return address is, or will be, at [RSP + disp]. T0 and T1 are
+ * used. Nothing if there is no ring. */
+void emit_ring_push(struct unit *u, int32_t disp);
+
+/* Of RET, before RSP changes: is the address in T0 in the ring? T0 := that XOR epoch. The label is for no. Then jump there, T1
+ * being as the lookup left it. */
+emit_label emit_ring_lookup(struct unit *u);
+void emit_ring_found(struct unit *u);
+
+void return_set(const struct jit *jit, struct jit_exit *x, const uint8_t *target);
+void return_kill(const struct jit *jit, struct jit_exit *x); /* its block is no more: its stub leads to the run loop */
+
+void jit_link_return(struct vcpu *vcpu, uint64_t target, struct jit_exit *x); /* called by a thunk */
 
 /* ---- lower_branch.c ---- */
 

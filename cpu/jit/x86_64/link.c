@@ -26,6 +26,8 @@ void exit_unlink(const struct jit *jit, struct jit_exit *x)
     x->prev = x->next = NULL;
     if (x->is_computed)
         expect_nothing(x);
+    else if (x->is_return)
+        return_set(jit, x, x->miss);
     else
         exit_set(jit, x, x->jump + 4 + (jit->memory.run - jit->memory.write), 0);
 }
@@ -64,7 +66,7 @@ void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_blo
     struct jit_exit *last = NULL;
     for (struct jit_exit *x = from->in; x; x = x->next) {
         x->to = to;
-        if (x->is_computed)
+        if (x->is_computed || x->is_return)
             emit_set_target(&e, x->jump, to->computed);
         else
             exit_set(jit, x, to->entry, to->block->count);

@@ -43,6 +43,8 @@ static bool lower_computed(struct unit *u)
 {
     fp_settle(u);
     flags_to_memory(u);
+    if (u->in->op == OP_CALL_NEAR_IND)
+        emit_ring_push(u, -(int32_t)u->word);
     if (!load_target(u))
         return false;
     if (u->in->op == OP_JMP_NEAR_IND)
@@ -58,14 +60,28 @@ static void pop_return_address(struct unit *u)
     emit_lea(&u->e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, bytes});
 }
 
+/* By the ring of returns; what follows is for what it does not have, and is rarely run. */
+static void return_by_ring(struct unit *u)
+{
+    emit_label absent = emit_ring_lookup(u);
+    pop_return_address(u);
+    emit_ring_found(u);
+    go_late(u);
+    emit_bind(&u->e, absent);
+    emit_alu_rm(&u->e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+}
+
 /* What is found among the jumps is canonical. */
 static bool lower_ret(struct unit *u)
 {
     struct emit *e = &u->e;
+    bool was_late = u->is_late;
     fp_settle(u);
     struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
     flags_to_memory(u);
     emit_load(e, u->word, T0, m);
+    if (u->jit->config.has_ring)
+        return_by_ring(u);
     emit_near miss = emit_lookup(u);
     pop_return_address(u);
     emit_jump_found(u);
@@ -73,6 +89,8 @@ static bool lower_ret(struct unit *u)
     check_canonical(u);
     pop_return_address(u);
     emit_indirect(u);
+    if (u->jit->config.has_ring)
+        go_back(u, was_late);
     return true;
 }
 

@@ -18,7 +18,7 @@ static uint32_t entries(const struct jit *jit, const struct jit_block *t)
 static const struct jit_exit *end_exit(const struct jit_block *t)
 {
     for (unsigned i = t->exit_count; i-- > 0;)
-        if (!t->exits[i].taken && !t->exits[i].is_computed && t->exits[i].refund == 0)
+        if (!t->exits[i].taken && !t->exits[i].is_computed && !t->exits[i].is_return && t->exits[i].refund == 0)
             return &t->exits[i];
     return NULL;
 }

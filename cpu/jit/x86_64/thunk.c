@@ -516,6 +516,23 @@ static void make_gone(struct jit *jit, struct emit *e)
     ret(e);
 }
 
+/* T0: RIP XOR epoch, of a return that is not linked to what is there. C may link it; the run loop goes on. */
+static void make_back(struct jit *jit, struct emit *e)
+{
+    jit->back = emit_here(e);
+    take_exit(e, T1);
+    emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
+    to_c(jit, e);
+    emit_store(e, 8, T0, ARCH(rip));
+    call_c(e, (uintptr_t)jit_flags_from_memory);
+    emit_mov_rr(e, 8, H_RSI, T0);
+    emit_mov_rr(e, 8, H_RDX, T1);
+    call_c(e, (uintptr_t)jit_link_return);
+    leave_frame(e);
+    emit_mov_ri(e, H_RAX, EXEC_LOOKUP);
+    ret(e);
+}
+
 void jit_make_thunks(struct jit *jit, struct emit *e)
 {
     jit_make_fp_thunks(jit, e);
@@ -533,6 +550,7 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_expect(jit, e);
     make_open_window(jit, e);
     make_gone(jit, e);
+    make_back(jit, e);
     make_hot(jit, e);
     jit_make_plain_flags(jit, e);
 }
