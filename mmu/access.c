@@ -116,7 +116,7 @@ static void fill_fast(struct vtlb_entry *e, laddr la, const uint8_t *page)
 static void fill_slow(struct vtlb_entry *e, laddr la, paddr pa)
 {
     if (e)
-        *e = (struct vtlb_entry){.tag = (la & PAGE_MASK) | VTLB_SLOW, .addend = pa - la};
+        *e = (struct vtlb_entry){.tag = vtlb_slow_tag(la), .addend = pa - la};
 }
 
 static uint8_t *entry_host(const struct vtlb_entry *e, laddr la)
@@ -139,7 +139,7 @@ static enum hit entry_hit(const struct vtlb_entry *e, laddr la)
     laddr la_page = la & PAGE_MASK;
     if (unlikely(!e))
         return HIT_NONE;
-    return e->tag == la_page ? HIT_FAST : e->tag == (la_page | VTLB_SLOW) ? HIT_SLOW : HIT_NONE;
+    return e->tag == la_page ? HIT_FAST : e->tag == vtlb_slow_tag(la) ? HIT_SLOW : HIT_NONE;
 }
 
 /* Where an access within a page goes. */

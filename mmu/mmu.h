@@ -40,12 +40,15 @@ struct privilege {
 /* ---- the virtual TLB, as hot code sees it ---- */
 
 struct vtlb_entry {
-    uint64_t tag;     /* la of the page; VTLB_INVALID never equals a page address */
+    uint64_t tag;     /* la of the page; or what is no page's that this entry could be of */
     uint64_t addend;  /* read, write: host address - la (mod 2^64); fetch: pa - la */
 };
 
-/* No access compares equal to it: none that has to be aligned either, the low bits of whose address
- * translated code leaves in the comparison. */
+/*
+ * In the tag of an entry that holds nothing. The number of the page is not one whose entry this is then: bit 12 is the
+ * other one than that of all its pages. So an access is right if its address XOR the tag is an offset in a page, with room for it
+ * up to the page's end: no second look at the tag is needed.
+ */
 #define VTLB_INVALID UINT64_C(0x400)
 
 /*

@@ -13,10 +13,41 @@
 #include "mmu/mmu.h"
 #include "mmu/physmem_priv.h"
 
-/* In a tag: misses inline, but the slow path knows the translation: addend is pa - la. Above any
- * alignment bits an engine may fold into its comparison. For pages that are special, and for the
- * bus. */
+/* In a tag: misses inline, but the slow path knows the translation: addend is pa - la. Bit 12 is the other one than the
+ * page's, as with VTLB_INVALID. For pages that are special, and for the bus. */
 #define VTLB_SLOW UINT64_C(0x800)
+
+/* The bit of a tag that is part of every array's index. */
+#define VTLB_OTHER ((uint64_t)PAGE_SIZE)
+
+static inline uint64_t vtlb_slow_tag(laddr la)
+{
+    return ((la & PAGE_MASK) ^ VTLB_OTHER) | VTLB_SLOW;
+}
+
+/* The page that the entry is of, or one that is none of its. */
+static inline laddr vtlb_page(const struct vtlb_entry *e)
+{
+    static_assert(VTLB_SLOW << 1 == PAGE_SIZE, "one bit undoes the other");
+    return (e->tag & PAGE_MASK) ^ (e->tag & VTLB_SLOW) << 1;
+}
+
+static inline bool vtlb_holds(const struct vtlb_entry *e)
+{
+    return !(e->tag & VTLB_INVALID);
+}
+
+/* Is it one that accesses hit? */
+static inline bool vtlb_is_fast(const struct vtlb_entry *e)
+{
+    return !(e->tag & ~PAGE_MASK);
+}
+
+/* It holds something, and no more. */
+static inline void vtlb_drop(struct vtlb_entry *e)
+{
+    e->tag = ((vtlb_page(e) ^ VTLB_OTHER) & VTLB_OTHER) | VTLB_INVALID;
+}
 
 /* Privilege classes. Without SMAP, supervisor accesses are all CLASS_S. */
 enum { CLASS_S, CLASS_S_AC, CLASS_U, CLASSES };

@@ -22,7 +22,7 @@ static uint64_t host_number(const uint8_t *host)
 /* Is e a fast entry (read or write) that leads to this host page? */
 static bool leads_to(const struct vtlb_entry *e, uint64_t host)
 {
-    return !(e->tag & ~PAGE_MASK) && e->tag + e->addend == host;
+    return vtlb_is_fast(e) && e->tag + e->addend == host;
 }
 
 /* Make the fast write entries slow which a space has for page at one hint. */
@@ -34,7 +34,7 @@ static void space_revoke_hint(struct space *s, unsigned hint, paddr page, uint64
         for (size_t i = hint & HINT_MASK & (entries - 1); a && i < entries; i += HINT_MASK + 1) {
             struct vtlb_entry *e = &a[i];
             if (leads_to(e, host)) {
-                *e = (struct vtlb_entry){.tag = e->tag | VTLB_SLOW, .addend = page - e->tag};
+                *e = (struct vtlb_entry){.tag = vtlb_slow_tag(e->tag), .addend = page - e->tag};
                 s->owner->counters.dropped++;
             }
         }
@@ -112,9 +112,10 @@ static void space_drop_frame(struct space *s, uint64_t host, paddr page, bool is
             for (size_t i = 0; i < s->entries[c]; i++) {
                 bool is_host = k != ACCESS_FETCH && host && leads_to(&e[i], host);
                 bool is_slow = (k == ACCESS_FETCH) != !!(e[i].tag & VTLB_SLOW);
-                bool is_pa = is_all && is_slow && (e[i].tag & PAGE_MASK) + e[i].addend == page;
+                bool is_pa = is_all && is_slow && vtlb_holds(&e[i]) &&
+                             vtlb_page(&e[i]) + e[i].addend == page;
                 if (is_host || is_pa) {
-                    e[i].tag = VTLB_INVALID;
+                    vtlb_drop(&e[i]);
                     s->owner->counters.dropped++;
                     if (k == ACCESS_FETCH)
                         vtlb_fetch_left(s, c);

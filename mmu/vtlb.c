@@ -15,10 +15,13 @@
 
 /* ---- arrays ---- */
 
+/* Of whole arrays: the pages of even entries have even numbers. */
 static void entries_clear(struct vtlb_entry *e, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        e[i] = (struct vtlb_entry){.tag = VTLB_INVALID};
+    for (size_t i = 0; i < count; i += 2) {
+        e[i] = (struct vtlb_entry){.tag = VTLB_OTHER | VTLB_INVALID};
+        e[i + 1] = (struct vtlb_entry){.tag = VTLB_INVALID};
+    }
 }
 
 /* Three arrays of n entries, empty. False: no memory. */
@@ -144,8 +147,8 @@ static void class_grow(struct space *s, unsigned class)
     for (unsigned k = 0; k < ARRAYS; k++) {
         for (size_t i = 0; i < old; i++) {
             const struct vtlb_entry *e = &s->array[class][k][i];
-            if (e->tag != VTLB_INVALID)
-                bigger[k][e->tag >> PAGE_SHIFT & (n - 1)] = *e;
+            if (vtlb_holds(e))
+                bigger[k][vtlb_page(e) >> PAGE_SHIFT & (n - 1)] = *e;
         }
     }
     free(s->array[class][0]);
@@ -159,7 +162,7 @@ static void class_grow(struct space *s, unsigned class)
 struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum access access, laddr la)
 {
     struct vtlb_entry *e = &s->array[class][access][vtlb_index(s, class, la)];
-    if (e->tag == VTLB_INVALID || (e->tag & PAGE_MASK) == (la & PAGE_MASK))
+    if (!vtlb_holds(e) || vtlb_page(e) == (la & PAGE_MASK))
         return e;
     if (access == ACCESS_FETCH)
         fetch_thrown_out(s, class, e->tag);
@@ -177,8 +180,8 @@ void vtlb_drop_page(struct space *s, laddr la)
         vtlb_fetch_dropped(s, c, la, PAGE_SIZE);
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             struct vtlb_entry *e = &s->array[c][k][i];
-            if ((e->tag & PAGE_MASK) == la && e->tag != VTLB_INVALID) {
-                e->tag = VTLB_INVALID;
+            if (vtlb_page(e) == la && vtlb_holds(e)) {
+                vtlb_drop(e);
                 s->owner->counters.dropped++;
                 if (k == ACCESS_FETCH)
                     vtlb_fetch_left(s, c);
@@ -198,8 +201,8 @@ void vtlb_drop_range(struct space *s, laddr la, uint64_t size)
         for (unsigned k = 0; k < ARRAYS && s->array[c][0]; k++) {
             for (size_t i = 0; i < count; i++) {
                 struct vtlb_entry *e = &s->array[c][k][(first + i) & mask];
-                if (e->tag - la < size && e->tag != VTLB_INVALID) {
-                    e->tag = VTLB_INVALID;
+                if (vtlb_page(e) - la < size && vtlb_holds(e)) {
+                    vtlb_drop(e);
                     s->owner->counters.dropped++;
                     if (k == ACCESS_FETCH)
                         vtlb_fetch_left(s, c);
@@ -215,8 +218,8 @@ void vtlb_drop_writes(struct space *s)
     for (unsigned c = 0; c < CLASSES; c++) {
         struct vtlb_entry *e = s->array[c][ACCESS_WRITE];
         for (size_t i = 0; e && i < s->entries[c]; i++)
-            if (!(e[i].tag & ~PAGE_MASK))
-                e[i].tag = VTLB_INVALID;
+            if (vtlb_is_fast(&e[i]))
+                vtlb_drop(&e[i]);
     }
     s->writes_stale = false;
 }
@@ -332,7 +335,7 @@ void view_update(struct mmu_private *p)
     struct vtlb_entry **a = p->current->array[p->class];
     v->read = ready && !p->force_slow ? a[ACCESS_READ] : p->miss;
     v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
-    v->byte_mask = ready ? array_mask(p->current, p->class) : 0;
+    v->byte_mask = ready ? array_mask(p->current, p->class) : sizeof(struct vtlb_entry);
     switch_window(p, ready && !p->force_slow);
     fetch_update(p);
 }

@@ -300,23 +300,43 @@ static inline void check_window(struct model *m, unsigned cpu)
     memcpy((uint8_t *)(uintptr_t)(la + w->addend), v, 8);
 }
 
+/* The tag of an entry that accesses do not hit is no page's that they look for there. */
+static inline void check_tags(struct model *m, const struct vtlb_view *view,
+                              const struct vtlb_entry *array)
+{
+    uint64_t n = view->byte_mask / sizeof(*array) + 1;
+    MODEL_CHECK(m, n >= 2);
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t other = array[i].tag >> PAGE_SHIFT ^ i;
+        MODEL_CHECK(m, array[i].tag & ~PAGE_MASK ? other & 1 : !(other & (n - 1)));
+    }
+}
+
+/* 8 bytes at la, as translated code asks for them. */
+static inline bool is_hit(const struct vtlb_entry *e, laddr la)
+{
+    return (la ^ e->tag) <= PAGE_SIZE - 8;
+}
+
 /* An engine's inline hit: whatever the view says is right. */
 static inline void op_view(struct model *m, unsigned cpu)
 {
     struct mmu *mmu = &m->mmu[cpu];
     struct fault f;
     check_window(m, cpu);
+    check_tags(m, &mmu->view, mmu->view.read);
+    check_tags(m, &mmu->view, mmu->view.write);
     for (unsigned k = 0; k < 6; k++) {
         laddr la = choose_la(m, &m->ctx[m->which[cpu]]) & ~UINT64_C(7);
         const struct vtlb_view *view = &mmu->view;
         const struct vtlb_entry *r = vtlb_entry_at(view->read, view->byte_mask, la);
         const struct vtlb_entry *w = vtlb_entry_at(view->write, view->byte_mask, la);
         uint8_t v[8];
-        if (r->tag == (la & PAGE_MASK)) {
+        if (is_hit(r, la)) {
             MODEL_CHECK(m, ref_access(m, cpu, m->as[cpu], la, UINT64_MAX, v, NULL, 8, &f));
             MODEL_CHECK(m, !memcmp(v, (uint8_t *)(uintptr_t)(la + r->addend), 8));
         }
-        if (w->tag == (la & PAGE_MASK)) {
+        if (is_hit(w, la)) {
             choose_data(m, v, 8);
             MODEL_CHECK(m, ref_access(m, cpu, m->as[cpu], la, UINT64_MAX, NULL, v, 8, &f));
             memcpy((uint8_t *)(uintptr_t)(la + w->addend), v, 8);

@@ -330,7 +330,7 @@ TEST(walk, tables_outside_ram_read_as_ones)
     uint32_t v;
     EXPECT(mmu_read(&b.mmu[0], 0x124, UINT32_MAX, &v, 4, &b.fault));
     EXPECT_EQ(4, b.bus_sizes[0]);
-    EXPECT_EQ(VTLB_INVALID, b.mmu[0].view.read[0].tag); /* nothing cached from such a walk */
+    EXPECT(b.mmu[0].view.read[0].tag & VTLB_INVALID); /* nothing cached from such a walk */
     bench_close(&b);
 }
 

@@ -484,8 +484,8 @@ struct host_mem mem_vcpu(size_t offset); /* of struct vcpu */
  */
 static const struct host_mem host_spare = {H_RSP, H_NONE, 0, -64};  /* for one instruction's own use, across a probe */
 static const struct host_mem host_target = {H_RSP, H_NONE, 0, -72}; /* a target or value, within one instruction */
-static const struct host_mem host_odd_4 = {H_RSP, H_NONE, 0, -48};  /* constant: page number and the lowest 2 bits */
-static const struct host_mem host_odd_8 = {H_RSP, H_NONE, 0, -56};  /* the same, 3 bits */
+static const struct host_mem host_room_4 = {H_RSP, H_NONE, 0, -48}; /* constant: the last offset in a page that has room for 4 bytes */
+static const struct host_mem host_room_8 = {H_RSP, H_NONE, 0, -56}; /* the same, 8 bytes */
 enum { BELOW_PROOF = -104, BELOW_GPR = -128 }; /* proofs (proof.c), the guest's R13-R15 */
 
 /* The guest register's value in a host register: its own, or scratch. Up to 8 bytes are valid. */
@@ -510,15 +510,13 @@ struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigne
 void emit_shifted(const struct jit *jit, struct emit *e, unsigned dst, unsigned src,
                   unsigned count);
 
-/* What a probe is made of. T0 := the address and plus, which is 0 unless the displacement has room for it (reaches_last); T1 is used
- * if there is a rest. T1 := the entry in the array of the address, which is in T0 too. Compare the page of T0, and the bits of odd, with the entry's. */
-#define ODD_BITS(odd) ((int32_t)((uint32_t) - (int32_t)PAGE_SIZE | (odd)))
-void emit_address(struct unit *u, const struct address *a, int32_t plus);
-void emit_index(struct unit *u, const struct address *a, bool write);
-void emit_compare(struct unit *u, unsigned odd);
+/* T0 := the address; T1 is used if there is a rest. */
+void emit_address(struct unit *u, const struct address *a);
 
-/* Late code of a probe: perhaps it was not aligned; T1 is the entry. The whole probe. */
-void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit);
+/* T1 := the entry in the array of the address; a jump if it is another page's, or the page ends in less than so many bytes. T0 is used. */
+emit_label emit_look(struct unit *u, const struct address *a, unsigned size, bool write);
+
+/* Late code: the whole probe. */
 void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 
 /* ---- loan.c ---- */

@@ -25,9 +25,6 @@ static void emit_try(struct unit *u, const struct late *l)
     switch (l->try) {
     case TRY_NOTHING:
         break;
-    case TRY_UNALIGNED:
-        probe_again(u, &l->access, l->hit);
-        break;
     case TRY_WINDOW:
         emit_open_window(u, &l->access);
         probe_late(u, &l->access, l->hit);
@@ -261,14 +258,6 @@ void late_handler(struct unit *u, emit_label from)
     l->site = site_of(u);
     l->touches_flags = handler_needs_flags(u->in);
     l->tails = l->site->fn != exec_sensitive_step && insn_row(u->in->row)->ends_block;
-}
-
-void late_probe(struct unit *u, emit_label from, const struct mem_access *x)
-{
-    late_handler(u, from);
-    u->late[u->late_count - 1].try = TRY_UNALIGNED;
-    u->late[u->late_count - 1].hit = emit_here(&u->e);
-    u->late[u->late_count - 1].access = *x;
 }
 
 void late_prove(struct unit *u, emit_label from, const struct mem_access *x, unsigned slot)

@@ -13,7 +13,6 @@ struct unit;
 /* What late code does before it gives up. */
 enum late_try {
     TRY_NOTHING,
-    TRY_UNALIGNED, /* the probe of an access that was expected to be aligned */
     TRY_WINDOW,    /* open the stack window; probe the array */
     TRY_PROOF,     /* open the stack window, and check again */
     TRY_WIDE,      /* the proof of a range that may be in two pages */
@@ -51,10 +50,8 @@ struct late {
     bool plain;                /* the flags to run.flag_image */
 };
 
-/* Late code for the jump that was just emitted: the instruction by its handler; the same, after a
- * second look; a unit of the guest's to be brought, to go on here; a taken branch. */
+/* Late code for the jump that was just emitted: the instruction by its handler; a unit of the guest's to be brought, to go on here; a taken branch. */
 void late_handler(struct unit *u, emit_label from);
-void late_probe(struct unit *u, emit_label from, const struct mem_access *x);
 void late_window(struct unit *u, emit_label from, const struct mem_access *x);
 void late_proof(struct unit *u, emit_label from, int32_t low);
 void late_prove(struct unit *u, emit_label from, const struct mem_access *x, unsigned slot);

@@ -132,13 +132,12 @@ static void add_constant(struct unit *u, unsigned reg, int64_t v)
     emit_alu_rr(&u->e, ALU_ADD, 8, reg, reg == T0 ? T1 : T0);
 }
 
-void emit_address(struct unit *u, const struct address *a, int32_t plus)
+void emit_address(struct unit *u, const struct address *a)
 {
     struct emit *e = &u->e;
-    int64_t disp = (int64_t)a->disp + plus;
+    int32_t disp = a->disp;
     unsigned base = a->base, size = a->narrow ? 4 : 8;
     bool some = a->shifted != REG_NONE;
-    assert(a->narrow || disp == (int32_t)disp);
     if (some)
         load_shifted(u, a);
     for (unsigned i = 0; i < a->parts; i++, some = true) {
@@ -151,9 +150,9 @@ void emit_address(struct unit *u, const struct address *a, int32_t plus)
         emit_alu_rr(e, ALU_ADD, size, T0, base);
     if (some)
         base = T0;
-    struct host_mem m = {(uint8_t)base, a->index, a->scale, (int32_t)disp};
+    struct host_mem m = {(uint8_t)base, a->index, a->scale, disp};
     if (base == H_NONE && a->index == H_NONE)
-        emit_mov_ri(e, T0, a->narrow ? (uint32_t)disp : (uint64_t)disp);
+        emit_mov_ri(e, T0, a->narrow ? (uint32_t)disp : (uint64_t)(int64_t)disp);
     else if (base != T0 && a->index == H_NONE && !disp && !a->narrow)
         emit_mov_rr(e, 8, T0, base);
     else if (base != T0 || a->index != H_NONE || disp)
@@ -167,7 +166,7 @@ static struct host_mem host_operand(struct unit *u, const struct address *a)
 {
     struct emit *e = &u->e;
     if (a->narrow) {
-        emit_address(u, a, 0);
+        emit_address(u, a);
         emit_alu_rr(e, ALU_ADD, 8, T1, T0);
         return (struct host_mem){T1, H_NONE, 0, 0};
     }
@@ -190,7 +189,7 @@ void emit_operand_offset(struct unit *u)
 {
     struct address a = offset_of(u);
     a.narrow = u->is_32;
-    emit_address(u, &a, 0);
+    emit_address(u, &a);
 }
 
 /* ---- segments that are not flat ---- */
@@ -210,7 +209,7 @@ static void check_segment(struct unit *u, const struct mem_access *x)
         if ((uint32_t)offset.disp > (uint32_t)last)
             late_handler(u, emit_jump(e, EMIT_ALWAYS));
     } else if (x->size > 1) {
-        emit_address(u, &offset, 0);
+        emit_address(u, &offset);
         emit_alu_ri(e, ALU_CMP, 4, T0, last);
         late_handler(u, emit_jump(e, 7)); /* above */
     }
@@ -241,61 +240,58 @@ void emit_shifted(const struct jit *jit, struct emit *e, unsigned dst, unsigned 
     }
 }
 
-void emit_index(struct unit *u, const struct address *a, bool write)
+/* T1 := the entry in the array of the address, which is in reg. */
+static void emit_index(struct unit *u, unsigned reg, bool write)
 {
     struct emit *e = &u->e;
-    unsigned la = is_register(a) ? a->base : (unsigned)T0; /* it need not wait for the copy */
     static_assert(sizeof(struct vtlb_entry) == 16, "the byte mask goes with this shift");
-    emit_shifted(u->jit, e, T1, la, PAGE_SHIFT - 4);
+    emit_shifted(u->jit, e, T1, reg, PAGE_SHIFT - 4);
     emit_alu_rm(e, ALU_AND, 8, T1, RUN(mmu.view.byte_mask));
     emit_alu_rm(e, ALU_ADD, 8, T1, write ? RUN(mmu.view.write) : RUN(mmu.view.read));
 }
 
-void emit_compare(struct unit *u, unsigned odd)
+emit_label emit_look(struct unit *u, const struct address *a, unsigned size, bool write)
 {
-    if (odd == 3 || odd == 7)
-        emit_alu_rm(&u->e, ALU_AND, 8, T0, odd == 3 ? host_odd_4 : host_odd_8);
+    struct emit *e = &u->e;
+    struct host_mem tag = entry_field(offsetof(struct vtlb_entry, tag));
+    if (is_register(a)) {
+        emit_index(u, a->base, write);
+        emit_load(e, 8, T0, tag);
+        emit_alu_rr(e, ALU_XOR, 8, T0, a->base);
+    } else {
+        emit_address(u, a);
+        emit_index(u, T0, write);
+        emit_alu_rm(e, ALU_XOR, 8, T0, tag);
+    }
+    if (size == 4 || size == 8)
+        emit_alu_rm(e, ALU_CMP, 8, T0, size == 4 ? host_room_4 : host_room_8);
     else
-        emit_alu_ri(&u->e, ALU_AND, 8, T0, ODD_BITS(odd));
-    emit_alu_rm(&u->e, ALU_CMP, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
+        emit_alu_ri(e, ALU_CMP, 8, T0, (int32_t)(PAGE_SIZE - size));
+    return emit_jump(e, 7); /* above */
 }
 
-/*
- * Up to 8 bytes are expected to be aligned, and so within their page; others are looked at again in
- * late code. For longer ones, and odd sizes, that comes first.
- */
-static bool expects_aligned(const struct mem_access *x)
+/* The same of an access that has to be aligned, and so lies in one page. */
+static emit_label emit_look_aligned(struct unit *u, const struct mem_access *x)
 {
-    return x->size <= 8 && !(x->size & (x->size - 1));
-}
-
-/* Does the displacement reach the last byte, so that its address can be computed without T1? */
-static bool reaches_last(const struct mem_access *x)
-{
-    return x->address.narrow || (!x->address.rest && x->address.disp <= INT32_MAX - (x->size - 1));
-}
-
-void probe_again(struct unit *u, const struct mem_access *x, const uint8_t *hit)
-{
-    emit_address(u, &x->address, (int32_t)x->size - 1);
-    emit_compare(u, 0);
-    emit_jump_to(&u->e, 4, hit);
+    struct emit *e = &u->e;
+    emit_address(u, &x->address);
+    emit_index(u, T0, x->write);
+    emit_alu_rm(e, ALU_XOR, 8, T0, entry_field(offsetof(struct vtlb_entry, tag)));
+    emit_rr(e, 0xf7, 8, 0, T0); /* TEST */
+    emit_number(e, (uint32_t)-(int32_t)PAGE_SIZE | (x->size - 1u), 4);
+    return emit_jump(e, 5);
 }
 
 void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 {
     emit_label wide = NULL;
-    emit_address(u, &x->address, 0);
     if (u->is_compat) { /* RSP + disp, not wrapped around */
+        emit_address(u, &x->address);
         emit_mov_rr(&u->e, 4, T1, T0);
         emit_alu_rr(&u->e, ALU_CMP, 8, T1, T0);
         wide = emit_jump(&u->e, 5);
     }
-    emit_index(u, &x->address, x->write);
-    if (x->size > 1)
-        emit_address(u, &x->address, (int32_t)x->size - 1);
-    emit_compare(u, 0);
-    emit_label misses = emit_jump(&u->e, 5);
+    emit_label misses = emit_look(u, &x->address, x->size, x->write);
     emit_load(&u->e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
     emit_jump_to(&u->e, EMIT_ALWAYS, hit);
     emit_bind(&u->e, misses);
@@ -305,29 +301,15 @@ void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 
 static struct host_mem probe(struct unit *u, struct mem_access *x)
 {
-    struct emit *e = &u->e;
     if (stack_reaches(x))
         return probe_window(u, x);
     x->address.narrow |= u->is_compat;
-    bool again = !x->aligned && x->size > 1 && expects_aligned(x) && reaches_last(x);
     flags_clobber(u);
     if (x->address.seg != SEG_NONE)
         check_segment(u, x);
-    emit_address(u, &x->address, 0);
-    emit_index(u, &x->address, x->write);
-    if (!x->aligned && x->size > 1 && !again) {
-        if (reaches_last(x))
-            emit_address(u, &x->address, (int32_t)x->size - 1);
-        else
-            emit_lea(e, 8, T0, (struct host_mem){T0, H_NONE, 0, (int32_t)x->size - 1});
-    }
-    emit_compare(u, x->aligned || again ? x->size - 1 : 0);
-    emit_label miss = emit_jump(e, 5);
-    if (again)
-        late_probe(u, miss, x);
-    else
-        late_handler(u, miss);
-    emit_load(e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
+    late_handler(u, x->aligned ? emit_look_aligned(u, x)
+                               : emit_look(u, &x->address, x->size, x->write));
+    emit_load(&u->e, 8, T1, entry_field(offsetof(struct vtlb_entry, addend)));
     return host_operand(u, &x->address);
 }
 

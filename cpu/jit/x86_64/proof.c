@@ -366,25 +366,18 @@ static const struct host_mem entry_addend = {T1, H_NONE, 0, offsetof(struct vtlb
 static emit_label emit_prove(struct unit *u, const struct base_proof *p, const struct mem_access *x)
 {
     struct address a = address_at(x, p->low);
-    emit_address(u, &a, 0);
-    emit_index(u, &a, p->write);
-    emit_address(u, &a, p->high - 1 - p->low);
-    emit_compare(u, 0);
-    emit_label fails = emit_jump(&u->e, 5);
+    emit_label fails = emit_look(u, &a, (unsigned)(p->high - p->low), p->write);
     emit_load(&u->e, 8, T1, entry_addend);
     keep(u, p, x);
     return fails;
 }
 
-/* A look at the byte so far from the base. Its page is not in the array: a jump. T1: the entry. */
-static emit_label emit_look(struct unit *u, const struct base_proof *p, const struct mem_access *x,
-                            int32_t disp)
+/* A look at the byte so far from the base. */
+static emit_label emit_look_at(struct unit *u, const struct base_proof *p,
+                               const struct mem_access *x, int32_t disp)
 {
     struct address a = address_at(x, disp);
-    emit_address(u, &a, 0);
-    emit_index(u, &a, p->write);
-    emit_compare(u, 0);
-    return emit_jump(&u->e, 5);
+    return emit_look(u, &a, 1, p->write);
 }
 
 /* The same of a range that may be in two pages: what is added has to be the same. */
@@ -393,10 +386,10 @@ static unsigned emit_prove_wide(struct unit *u, const struct base_proof *p,
 {
     static_assert(PROOF_WIDE <= PAGE_SIZE, "two pages at most");
     struct emit *e = &u->e;
-    fails[0] = emit_look(u, p, x, p->low);
+    fails[0] = emit_look_at(u, p, x, p->low);
     emit_load(e, 8, T0, entry_addend);
     emit_store(e, 8, T0, kept_sum(&u->proofs, p));
-    fails[1] = emit_look(u, p, x, p->high - 1);
+    fails[1] = emit_look_at(u, p, x, p->high - 1);
     emit_load(e, 8, T1, entry_addend);
     emit_alu_rm(e, ALU_CMP, 8, T1, kept_sum(&u->proofs, p));
     fails[2] = emit_jump(e, 5);

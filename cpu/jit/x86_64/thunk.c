@@ -139,10 +139,10 @@ static void make_enter(struct jit *jit, struct emit *e)
     emit_mov_rr(e, 8, T0, H_RSI);
     emit_mov_rr(e, 8, H_R15, H_RDI);
     to_own_stack(e, 0);
-    emit_rm(e, 0xc7, 8, 0, host_odd_4);
-    emit_number(e, (uint32_t)ODD_BITS(3), 4);
-    emit_rm(e, 0xc7, 8, 0, host_odd_8);
-    emit_number(e, (uint32_t)ODD_BITS(7), 4);
+    emit_rm(e, 0xc7, 8, 0, host_room_4);
+    emit_number(e, PAGE_SIZE - 4, 4);
+    emit_rm(e, 0xc7, 8, 0, host_room_8);
+    emit_number(e, PAGE_SIZE - 8, 4);
     reload(e);
     emit_rr(e, 0xff, 4, 4, T0); /* JMP */
 }
