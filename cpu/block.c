@@ -67,6 +67,11 @@ struct block_cache *block_cache_create(struct physmem *pm)
     return c;
 }
 
+void block_cache_set_pieces(struct block_cache *c, struct pieces *pieces)
+{
+    c->memory.chunks.pieces = pieces;
+}
+
 struct block_memory *block_cache_memory(struct block_cache *c)
 {
     return &c->memory;

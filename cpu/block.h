@@ -9,6 +9,7 @@
 
 struct block_cache;
 struct jit;
+struct pieces;
 
 #define BLOCK_HASH_BITS 18
 #define BLOCK_RECENT_BITS 14
@@ -46,6 +47,9 @@ void block_cache_drop_all(struct block_cache *c);
 
 /* The vCPU that is inside a handler, or NULL: told to break when its block dies. */
 void block_cache_set_running(struct block_cache *c, struct vcpu *vcpu);
+
+/* Where the memory of blocks comes from, before the first is built; NULL: from the host. Borrowed, and to outlive the cache. */
+void block_cache_set_pieces(struct block_cache *c, struct pieces *pieces);
 
 /* Memory for a block under construction (build.c). */
 struct block_memory *block_cache_memory(struct block_cache *c);

@@ -34,5 +34,5 @@ void block_memory_give(struct block_memory *m, struct block *b)
 void block_memory_reset(struct block_memory *m)
 {
     chunks_reset(&m->chunks);
-    *m = (struct block_memory){.free = {{NULL}}};
+    memset(m->free, 0, sizeof(m->free));
 }

@@ -3,34 +3,26 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 #define FIRST_BYTES (256 * KiB)
-#define HUGE_BYTES (2 * MiB)
 #define CHUNK_LINE 64
 
 struct chunk {
-    struct chunk *next; /* of the list */
+    struct chunk *next; /* of the list; NULL: the first piece, which is small */
     uint8_t padding[CHUNK_LINE - sizeof(struct chunk *)];
     uint8_t bytes[]; /* aligned to CHUNK_LINE */
 };
 
 void chunks_grow(struct chunks *c, size_t bytes)
 {
-    size_t size = c->list ? HUGE_BYTES : FIRST_BYTES;
-    struct chunk *piece = aligned_alloc(c->list ? HUGE_BYTES : CHUNK_LINE, size);
+    void *memory = c->list ? pieces_take(c->pieces) : aligned_alloc(CHUNK_LINE, FIRST_BYTES);
+    struct chunk *piece = memory;
     assert(piece && bytes <= CHUNK_MAX);
     (void)bytes;
-#ifdef MADV_HUGEPAGE
-    if (c->list)
-        madvise(piece, size, MADV_HUGEPAGE); /* or not: nothing but speed depends on it */
-#endif
+    c->end = (uint8_t *)memory + (c->list ? PIECE_BYTES : FIRST_BYTES);
+    c->next = piece->bytes;
     piece->next = c->list;
     c->list = piece;
-    c->next = piece->bytes;
-    c->end = (uint8_t *)piece + size;
 }
 
 void chunks_reset(struct chunks *c)
@@ -38,7 +30,10 @@ void chunks_reset(struct chunks *c)
     while (c->list) {
         struct chunk *piece = c->list;
         c->list = piece->next;
-        free(piece);
+        if (c->list)
+            pieces_give(c->pieces, (uint8_t *)piece, 1);
+        else
+            free(piece);
     }
-    *c = (struct chunks){.list = NULL};
+    *c = (struct chunks){.pieces = c->pieces};
 }

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory that grows piece by piece and goes as a whole: of blocks, of what belongs to translated
- * code. The first piece is small, the next ones are of the size of a host's huge page and ask for
- * one: they are filled without gaps and read at random. Owns the pieces.
+ * code. The first piece is small, the next ones are those of cpu/piece.h: they are filled without
+ * gaps and read at random. Owns the pieces.
  */
 #pragma once
 
-#include "base/types.h"
+#include "cpu/piece.h"
 
 #define CHUNK_MAX (256 * KiB - 64) /* what can be taken at once */
 
 struct chunk;
 
 struct chunks {
-    struct chunk *list; /* owned; the first is being filled */
-    uint8_t *next;      /* first free byte of it */
-    uint8_t *end;       /* its end */
+    struct chunk *list;    /* owned; the first is being filled */
+    uint8_t *next;         /* first free byte of it */
+    uint8_t *end;          /* its end */
+    struct pieces *pieces; /* borrowed: where pieces come from and go to; NULL: the host */
 };
 
 /* At least bytes from c->next on: whoever takes them moves it. What is left of the piece before is

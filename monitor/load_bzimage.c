@@ -4,7 +4,6 @@
 #include "monitor/load_bzimage.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/endian.h"
@@ -162,16 +161,17 @@ static int load_payload(struct image *m, struct physmem *pm, struct err *err)
              length = header32(m, H_PAYLOAD_LENGTH, 0x0208);
     struct payload_progress report = {.report = progress, .opaque = (void *)(uintptr_t)m->boot};
     struct blob vmlinux = {.name = m->boot->kernel.name};
-    uint8_t *out = NULL;
+    struct unpacked out;
     int r;
     if (offset > m->code_size || length > m->code_size - offset)
         return bad(m, "the file is cut off in the compressed kernel", err);
-    r = payload_unpack(m->code + offset, length, UNPACKED_MAX, &report, &out, &vmlinux.size, err);
+    r = payload_unpack(m->code + offset, length, UNPACKED_MAX, &report, &out, err);
     if (r)
         return r;
-    vmlinux.data = out;
+    vmlinux.data = out.data;
+    vmlinux.size = out.size;
     r = load_vmlinux(m, &vmlinux, pm, err);
-    free(out);
+    payload_free(&out, m->boot->pieces);
     return r;
 }
 

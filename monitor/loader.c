@@ -4,7 +4,6 @@
 #include "monitor/loader.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/endian.h"
@@ -46,14 +45,14 @@ static int load_gzip(const struct boot_info *boot, struct physmem *pm, struct en
                      struct err *err)
 {
     struct boot_info plain = *boot;
-    uint8_t *out;
-    int r = payload_unpack(boot->kernel.data, boot->kernel.size, UNPACKED_MAX, NULL, &out,
-                           &plain.kernel.size, err);
+    struct unpacked out;
+    int r = payload_unpack(boot->kernel.data, boot->kernel.size, UNPACKED_MAX, NULL, &out, err);
     if (r)
         return r;
-    plain.kernel.data = out;
+    plain.kernel.data = out.data;
+    plain.kernel.size = out.size;
     r = load_plain(&plain, pm, entry, err);
-    free(out);
+    payload_free(&out, boot->pieces);
     return r;
 }
 

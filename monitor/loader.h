@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "mmu/physmem.h"
 
+struct pieces;
+
 /* An E820 entry, for boot_params, PVH, Multiboot and fw_cfg. */
 enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4 };
 
@@ -37,6 +39,7 @@ struct boot_info {
     unsigned e820_count;               /* of e820[] */
     paddr low_ram_end;                 /* end of RAM below 4 GiB */
     paddr rsdp;                        /* of the ACPI tables; 0: none */
+    struct pieces *pieces;             /* who takes memory that was only needed for loading; NULL: the host. Borrowed */
     bool own_decompressor;             /* let the kernel's own stub unpack it, instead of the host */
     /* Progress of long work, 0..total; may be NULL. */
     void (*progress)(void *opaque, const char *what, uint64_t done, uint64_t total);

@@ -99,7 +99,11 @@ int machine_create(const struct machine_config *config, struct machine **out, st
         free(m);
         return rc;
     }
-    m->jit = config->jit ? jit_create(config->jit) : NULL;
+    if (config->jit) {
+        struct jit_config jit = *config->jit;
+        jit.pieces = &m->pieces;
+        m->jit = jit_create(&jit);
+    }
     if (config->jit && !m->jit) {
         machine_destroy(m);
         return err_set(err, ENOMEM, "no memory for %" PRIu64 " bytes of translated code", config->jit->cache);
@@ -145,6 +149,7 @@ void machine_destroy(struct machine *m)
     if (m->vm)
         vm_destroy(m->vm);
     jit_destroy(m->jit);
+    pieces_release(&m->pieces);
     decoder_destroy(m->decoder);
     allocator_fini(&m->memory);
     free(m);
@@ -281,6 +286,7 @@ static int vm_parts(struct vm *vm, struct err *err)
     vm->blocks = block_cache_create(vm->pm);
     if (!vm->mmu || !vm->blocks)
         return err_set(err, ENOMEM, "out of memory");
+    block_cache_set_pieces(vm->blocks, &m->pieces);
     block_cache_set_jit(vm->blocks, m->jit);
     const struct page_event_ops events = {.code_written = block_code_written};
     physmem_set_events(vm->pm, &events, vm->blocks, NULL, NULL);

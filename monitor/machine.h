@@ -11,6 +11,7 @@
 #include "cpu/block.h"
 #include "cpu/breakpoint.h"
 #include "cpu/cpuid.h"
+#include "cpu/piece.h"
 #include "cpu/vcpu.h"
 #include "decoder/insn.h"
 #include "devices/device.h"
@@ -134,6 +135,7 @@ struct scheduler_hooks;
 struct machine {
     struct machine_state s;     /* first: saved and hashed */
     struct allocator memory;    /* machine memory */
+    struct pieces pieces;       /* host memory of block and translation tables, between uses */
     struct event_queue events;  /* the timeline of things to come */
     struct trace trace;         /* trace points */
     struct tracer *tracer;      /* owned by the public face; NULL: nobody wants to know each step */

@@ -20,9 +20,8 @@ enum { STEP = 1 << 20, LZ4_BLOCK = 8 << 20, SIZE_TRAILER = 4 };
 struct unpack {
     const uint8_t *in;                       /* borrowed: compressed bytes */
     size_t len;                              /* of in */
-    uint8_t *out;                            /* owned: what is there so far */
-    size_t have;                             /* bytes in out */
-    size_t capacity;                         /* bytes out can hold */
+    struct unpacked out;                     /* what is there so far */
+    size_t capacity;                         /* bytes that may be in out.data */
     size_t limit;                            /* never more than this */
     uint64_t expected;                       /* for progress; 0: unknown */
     const struct payload_progress *progress; /* borrowed; may be NULL */
@@ -31,18 +30,54 @@ struct unpack {
 static void report(const struct unpack *u)
 {
     if (u->progress && u->progress->report)
-        u->progress->report(u->progress->opaque, "unpacking the kernel", u->have,
-                            u->expected > u->have ? u->expected : u->have);
+        u->progress->report(u->progress->opaque, "unpacking the kernel", u->out.size,
+                            u->expected > u->out.size ? u->expected : u->out.size);
 }
 
-static int resize(struct unpack *u, size_t capacity)
+static int resize_small(struct unpack *u, size_t capacity)
 {
-    uint8_t *p = realloc(u->out, capacity);
+    uint8_t *p = realloc(u->out.data, capacity);
     if (!p)
         return -ENOMEM;
-    u->out = p;
-    u->capacity = capacity;
+    u->out.data = p;
     return 0;
+}
+
+static int resize_to_pieces(struct unpack *u, size_t pieces)
+{
+    struct unpacked more = {.data = pieces_map(pieces), .size = u->out.size, .pieces = pieces};
+    if (!more.data)
+        return -ENOMEM;
+    if (u->out.size)
+        memcpy(more.data, u->out.data, u->out.size);
+    payload_free(&u->out, NULL);
+    u->out = more;
+    return 0;
+}
+
+/* It never shrinks. */
+static int resize(struct unpack *u, size_t capacity)
+{
+    size_t pieces = capacity / PIECE_BYTES + (capacity % PIECE_BYTES > 0);
+    int r = 0;
+    if (capacity <= u->capacity)
+        return 0;
+    if (capacity < PIECE_BYTES)
+        r = resize_small(u, capacity);
+    else if (pieces > u->out.pieces)
+        r = resize_to_pieces(u, pieces);
+    if (!r)
+        u->capacity = capacity;
+    return r;
+}
+
+void payload_free(struct unpacked *u, struct pieces *keep)
+{
+    if (u->pieces)
+        pieces_give(keep, u->data, u->pieces);
+    else
+        free(u->data);
+    *u = (struct unpacked){0};
 }
 
 /* Room for at least one more byte, at most STEP handed out at a time; its size, 0: *r says why not.
@@ -50,18 +85,18 @@ static int resize(struct unpack *u, size_t capacity)
 static size_t room(struct unpack *u, int *r)
 {
     size_t n;
-    if (u->have == u->capacity) {
+    if (u->out.size == u->capacity) {
         size_t more = u->capacity < STEP ? STEP : u->capacity;
-        if (u->have == u->limit) {
+        if (u->out.size == u->limit) {
             *r = -EFBIG;
             return 0;
         }
-        more = more < u->limit - u->have ? more : u->limit - u->have;
-        *r = resize(u, u->have + more);
+        more = more < u->limit - u->out.size ? more : u->limit - u->out.size;
+        *r = resize(u, u->out.size + more);
         if (*r)
             return 0;
     }
-    n = u->capacity - u->have;
+    n = u->capacity - u->out.size;
     return n < STEP ? n : STEP;
 }
 
@@ -95,10 +130,10 @@ static int unpack_gzip(struct unpack *u)
         size_t n = room(u, &r);
         if (!n)
             break;
-        z.next_out = u->out + u->have;
+        z.next_out = u->out.data + u->out.size;
         z.avail_out = clip(n);
         z_r = inflate(&z, Z_NO_FLUSH);
-        u->have += n - z.avail_out;
+        u->out.size += n - z.avail_out;
         if (z_r == Z_MEM_ERROR)
             r = -ENOMEM;
         else if (z_r != Z_OK && z_r != Z_STREAM_END)
@@ -125,10 +160,10 @@ static int unpack_lzma(struct unpack *u, bool is_xz)
         size_t n = room(u, &r);
         if (!n)
             break;
-        s.next_out = u->out + u->have;
+        s.next_out = u->out.data + u->out.size;
         s.avail_out = n;
         l = lzma_code(&s, LZMA_FINISH);
-        u->have += n - s.avail_out;
+        u->out.size += n - s.avail_out;
         if (l == LZMA_MEM_ERROR)
             r = -ENOMEM;
         else if (l != LZMA_OK && l != LZMA_STREAM_END)
@@ -149,10 +184,10 @@ static int unpack_bzip2(struct unpack *u)
         size_t n = room(u, &r), before = b.avail_in;
         if (!n)
             break;
-        b.next_out = (char *)u->out + u->have;
+        b.next_out = (char *)u->out.data + u->out.size;
         b.avail_out = clip(n);
         b_r = BZ2_bzDecompress(&b);
-        u->have += n - b.avail_out;
+        u->out.size += n - b.avail_out;
         if (b_r == BZ_MEM_ERROR)
             r = -ENOMEM;
         else if (b_r != BZ_OK && b_r != BZ_STREAM_END)
@@ -174,11 +209,11 @@ static int unpack_zstd(struct unpack *u)
         size_t n = room(u, &r), before = s.in_used;
         if (!n)
             break;
-        s.out = u->out + u->have;
+        s.out = u->out.data + u->out.size;
         s.out_size = n;
         s.out_used = 0;
         step = zstd_reader_step(z, &s);
-        u->have += s.out_used;
+        u->out.size += s.out_used;
         if (step < 0 || (step && s.in_used == before && s.out_used == 0))
             r = -EINVAL;
         report(u);
@@ -195,20 +230,20 @@ static int unpack_lz4(struct unpack *u)
     int r = 0;
     while (!r && u->len - at > SIZE_TRAILER) {
         uint32_t packed = le32_load(u->in + at);
-        size_t want = u->limit - u->have < LZ4_BLOCK ? u->limit - u->have : LZ4_BLOCK;
+        size_t want = u->limit - u->out.size < LZ4_BLOCK ? u->limit - u->out.size : LZ4_BLOCK;
         int got;
         at += 4;
         if (!packed || packed > u->len - at || packed > (uint32_t)LZ4_COMPRESSBOUND(LZ4_BLOCK))
             return -EINVAL;
-        if (u->capacity - u->have < want)
-            r = resize(u, u->have + want);
+        if (u->capacity - u->out.size < want)
+            r = resize(u, u->out.size + want);
         if (r)
             return r;
-        got = LZ4_decompress_safe((const char *)u->in + at, (char *)u->out + u->have, (int)packed,
-                                  (int)want);
+        got = LZ4_decompress_safe((const char *)u->in + at, (char *)u->out.data + u->out.size,
+                                  (int)packed, (int)want);
         if (got < 0)
             return want < LZ4_BLOCK ? -EFBIG : -EINVAL;
-        u->have += (size_t)got;
+        u->out.size += (size_t)got;
         at += packed;
         report(u);
     }
@@ -219,8 +254,8 @@ static int copy_plain(struct unpack *u)
 {
     int r = u->len > u->limit ? -EFBIG : resize(u, u->len ? u->len : 1);
     if (!r) {
-        memcpy(u->out, u->in, u->len);
-        u->have = u->len;
+        memcpy(u->out.data, u->in, u->len);
+        u->out.size = u->len;
     }
     return r;
 }
@@ -300,8 +335,7 @@ static int explain(int r, enum format f, size_t limit, struct err *err)
 }
 
 int payload_unpack(const uint8_t *in, size_t len, size_t limit,
-                   const struct payload_progress *progress, uint8_t **out, size_t *out_len,
-                   struct err *err)
+                   const struct payload_progress *progress, struct unpacked *out, struct err *err)
 {
     struct unpack u = {.in = in, .len = len, .limit = limit, .progress = progress};
     enum format f = format_of(in, len);
@@ -315,10 +349,9 @@ int payload_unpack(const uint8_t *in, size_t len, size_t limit,
     guess_size(&u);
     r = run(&u, f);
     if (r) {
-        free(u.out);
+        payload_free(&u.out, NULL);
         return explain(r, f, limit, err);
     }
     *out = u.out;
-    *out_len = u.have;
     return 0;
 }

@@ -14,6 +14,7 @@
 
 struct jit;
 struct jit_block;
+struct pieces;
 
 struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
@@ -22,6 +23,7 @@ struct jit_config {
     bool has_ring;      /* returns are looked for in a ring that calls fill, before the table of computed jumps */
     bool has_thread;    /* translate on a thread of its own; when code is ready is then the host's business */
     bool plain_host;    /* for tests: use nothing that a first x86-64 processor did not have */
+    struct pieces *pieces; /* where the memory of tables comes from: borrowed, to outlive the jit; NULL: the host */
     bool lends_always;  /* for tests: blocks lend registers wherever they may, other ones in each (loan.c) */
     /* Told of every block translated; may be NULL. */
     void (*translated)(void *opaque, const void *code, size_t size, uint64_t rip, paddr pa);

@@ -151,6 +151,7 @@ int pc_boot_prepare(struct pc *pc, const struct pc_config *config, struct err *e
     pc->boot.e820_count = pc->e820_count;
     pc->boot.low_ram_end = pc->low_ram;
     pc->boot.rsdp = ACPI_BASE;
+    pc->boot.pieces = &pc->vm->machine->pieces;
     int rc = load_guest(pc, err);
     if (rc == 0)
         pc_apply_entry(pc);

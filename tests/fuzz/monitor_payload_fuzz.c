@@ -8,12 +8,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t *out;
-    size_t n;
-    if (payload_unpack(data, size, MiB, NULL, &out, &n, NULL) == 0) {
-        if (n > MiB)
+    struct unpacked out;
+    if (payload_unpack(data, size, MiB, NULL, &out, NULL) == 0) {
+        if (out.size > MiB)
             abort();
-        free(out);
+        payload_free(&out, NULL);
     }
     return 0;
 }

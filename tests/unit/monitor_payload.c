@@ -13,7 +13,7 @@
 #include "base/endian.h"
 #include "tests/test.h"
 
-enum { PLAIN = 1300000, ROOM = 4 << 20, LIMIT = 16 << 20 };
+enum { PLAIN = 2200000, ROOM = 4 << 20, LIMIT = 16 << 20 };
 enum kind { GZIP, XZ, LZMA, BZIP2, LZ4, ZSTD, KINDS };
 static const char *const names[KINDS] = {"gzip", "xz", "lzma", "bzip2", "lz4", "zstd"};
 
@@ -105,11 +105,17 @@ static uint8_t *pack(enum kind kind, const uint8_t *in, size_t *len)
     return out;
 }
 
-static int unpack(const uint8_t *in, size_t len, size_t limit, uint8_t **out, size_t *n)
+static int unpack(const uint8_t *in, size_t len, size_t limit, struct unpacked *out)
 {
     struct err err;
-    *out = NULL;
-    return payload_unpack(in, len, limit, NULL, out, n, &err);
+    return payload_unpack(in, len, limit, NULL, out, &err);
+}
+
+static void expect_plain(struct unpacked *out, const uint8_t *plain)
+{
+    EXPECT_EQ(PLAIN, out->size);
+    EXPECT(memcmp(out->data, plain, PLAIN) == 0);
+    payload_free(out, NULL);
 }
 
 static void each_kind(void (*test)(const uint8_t *plain, const uint8_t *packed, size_t len,
@@ -129,48 +135,41 @@ static void each_kind(void (*test)(const uint8_t *plain, const uint8_t *packed, 
 
 static void comes_back(const uint8_t *plain, const uint8_t *packed, size_t len, enum kind kind)
 {
-    uint8_t *out;
-    size_t n = 0;
+    struct unpacked out;
     EXPECT_STR(names[kind], payload_format(packed, len));
-    EXPECT_EQ(0, unpack(packed, len, LIMIT, &out, &n));
-    EXPECT_EQ(PLAIN, n);
-    EXPECT(memcmp(out, plain, PLAIN) == 0);
-    free(out);
-    EXPECT_EQ(0, unpack(packed, len, PLAIN, &out, &n)); /* the limit itself is allowed */
-    free(out);
+    EXPECT_EQ(0, unpack(packed, len, LIMIT, &out));
+    expect_plain(&out, plain);
+    EXPECT_EQ(0, unpack(packed, len, PLAIN, &out)); /* the limit itself is allowed */
+    expect_plain(&out, plain);
 }
 
 static void cut_is_refused(const uint8_t *plain, const uint8_t *packed, size_t len, enum kind kind)
 {
-    uint8_t *out;
-    size_t n;
+    struct unpacked out;
     (void)plain, (void)kind;
     for (size_t cut = 16; cut < len; cut += len / 13)
-        EXPECT_EQ(-EINVAL, unpack(packed, len - cut, LIMIT, &out, &n));
+        EXPECT_EQ(-EINVAL, unpack(packed, len - cut, LIMIT, &out));
 }
 
 static void limit_holds(const uint8_t *plain, const uint8_t *packed, size_t len, enum kind kind)
 {
-    uint8_t *out;
-    size_t n;
+    struct unpacked out;
     (void)plain, (void)kind;
-    EXPECT_EQ(-EFBIG, unpack(packed, len, PLAIN - 1, &out, &n));
-    EXPECT_EQ(-EFBIG, unpack(packed, len, 100000, &out, &n));
+    EXPECT_EQ(-EFBIG, unpack(packed, len, PLAIN - 1, &out));
+    EXPECT_EQ(-EFBIG, unpack(packed, len, 100000, &out));
 }
 
 /* A wrong size behind the data changes nothing. */
 static void lie_is_harmless(const uint8_t *plain, const uint8_t *packed, size_t len, enum kind kind)
 {
     static const uint32_t lies[] = {0, 1, PLAIN - 1, PLAIN + 1, UINT32_MAX};
-    uint8_t *copy = malloc(len), *out;
-    size_t n;
+    uint8_t *copy = malloc(len);
+    struct unpacked out;
     memcpy(copy, packed, len);
     for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]) && kind != GZIP; i++) {
         le32_store(copy + len - 4, lies[i]);
-        EXPECT_EQ(0, unpack(copy, len, LIMIT, &out, &n));
-        EXPECT_EQ(PLAIN, n);
-        EXPECT(memcmp(out, plain, PLAIN) == 0);
-        free(out);
+        EXPECT_EQ(0, unpack(copy, len, LIMIT, &out));
+        expect_plain(&out, plain);
     }
     free(copy);
 }
@@ -178,14 +177,14 @@ static void lie_is_harmless(const uint8_t *plain, const uint8_t *packed, size_t 
 static void damage_never_crashes(const uint8_t *plain, const uint8_t *packed, size_t len,
                                  enum kind kind)
 {
-    uint8_t *copy = malloc(len), *out;
-    size_t n;
+    uint8_t *copy = malloc(len);
+    struct unpacked out;
     (void)plain, (void)kind;
     memcpy(copy, packed, len);
     for (size_t at = 0; at < len; at += 1 + len / 29) {
         copy[at] ^= 0x55;
-        if (unpack(copy, len, LIMIT, &out, &n) == 0)
-            free(out);
+        if (unpack(copy, len, LIMIT, &out) == 0)
+            payload_free(&out, NULL);
         copy[at] ^= 0x55;
     }
     free(copy);
@@ -220,14 +219,13 @@ TEST(payload, unknown_formats_are_named)
 {
     struct err err = {.text = "", .hint = ""};
     const uint8_t lzo[16] = {0x89, 'L', 'Z', 'O', 0};
-    uint8_t *out;
-    size_t n;
+    struct unpacked out;
     EXPECT_STR("lzo", payload_format(lzo, sizeof(lzo)));
     EXPECT(!payload_format((const uint8_t *)"hello", 5));
     EXPECT(!payload_format(lzo, 0));
-    EXPECT_EQ(-EINVAL, payload_unpack(lzo, sizeof(lzo), LIMIT, NULL, &out, &n, &err));
+    EXPECT_EQ(-EINVAL, payload_unpack(lzo, sizeof(lzo), LIMIT, NULL, &out, &err));
     EXPECT(strstr(err.text, "LZO"));
-    EXPECT_EQ(-EINVAL, payload_unpack(lzo, 0, LIMIT, NULL, &out, &n, &err));
+    EXPECT_EQ(-EINVAL, payload_unpack(lzo, 0, LIMIT, NULL, &out, &err));
 }
 
 static void remember(void *opaque, const char *what, uint64_t done, uint64_t total)
@@ -243,16 +241,17 @@ TEST(payload, progress_climbs_to_the_whole)
 {
     uint64_t last[2] = {0, 0};
     const struct payload_progress progress = {.report = remember, .opaque = last};
-    uint8_t *plain = malloc(PLAIN), *packed, *out;
-    size_t len = 0, n;
+    uint8_t *plain = malloc(PLAIN), *packed;
+    struct unpacked out;
+    size_t len = 0;
     make_plain(plain);
     packed = pack(ZSTD, plain, &len);
-    EXPECT_EQ(0, payload_unpack(packed, len, LIMIT, &progress, &out, &n, NULL));
+    EXPECT_EQ(0, payload_unpack(packed, len, LIMIT, &progress, &out, NULL));
     EXPECT_EQ(PLAIN, last[0]);
     EXPECT_EQ(PLAIN, last[1]);
     free(plain);
     free(packed);
-    free(out);
+    payload_free(&out, NULL);
 }
 
 TEST_MAIN(RUN(payload, every_format_comes_back) RUN(payload, cut_off_input_is_refused)

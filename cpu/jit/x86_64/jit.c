@@ -50,6 +50,8 @@ struct jit *jit_create(const struct jit_config *config)
     }
     places_forget(jit);
     jit->tags = JIT_NO_TAG + 1;
+    if (!config->has_thread) /* pieces are one thread's */
+        jit->tables.pieces = jit->exits.pieces = config->pieces;
     if (config->has_thread && !(jit->worker = worker_create(jit))) {
         jit_destroy(jit);
         return NULL;
