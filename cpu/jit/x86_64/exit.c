@@ -38,15 +38,20 @@ static void compare_tag(struct unit *u, struct jit_exit *x)
     x->tag = e->p - 4;
 }
 
+void exit_charge(struct unit *u, struct jit_exit *x)
+{
+    emit_rm(&u->e, 0x83, 8, ALU_SUB, RUN(budget));
+    x->charge = u->e.p;
+    emit_8(&u->e, (uint8_t)-x->refund);
+}
+
 /* Flags are in memory, the tag has been looked at. Until somebody links it, nothing is charged but
  * the refund, and the jump leads to the stub. */
 static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
 {
     struct emit *e = &u->e;
     int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
-    emit_rm(e, 0x83, 8, ALU_SUB, RUN(budget));
-    x->charge = e->p;
-    emit_8(e, (uint8_t)-x->refund);
+    exit_charge(u, x);
     emit_near over = emit_jump_near(e, 8);
     if (exit_is_far(x))
         emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), page);

@@ -435,4 +435,5 @@ void find_needed_flags(struct unit *u)
         u->path[i].flags_shown = live;
         live = shows(u, i) || is_behind_seam(u, i) ? F_OSZAPC : (live & ~writes) | tested;
     }
+    u->shows_entry = live;
 }

@@ -85,6 +85,7 @@ struct jit_exit {
     uint8_t frames;      /* how many it has been made for */
     bool is_computed;    /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
     bool is_return;      /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
+    bool is_edge;        /* to the block's own start, with its loans: to->loop (loop.c) */
     struct jit_block *to;  /* linked to, or NULL */
     union {
         struct jit_exit *prev; /* others linked to the same */
@@ -138,6 +139,7 @@ static inline exec_fn *fn_from_32(int32_t distance)
 struct jit_block {
     const uint8_t *entry;    /* its code, after the charge; while entries are counted, there */
     const uint8_t *body;     /* behind that */
+    const uint8_t *loop;     /* and behind loans: where its own edges lead */
     uint32_t *counts;        /* entries, up to 0; then how often each Jcc was taken. NULL: not counted */
     struct region *region;   /* it is a region's, or NULL (region.h) */
     struct membership *memberships; /* regions that it is a part of */
@@ -265,6 +267,7 @@ struct unit {
     unsigned carry;  /* CARRY_ bits; 0: a loop has one round */
     unsigned lost;   /* of them, what the loop does not keep: no code */
     unsigned second; /* the loop's second round begins with this instruction; 0: there is none */
+    bool shows_entry; /* somebody may look at the flags of before the path */
     struct loop_head head;
     bool is_32;      /* 32-bit code: CS is flat */
     bool is_compat;  /* the same, with long mode active */
@@ -440,6 +443,11 @@ int64_t path_target(const struct unit *u);
 
 /* ---- loop.c ---- */
 
+/* Does a transfer to there, from the start of the page, lead to the block's own start? Then it is emitted, of a Jcc if the host's
+ * condition holds. */
+bool loop_has_edge(const struct unit *u, int64_t target);
+void loop_edge(struct unit *u, unsigned cc, int64_t target, int64_t refund);
+
 void loop_begin(struct unit *u); /* the second round */
 void loop_end(struct unit *u);   /* to where it has begun */
 
@@ -524,6 +532,7 @@ void probe_late(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 void loans_begin(struct unit *u);       /* choose, at the start of a block */
 void loans_before_insn(struct unit *u); /* one that ends the block finds all as between blocks */
 void loans_end(struct unit *u);
+void loans_given(struct unit *u); /* as between blocks, without code for it */
 
 /* Code that makes them hold, and that makes all as between blocks. */
 void loans_in(struct unit *u);
@@ -631,6 +640,7 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
 /* Call the thunk, which finds x where it would return to: a jit_exit, or what one begins with. */
 void to_thunk(struct unit *u, const void *x, const uint8_t *thunk);
 
+void exit_charge(struct unit *u, struct jit_exit *x); /* its ticks; SF: the budget does not reach */
 void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
 void exit_over(struct unit *u, struct jit_exit *x); /* the same; the budget has been charged, and did not reach */
 void emit_exit(struct unit *u, int64_t target, int64_t refund);

@@ -168,7 +168,9 @@ static void emit_late(struct unit *u, struct late *l)
         if (u->lent)
             loans_out(u);
         emit_count_taken(u, l->exit);
-        if (l->is_over)
+        if (l->is_edge)
+            to_thunk(u, l->exit, u->jit->out);
+        else if (l->is_over)
             exit_over(u, l->exit);
         else
             exit_code(u, l->exit);
@@ -191,7 +193,7 @@ static void emit_late(struct unit *u, struct late *l)
 
 static bool is_taken_branch(const struct late *l)
 {
-    return l->exit && l->try == TRY_NOTHING && !l->is_over;
+    return l->exit && l->try == TRY_NOTHING && !l->is_over && !l->is_edge;
 }
 
 void emit_all_late(struct unit *u)
@@ -312,6 +314,13 @@ void late_over(struct unit *u, emit_label from, struct jit_exit *exit)
     struct late *l = late_add(u, from);
     l->exit = exit;
     l->is_over = true;
+}
+
+void late_edge(struct unit *u, emit_label from, struct jit_exit *exit)
+{
+    struct late *l = late_add(u, from);
+    l->exit = exit;
+    l->is_edge = true;
 }
 
 void late_plain(struct unit *u, emit_label from)

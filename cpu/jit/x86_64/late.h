@@ -27,6 +27,7 @@ struct late {
     struct jit_site *site;    /* its handler does the instruction, or NULL */
     struct jit_exit *exit;    /* taken branch, or NULL */
     bool is_over;             /* it is not taken, for the budget does not reach */
+    bool is_edge;             /* the same, or not linked: a loop's */
     uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
     struct fp_state fp;       /* at the jump */
     bool lent;                /* unit.lent, there */
@@ -58,6 +59,7 @@ void late_prove(struct unit *u, emit_label from, const struct mem_access *x, uns
 void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 void late_over(struct unit *u, emit_label from, struct jit_exit *exit); /* the budget does not reach it */
+void late_edge(struct unit *u, emit_label from, struct jit_exit *exit); /* or not linked */
 void late_plain(struct unit *u, emit_label from); /* flags to run.flag_image, to go on here */
 
 /* Here the late code of this instruction goes on. */

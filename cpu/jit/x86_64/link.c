@@ -8,6 +8,7 @@ static void exit_set(const struct jit *jit, struct jit_exit *x, const uint8_t *t
                      unsigned count)
 {
     const struct emit e = {.delta = jit->memory.run - jit->memory.write};
+    assert(!x->is_edge || !x->to || x->to->block == x->block);
     static_assert(BLOCK_MAX_RECORDS <= INT8_MAX, "a charge is a constant of 8 bits");
     emit_set_target(&e, x->jump, target);
     *x->charge = (uint8_t)(count - x->refund);
@@ -57,7 +58,7 @@ static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
     if (x->tag && x->frame != frame)
         exit_set_frame(jit, x, frame);
     exit_attach(x, to);
-    exit_set(jit, x, to->entry, to->block->count);
+    exit_set(jit, x, x->is_edge ? to->loop : to->entry, to->block->count);
 }
 
 void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to)

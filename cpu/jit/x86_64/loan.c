@@ -169,6 +169,12 @@ void loans_begin(struct unit *u)
     u->lent = u->loans > 0;
 }
 
+void loans_given(struct unit *u)
+{
+    memcpy(u->regs, pinned, sizeof(u->regs));
+    u->lent = false;
+}
+
 void loans_end(struct unit *u)
 {
     if (!u->lent)
@@ -180,12 +186,18 @@ void loans_end(struct unit *u)
         proof_forget_base(u, u->loan[i].guest);
         proof_forget_base(u, u->loan[i].lender);
     }
-    memcpy(u->regs, pinned, sizeof(u->regs));
-    u->lent = false;
+    loans_given(u);
+}
+
+/* They go on in the block's next round. */
+static bool is_edge(const struct unit *u)
+{
+    return u->in->op == OP_JMP_NEAR && record_is_plain(u->rec) &&
+           loop_has_edge(u, (int64_t)u->offset + u->rec->imm);
 }
 
 void loans_before_insn(struct unit *u)
 {
-    if (u->path[u->i].way == PART_ENDS && ends(u->in))
+    if (u->path[u->i].way == PART_ENDS && ends(u->in) && !is_edge(u))
         loans_end(u);
 }

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * A block that comes back to its own start: the edge leads behind what borrows registers, which
+ * goes on as it is. Flags that the block makes anew before anybody can look are stored where the
+ * edge is not taken: the budget does not reach, or the block is no more. It is an exit like others,
+ * so whatever ends the block's life unlinks it.
+ *
  * A path that comes back to its head, translated twice over: the first round proves, loads and
  * brings what the second one uses, and the second one leads to its own start as long as all that is
  * known there is known again at its end. So pages that do not change from round to round are looked
@@ -7,6 +12,36 @@
  * without it (jit_translate), and but once if nothing is left.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
+
+/* Not of a path of several blocks, or of code that counts: a region may take its place. */
+bool loop_has_edge(const struct unit *u, int64_t target)
+{
+    const struct jit_source *from = u->from;
+    return from->part_count == 1 && !from->loops && !from->counts && !u->block->crosses &&
+           target == (int64_t)u->offset;
+}
+
+void loop_edge(struct unit *u, unsigned cc, int64_t target, int64_t refund)
+{
+    struct emit *e = &u->e;
+    struct flag_state flags = u->flags;
+    struct fp_state fp = u->fp;
+    emit_label skip = cc < EMIT_ALWAYS ? emit_jump(e, cc ^ 1) : NULL;
+    struct jit_exit *x = exit_make(u, target, refund);
+    x->is_edge = true;
+    if (u->shows_entry)
+        flags_to_memory(u);
+    fp_settle(u);
+    flags_clobber(u);
+    exit_charge(u, x);
+    x->jump = emit_jump(e, 9);
+    emit_bind(e, x->jump);
+    late_edge(u, emit_jump(e, EMIT_ALWAYS), x);
+    if (skip)
+        emit_bind(e, skip);
+    u->flags = flags;
+    u->fp = fp;
+}
 
 static bool knows_proofs(const struct base_proofs *proofs)
 {
@@ -104,6 +139,5 @@ void loop_end(struct unit *u)
     sse_reload(u, u->head.xmm & ~u->xmm, &u->fp);
     u->lost |= lost(u);
     emit_jump_to(&u->e, EMIT_ALWAYS, u->head.code);
-    memcpy(u->regs, pinned, sizeof(u->regs));
-    u->lent = false;
+    loans_given(u);
 }

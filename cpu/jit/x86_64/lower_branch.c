@@ -115,7 +115,22 @@ static void lower_jcc(struct unit *u, int64_t target)
         cc ^= 1;
         target = u->path[u->i].offset + u->rec->len;
     }
-    late_exit(u, emit_jump(&u->e, cc), target, refund_before(u, u->i + 1));
+    if (loop_has_edge(u, target))
+        loop_edge(u, cc, target, refund_before(u, u->i + 1));
+    else
+        late_exit(u, emit_jump(&u->e, cc), target, refund_before(u, u->i + 1));
+}
+
+static void lower_jmp(struct unit *u, int64_t target)
+{
+    if (u->path[u->i].way != PART_ENDS)
+        return;
+    if (!loop_has_edge(u, target)) {
+        emit_exit(u, target, 0);
+        return;
+    }
+    loop_edge(u, EMIT_ALWAYS, target, 0);
+    loans_given(u);
 }
 
 static bool stack_is_native(const struct unit *u)
@@ -135,8 +150,7 @@ bool lower_branch(struct unit *u)
         lower_jcc(u, target);
         return true;
     case OP_JMP_NEAR:
-        if (!goes_on)
-            emit_exit(u, target, 0);
+        lower_jmp(u, target);
         return true;
     case OP_CALL_NEAR:
         if (!stack_is_native(u))

@@ -201,6 +201,7 @@ static void translate_path(struct unit *u)
     if (unlikely(u->jit->sabotage > 0) && --u->jit->sabotage == 0)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     loans_begin(u);
+    u->out->loop = emit_here(&u->e);
     bool ended = translate_insns(u);
     if (u->rec + 1 == &u->block->rec[u->block->count])
         u->rec++;
