@@ -4,6 +4,7 @@
 #include "cpu/breakpoint.h"
 #include "cpu/debug.h"
 #include "cpu/exec.h"
+#include "cpu/jit/jit.h"
 #include "cpu/select.h"
 
 #if !HAVE_TAIL_CALLS
@@ -159,12 +160,17 @@ static enum exec_status step(struct vcpu *vcpu, int64_t limit, bool is_exact)
     struct block *b = find(vcpu, &limit, is_exact);
     if (unlikely(!b))
         return EXEC_FAULT;
-    int64_t hold = limit < run->budget ? run->budget - limit : 0;
-    run->budget -= hold;
-    run->budget_start -= hold;
+    run->held = run->budget - limit;
+    if (run->held == 0 && run->jit && run->look_left < limit)
+        run->held = jit_look(vcpu, b);
+    run->budget -= run->held;
+    run->budget_start -= run->held;
+    int64_t before = run->budget;
     enum exec_status status = enter(vcpu, b, limit);
-    run->budget += hold;
-    run->budget_start += hold;
+    run->look_left -= before - run->budget;
+    run->budget += run->held;
+    run->budget_start += run->held;
+    run->held = 0;
     return status;
 }
 

@@ -211,7 +211,8 @@ static void check_budget(struct vcpu *vcpu)
     const struct run *run = &vcpu->run;
     if (!run->in_block || run->break_pending)
         return;
-    int64_t left = run->budget + run->block->count - (run->rec - run->block->rec) - 1;
+    int64_t left =
+        run->budget + run->held + run->block->count - (run->rec - run->block->rec) - 1;
     if (left > 0 && pmu_budget(vcpu) < (uint64_t)left)
         cpu_request_break(vcpu);
 }

@@ -79,8 +79,11 @@ struct run {
     exec_fn *patched_fn;          /* its own */
     bool break_pending;           /* a break was requested: budget is offset by BUDGET_BREAK */
     bool in_block;                /* a handler is running */
+    bool jit_at_seam;             /* translated code was left between two parts of a region since the translator last looked */
     bool attention;               /* something is pending that a change of IF, CPL or TPR may make deliverable */
     int64_t budget_start;         /* budget when cpu_run was entered, plus what was added since */
+    int64_t held;                 /* ticks that it is short of while a block and what chains to it run */
+    int64_t look_left;            /* ticks until the translator wants to see which block is entered */
     const struct breakpoints *breakpoints; /* borrowed: a debugger's; NULL: there are none */
     uint64_t stopped_at;          /* ticks + 1 at which one of them stopped it last */
     uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */

@@ -84,7 +84,7 @@ enum trapline_engine { TRAPLINE_ENGINE_AUTO, TRAPLINE_ENGINE_INTERP, TRAPLINE_EN
 
 #define TRAPLINE_JIT_CACHE_MIN (UINT64_C(256) << 10)
 #define TRAPLINE_JIT_CACHE_MAX (UINT64_C(1) << 30)
-#define TRAPLINE_JIT_REGIONS 4000 /* of jit_regions: what "on" is */
+#define TRAPLINE_JIT_REGIONS 65521 /* of jit_regions: what "on" is */
 
 /* How the guest's addresses are translated on a miss of the virtual TLB. */
 enum trapline_mmu {
@@ -172,8 +172,8 @@ struct trapline_config {
     enum trapline_engine engine; /* what runs innocuous code; no guest can tell */
     uint32_t jit_threshold;    /* times a block is entered before it is translated; 0: the default */
     uint64_t jit_cache;        /* bytes of translated code; 0: the default */
+    uint32_t jit_regions;      /* ticks between two looks at where the guest is, for regions there; 0: never */
     bool jit_has_ring;         /* returns are looked for in a ring that calls fill, before the table of computed jumps */
-    uint32_t jit_regions;      /* times a block's code is entered before it may become a region's; 0: never */
     bool jit_has_thread;       /* translate on a thread of its own */
     unsigned tlb_entries;      /* of each array of a virtual TLB, at most: a power of two, 16 to 65536; 0: the default */
     struct trapline_paging paging;

@@ -83,8 +83,8 @@ static void print_code(const struct jit_stats *s, const struct block_stats *b, F
             s->insns, s->insns ? 100.0 * (double)s->lowered / (double)s->insns : 0);
     fprintf(out, "code cache: %" PRIu64 " of %" PRIu64 " KiB in use, evicted %" PRIu64 " times\n", s->code_bytes >> 10,
             s->cache_bytes >> 10, s->flushes);
-    fprintf(out, "regions: %" PRIu64 " of %" PRIu64 " blocks entered often, of %" PRIu64 " parts, %" PRIu64 " instructions, %" PRIu64 " loops; %" PRIu64 " killed\n",
-            s->regions, s->counted_out, s->parts, s->region_insns, s->loops, s->killed);
+    fprintf(out, "regions: %" PRIu64 " of %" PRIu64 " hot blocks, of %" PRIu64 " parts, %" PRIu64 " instructions, %" PRIu64 " loops; %" PRIu64 " killed; the guest was in them %" PRIu64 " of %" PRIu64 " times\n",
+            s->regions, s->ways, s->parts, s->region_insns, s->loops, s->killed, s->looks_in_regions, s->looks);
     fprintf(out, "exits: %" PRIu64 " linked, %" PRIu64 " taken without a link, %" PRIu64 " computed ones looked up\n", s->links,
             s->unlinked, s->indirect);
 }

@@ -19,7 +19,7 @@ struct pieces;
 struct jit_config {
     uint32_t threshold; /* times a block is entered before it is translated; 1: at once */
     uint64_t cache;     /* bytes of code; at least JIT_CACHE_MIN */
-    uint32_t regions;   /* times the code of a block is entered before it may become a region's; 0: never */
+    uint32_t regions;   /* ticks between two looks at where the guest is; where it often is becomes a region. 0: never; 1: with the first look */
     bool has_ring;      /* returns are looked for in a ring that calls fill, before the table of computed jumps */
     bool has_thread;    /* translate on a thread of its own; when code is ready is then the host's business */
     bool plain_host;    /* for tests: use nothing that a first x86-64 processor did not have */
@@ -57,6 +57,10 @@ bool jit_unwatch(struct jit *jit, struct block *b);
  * too, and is to be left at the next boundary. */
 bool jit_forget(struct jit *jit, struct block *b);
 
+/* b is about to be entered: is it where the guest often is? Returns how many ticks of the budget are to be held back until it is left:
+ * it may want to look again. To be called once no more than run.look_left ticks may be run without. */
+int64_t jit_look(struct vcpu *vcpu, const struct block *b);
+
 /* The code that b was translated to: where it runs, and its size. False: it is not translated. */
 bool jit_code(const struct block *b, const uint8_t **code, size_t *size);
 
@@ -73,7 +77,9 @@ struct jit_stats {
     uint64_t links;       /* direct exits that were linked to a block */
     uint64_t unlinked;    /* direct exits taken that could not be */
     uint64_t indirect;    /* computed targets that code did not find by itself */
-    uint64_t counted_out; /* blocks whose code was entered often enough for a region */
+    uint64_t looks;       /* at where the guest is */
+    uint64_t looks_in_regions; /* of them, those that found it in a region */
+    uint64_t ways;        /* blocks where it was often enough for a region */
     uint64_t regions;     /* of them, those that became one */
     uint64_t parts;       /* blocks that those are made of */
     uint64_t loops;        /* of them, those that are a loop of two rounds */

@@ -142,7 +142,7 @@ TEST(regions, off_means_none)
     struct bench b = bench_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
     run(&b, AROUND * 20, DATA, 0);
     EXPECT(jit_stats(b.jit).translated >= 3);
-    EXPECT_EQ(0, jit_stats(b.jit).counted_out);
+    EXPECT_EQ(0, jit_stats(b.jit).looks);
     EXPECT_EQ(0, jit_stats(b.jit).regions);
     bench_destroy(&b);
 }

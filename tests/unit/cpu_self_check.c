@@ -125,7 +125,7 @@ static void run_both(struct harness *h[2], int64_t ticks)
     EXPECT(memcmp(h[0]->ram + CODE, h[1]->ram + CODE, PAGE_SIZE) == 0);
 }
 
-/* regions: entries before one is made; 0: never. */
+/* regions: ticks between looks for one; 0: never. */
 static void rewrite_and_run(enum decode_mode mode, uint32_t threshold, uint32_t regions)
 {
     struct harness *h[2] = {harness_create(mode), harness_create(mode)};

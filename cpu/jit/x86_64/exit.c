@@ -81,7 +81,7 @@ void exit_code(struct unit *u, struct jit_exit *x)
 void exit_over(struct unit *u, struct jit_exit *x)
 {
     emit_mov_ri(&u->e, T0, (uintptr_t)x);
-    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->over);
+    emit_jump_to(&u->e, EMIT_ALWAYS, u->jit->seam_over);
 }
 
 void emit_exit(struct unit *u, int64_t target, int64_t refund)
@@ -220,47 +220,7 @@ static void check_second_page(struct unit *u)
     emit_bind(e, is_same);
 }
 
-/* INC of a count, which is within reach of RIP. Destroys the host's flags. */
-static void emit_count(struct emit *e, const uint32_t *count)
-{
-    emit_8(e, 0xff);
-    emit_8(e, 0x05);
-    emit_number(e, (uint32_t)((uintptr_t)count - (uintptr_t)(emit_here(e) + 4)), 4);
-}
-
-enum { COUNT_BYTES = 6 + 2, STUB_BYTES = 5 + 8 }; /* INC [RIP + disp32], JZ rel8; to_thunk */
-
-static bool counts_entries(const struct unit *u)
-{
-    const struct code_memory *m = &u->jit->memory;
-    return u->from->counts && m->counts_room - m->counts_used >= BLOCK_MAX_RECORDS + 1u;
-}
-
-/* Where counted entries go that are the last to be counted. */
-static const uint8_t *emit_hot(struct unit *u)
-{
-    const struct code_memory *m = &u->jit->memory;
-    const uint8_t *hot = emit_here(&u->e);
-    u->out->counts = &m->counts[m->counts_used];
-    u->counts = 1;
-    u->out->counts[0] = -u->jit->config.regions;
-    to_thunk(u, &u->out->self, u->jit->hot);
-    return hot;
-}
-
-void emit_count_taken(struct unit *u, const struct jit_exit *x)
-{
-    if (x->taken)
-        emit_count(&u->e, &u->out->counts[x->taken]);
-}
-
-void entry_count_no_more(const struct jit *jit, struct jit_block *t)
-{
-    static const uint8_t nop[COUNT_BYTES] = {0x0f, 0x1f, 0x84}; /* [RAX + RAX + disp32] */
-    const struct code_memory *m = &jit->memory;
-    memcpy(m->write + (t->entry - m->run), nop, sizeof(nop));
-    t->entry = t->body;
-}
+enum { STUB_BYTES = 5 + 8 }; /* to_thunk */
 
 /* Of a computed jump; over: what leaves for the run loop. */
 static void emit_computed_entry(struct unit *u, const uint8_t *over)
@@ -288,17 +248,11 @@ static void align_body(struct unit *u, size_t before)
 void emit_entry(struct unit *u)
 {
     struct emit *e = &u->e;
-    bool counts = counts_entries(u);
-    align_body(u, STUB_BYTES + (counts ? STUB_BYTES + COUNT_BYTES : 0));
-    const uint8_t *hot = counts ? emit_hot(u) : NULL, *over = emit_here(e);
+    align_body(u, STUB_BYTES);
+    const uint8_t *over = emit_here(e);
     to_thunk(u, &u->out->self, u->jit->out);
     emit_computed_entry(u, over);
     u->out->entry = emit_here(e);
-    if (hot) {
-        emit_count(e, u->out->counts);
-        emit_jump_back(e, 4, hot);
-    }
-    u->out->body = emit_here(e);
     if (u->block->crosses)
         check_second_page(u);
 }

@@ -93,8 +93,7 @@ static struct jit_source source_of(const struct vcpu *vcpu, struct block *b, con
                                .fsw = vcpu->arch.fsw,
                                .ftw = vcpu->arch.ftw,
                                .drops = vcpu->run.jit->drops[fp_drops(b->pa)],
-                               .is_narrow = vcpu->run.jit->narrow[fp_drops(b->pa)],
-                               .counts = vcpu->run.jit->config.regions > 0 && !b->crosses};
+                               .is_narrow = vcpu->run.jit->narrow[fp_drops(b->pa)]};
 }
 
 /* What the worker was asked for is counted again. */

@@ -195,7 +195,6 @@ void jit_flush(struct jit *jit)
     chunks_reset(&jit->tables);
     chunks_reset(&jit->exits);
     code_memory_empty(&jit->memory);
-    jit->memory.counts_used = 0;
     jit->tags = JIT_NO_TAG + 1;
     jit->stats.flushes++;
 }

@@ -81,7 +81,6 @@ struct jit_exit {
         paddr pa;    /* same page, or computed: of the target */
     };
     uint32_t tag_at;     /* offset of the tag in struct vcpu */
-    uint16_t taken;      /* a Jcc's, if the block's entries are counted: index among its counts; else 0 */
     uint8_t frames;      /* how many it has been made for */
     bool is_computed;    /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
     bool is_return;      /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
@@ -99,12 +98,6 @@ static inline bool exit_is_far(const struct jit_exit *x)
 {
     return x->target < 0 || x->target >= (int64_t)PAGE_SIZE;
 }
-
-/* What leaves code of the first tier most often. */
-struct likely {
-    const struct jit_exit *exit; /* or NULL: a computed jump, or nothing but its end */
-    uint8_t percent;             /* of its entries; 0: not known yet */
-};
 
 /* What a jit_exit begins with, for thunks that want no more: to the block's own start, for the run loop. It was not entered after all. */
 struct jit_start {
@@ -137,13 +130,11 @@ static inline exec_fn *fn_from_32(int32_t distance)
 
 /* What is kept of a translated block: in table memory, like all that it points to. */
 struct jit_block {
-    const uint8_t *entry;    /* its code, after the charge; while entries are counted, there */
-    const uint8_t *body;     /* behind that */
-    const uint8_t *loop;     /* and behind loans: where its own edges lead */
-    uint32_t *counts;        /* entries, up to 0; then how often each Jcc was taken. NULL: not counted */
+    const uint8_t *entry;    /* its code, after the charge */
+    const uint8_t *loop;     /* behind loans: where its own edges lead */
     struct region *region;   /* it is a region's, or NULL (region.h) */
     struct membership *memberships; /* regions that it is a part of */
-    struct likely likely;    /* when it had counted enough */
+    struct way *way;         /* from here, where it was looked at; NULL: it was not (region.h) */
     const uint8_t *computed; /* where computed jumps enter, before the charge; read by a thunk */
     struct block *block;     /* it was made from */
     size_t size;             /* bytes of code, from entry; without late code */
@@ -195,7 +186,6 @@ struct jit_source {
     uint8_t ftw;                   /* the same */
     uint8_t drops;                 /* what jit.drops has for it */
     bool is_narrow;                /* the same of jit.narrow */
-    bool counts;                   /* its entries are counted, and which exits are taken */
 };
 
 /* Which part of the stack is known to lie in the stack window (stack.c). */
@@ -251,7 +241,6 @@ struct unit {
     struct jit *jit;
     const struct jit_source *from;
     struct emit e;
-    unsigned counts;    /* of out->counts; 0: entries are not counted */
     struct emit other; /* for late code; or, while that is emitted, for what is not */
     bool is_late;      /* so it is */
     struct jit_block *out;
@@ -313,6 +302,17 @@ struct jit_place {
 
 #define JIT_PLACES (1u << 14)
 
+#define JIT_SEEN 1024
+
+/* The blocks of one page that a vCPU entered, one behind the other. */
+struct trail {
+    const struct vcpu *vcpu;       /* NULL: none is followed */
+    uint64_t rip;                  /* of the first */
+    uint32_t mode;                 /* of all */
+    unsigned count;                /* of at */
+    paddr at[REGION_PARTS + 1];    /* the first again: it is the last */
+};
+
 typedef int jit_enter_fn(struct vcpu *vcpu, const uint8_t *code);
 
 struct jit {
@@ -330,6 +330,7 @@ struct jit {
     struct jit_calls calls[OP_COUNT]; /* of blocks that were freed */
     unsigned sabotage;                /* blocks until the one that jit_sabotage spoils; 0: none */
     struct part_copy *copies;         /* owned: for a region that is being made, or NULL */
+    struct trail trail;               /* being followed */
     jit_enter_fn *enter;              /* C to translated code */
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
     const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */
@@ -337,6 +338,7 @@ struct jit {
     const uint8_t *tail;        /* leave by the site's handler */
     const uint8_t *link;        /* a direct exit that is not linked */
     const uint8_t *over;        /* a direct exit that the budget does not reach */
+    const uint8_t *seam_over;   /* the same, of a seam */
     const uint8_t *out;         /* called: either of both, charged */
     const uint8_t *look;        /* called: one to another page, whose tag is not the present one */
     const uint8_t *call;        /* called: a CALL that is not linked: it has done nothing yet */
@@ -344,7 +346,6 @@ struct jit {
     const uint8_t *expect;      /* called: a computed target that is not the expected one */
     const uint8_t *back;        /* called: a return that is not linked */
     const uint8_t *gone;        /* a computed jump to a block that died */
-    const uint8_t *hot;         /* called: entered as often as it takes, charged */
     const uint8_t *drop;        /* leave: the block was made for another state of the units */
     const uint8_t *open_window; /* called: the stack window to the page of T0 */
     const uint8_t *bring_mxcsr; /* called: the guest's MXCSR; ZF: it is there */
@@ -354,6 +355,7 @@ struct jit {
     uint8_t drops[FP_DROPS];    /* by fp_drops: how often a block was dropped */
     bool narrow[FP_DROPS];      /* the same: for its wide proofs (proof.c), and gets none */
     uint8_t kills[FP_DROPS];    /* the same: how often a region was killed */
+    uint32_t seen[JIT_SEEN];    /* where the guest was when it was looked for: physical addresses, the lower half */
     struct unit unit;           /* being translated */
 };
 
@@ -625,10 +627,6 @@ void emit_tail(struct unit *u);
  */
 void emit_entry(struct unit *u);
 
-/* Counted code: entries, where the host's flags are free; an exit that is being taken. */
-void emit_count_taken(struct unit *u, const struct jit_exit *x);
-void entry_count_no_more(const struct jit *jit, struct jit_block *t);
-
 /* The block is no more: whoever remembers it as a target is sent to the run loop. */
 void entry_kill(const struct jit *jit, const struct jit_block *t);
 
@@ -642,7 +640,7 @@ void to_thunk(struct unit *u, const void *x, const uint8_t *thunk);
 
 void exit_charge(struct unit *u, struct jit_exit *x); /* its ticks; SF: the budget does not reach */
 void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
-void exit_over(struct unit *u, struct jit_exit *x); /* the same; the budget has been charged, and did not reach */
+void exit_over(struct unit *u, struct jit_exit *x); /* the same, of a seam; the budget has been charged, and did not reach */
 void emit_exit(struct unit *u, int64_t target, int64_t refund);
 void emit_call_exit(struct unit *u, int64_t target);
 
@@ -741,7 +739,7 @@ void jit_count_entries(struct block *b);
 
 void exit_attach(struct jit_exit *x, struct jit_block *to); /* x is one of those that lead there */
 void exit_unlink(const struct jit *jit, struct jit_exit *x);
-void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to); /* those that led to `from` */
+void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to); /* those that led to `from`, another */
 bool place_has(const struct jit *jit, const struct block *b);
 void place_set(const struct jit *jit, const struct block *b);    /* computed jumps find it */
 void place_forget(const struct jit *jit, const struct block *b); /* computed jumps find it no more */
@@ -753,7 +751,6 @@ int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, unsigned how);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
 int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);
-int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_start *self);
 int exec_jit_indirect(struct vcpu *vcpu, const struct rec *rec, uint64_t target);
 
 /* The path becomes code, which nobody runs yet. NULL: there is no room for it, or it has several parts that are no path (parts.c). */

@@ -167,7 +167,6 @@ static void emit_late(struct unit *u, struct late *l)
     if (l->exit) {
         if (u->lent)
             loans_out(u);
-        emit_count_taken(u, l->exit);
         if (l->is_edge)
             to_thunk(u, l->exit, u->jit->out);
         else if (l->is_over)
@@ -303,10 +302,6 @@ void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
 {
     struct jit_exit *x = exit_make(u, target, refund);
     late_add(u, from)->exit = x;
-    if (u->counts) {
-        x->taken = (uint16_t)u->counts++;
-        u->out->counts[x->taken] = 0;
-    }
 }
 
 void late_over(struct unit *u, emit_label from, struct jit_exit *exit)

@@ -73,7 +73,7 @@ void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_blo
             exit_set(jit, x, to->entry, to->block->count);
         last = x;
     }
-    if (from == to || !last)
+    if (!last)
         return;
     last->next = to->in;
     if (to->in)

@@ -13,11 +13,11 @@
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
-/* Not of a path of several blocks, or of code that counts: a region may take its place. */
+/* Not of a path of several blocks. */
 bool loop_has_edge(const struct unit *u, int64_t target)
 {
     const struct jit_source *from = u->from;
-    return from->part_count == 1 && !from->loops && !from->counts && !u->block->crosses &&
+    return from->part_count == 1 && !from->loops && !u->block->crosses &&
            target == (int64_t)u->offset;
 }
 

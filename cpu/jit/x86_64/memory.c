@@ -27,12 +27,6 @@ static uint8_t *find_place(size_t size)
     return p + before;
 }
 
-/* There are so many bytes of counts: code that counts takes some hundred for one of them. */
-static size_t counts_bytes(const struct code_memory *m)
-{
-    return (m->size / 32 + HOST_PAGE - 1) & ~(size_t)(HOST_PAGE - 1);
-}
-
 static uint8_t *map(int fd, size_t size, int protection)
 {
     int flags = MAP_SHARED | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0);
@@ -45,32 +39,6 @@ static uint8_t *map(int fd, size_t size, int protection)
     return NULL;
 }
 
-/* Of the object, and room behind it for counts. */
-static uint8_t *map_run(const struct code_memory *m, int fd)
-{
-    size_t whole = m->size + counts_bytes(m);
-    uint8_t *place = find_place(whole);
-    if (!place)
-        return NULL;
-    if (mmap(place, m->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED)
-        return place;
-    munmap(place, whole);
-    return NULL;
-}
-
-/* Behind `run`, where room was left. */
-static int map_counts(struct code_memory *m)
-{
-    size_t bytes = counts_bytes(m);
-    void *p = mmap(m->run + m->size, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return -ENOMEM;
-    m->counts = p;
-    m->counts_room = (unsigned)(bytes / sizeof(m->counts[0]));
-    return 0;
-}
-
 /* Of a memory object without a file. */
 static int map_twice(struct code_memory *m)
 {
@@ -80,7 +48,7 @@ static int map_twice(struct code_memory *m)
     int status = ftruncate(fd, (off_t)m->size) < 0 ? -errno : 0;
     if (status == 0) {
         m->write = map(fd, m->size, PROT_READ | PROT_WRITE);
-        m->run = map_run(m, fd);
+        m->run = map(fd, m->size, PROT_READ | PROT_EXEC);
         status = m->write && m->run ? 0 : -ENOMEM;
     }
     close(fd);
@@ -92,7 +60,7 @@ static int map_twice(struct code_memory *m)
 static int map_twice_anonymously(struct code_memory *m)
 {
     m->write = map(-1, m->size, PROT_READ | PROT_WRITE);
-    m->run = m->write ? find_place(m->size + counts_bytes(m)) : NULL;
+    m->run = m->write ? find_place(m->size) : NULL;
     if (!m->run ||
         mremap(m->write, 0, m->size, MREMAP_MAYMOVE | MREMAP_FIXED, m->run) == MAP_FAILED)
         return -ENOMEM;
@@ -104,8 +72,6 @@ int code_memory_init(struct code_memory *m, size_t size, bool anonymous)
     size = (size + HOST_PAGE - 1) & ~(size_t)(HOST_PAGE - 1);
     *m = (struct code_memory){.size = size, .limit = size};
     int status = anonymous ? map_twice_anonymously(m) : map_twice(m);
-    if (status == 0)
-        status = map_counts(m);
     if (status < 0)
         code_memory_fini(m);
     return status;
@@ -116,7 +82,7 @@ void code_memory_fini(struct code_memory *m)
     if (m->write)
         munmap(m->write, m->size);
     if (m->run)
-        munmap(m->run, m->size + counts_bytes(m));
+        munmap(m->run, m->size);
     *m = (struct code_memory){0};
 }
 

@@ -17,9 +17,6 @@ struct code_memory {
     size_t late_used;  /* of all such pieces, bytes */
     size_t fixed;   /* of it, what emptying leaves */
     size_t joined;  /* up to here the host was asked for huge pages */
-    uint32_t *counts;     /* owned: that code may count in, behind `run`: within reach of RIP */
-    unsigned counts_used; /* from the start */
-    unsigned counts_room; /* how many there are */
 };
 
 /* The pieces that are asked for in one: a huge page of an x86-64 host. */

@@ -1,68 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The likeliest path from a block, by what its code and that of its followers has counted. */
+/* The path from a block that goes the way that the guest went. */
 #include "cpu/jit/x86_64/region.h"
-
-enum {
-    ENTRIES_ENOUGH = 32, /* to say anything of a block */
-    PATH_PERCENT = 40, /* a path goes on while it is walked so often */
-};
-
-/* ---- what was counted ---- */
-
-static uint32_t entries(const struct jit *jit, const struct jit_block *t)
-{
-    return t->counts[0] + jit->config.regions;
-}
-
-/* The exit at its end, if it has a direct one. */
-static const struct jit_exit *end_exit(const struct jit_block *t)
-{
-    for (unsigned i = t->exit_count; i-- > 0;)
-        if (!t->exits[i].taken && !t->exits[i].is_computed && !t->exits[i].is_return && t->exits[i].refund == 0)
-            return &t->exits[i];
-    return NULL;
-}
-
-struct likely path_likely(const struct jit *jit, const struct jit_block *t)
-{
-    uint32_t all = entries(jit, t), rest = all, most = 0;
-    struct likely best = {0};
-    if (all < ENTRIES_ENOUGH && all < jit->config.regions)
-        return best;
-    for (unsigned i = 0; i < t->exit_count; i++) {
-        const struct jit_exit *x = &t->exits[i];
-        uint32_t taken = x->taken ? t->counts[x->taken] : 0;
-        rest -= taken < rest ? taken : rest;
-        if (taken > most) {
-            most = taken;
-            best.exit = x;
-        }
-    }
-    if (rest >= most) {
-        most = rest;
-        best.exit = end_exit(t);
-    }
-    uint64_t percent = (uint64_t)most * 100 / all;
-    best.percent = (uint8_t)(percent < 100 ? percent : 100);
-    return best;
-}
-
-/* The same, of the block's first-tier code, whether or not it still runs. */
-static struct likely likely_of(const struct jit *jit, const struct block *b)
-{
-    const struct jit_block *t = b->jit->region ? b->jit->region->first : b->jit;
-    if (t->likely.percent || !t->counts)
-        return t->likely;
-    return path_likely(jit, t);
-}
-
-/* ---- the path ---- */
 
 struct walk {
     const struct vcpu *vcpu;
     struct jit_source *path;
     unsigned records;            /* on it */
-    unsigned percent;            /* of its entries get here */
     unsigned calls;              /* of returns */
     paddr returns[REGION_PARTS]; /* to behind the calls that it is in */
 };
@@ -78,30 +21,47 @@ static enum op last_op(const struct walk *w, const struct jit_part *part)
     return in.op;
 }
 
-/* Where the path goes behind the part, whose end is set; BLOCK_DEAD: nowhere. */
-static paddr follow(struct walk *w, struct jit_part *part, const struct jit_exit *x)
+/* The direct exit of the block to there, or NULL. */
+static const struct jit_exit *exit_to(const struct block *b, paddr pa)
+{
+    const struct jit_block *t = b->jit->region ? b->jit->region->first : b->jit;
+    for (unsigned i = 0; i < t->exit_count; i++) {
+        const struct jit_exit *x = &t->exits[i];
+        if (!x->is_computed && !x->is_return && !exit_is_far(x) && x->pa == pa)
+            return x;
+    }
+    return NULL;
+}
+
+/* Ends the part so that the path goes on at pa. False: it does not go there. */
+static bool follow(struct walk *w, struct jit_part *part, paddr pa)
 {
     const struct block *b = part->home;
-    if (x && x->taken) {
+    const struct jit_exit *x = exit_to(b, pa);
+    enum op op = last_op(w, part);
+    if (x && x->refund > 0) {
         part->last = (uint8_t)(x->rec - b->rec);
         part->end = PART_TAKEN;
-        return exit_is_far(x) ? BLOCK_DEAD : x->pa;
+        return true;
     }
-    switch (last_op(w, part)) {
+    switch (op) {
     case OP_RET_NEAR:
         part->end = PART_RETURNS;
-        return w->calls > 0 ? w->returns[--w->calls] : BLOCK_DEAD;
+        return w->calls > 0 && w->returns[--w->calls] == pa;
     case OP_CALL_NEAR:
         w->returns[w->calls++] = b->pa + b->bytes;
         part->end = PART_JUMPS;
-        break;
+        return x != NULL;
     case OP_JMP_NEAR:
         part->end = PART_JUMPS;
-        break;
+        return x != NULL;
+    case OP_JCC:
+        part->end = pa == b->pa + b->bytes ? PART_FALLS : PART_TAKEN;
+        return x != NULL;
     default:
         part->end = PART_FALLS;
+        return x != NULL;
     }
-    return x && !exit_is_far(x) ? x->pa : BLOCK_DEAD;
 }
 
 static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
@@ -125,14 +85,12 @@ static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
     path->is_narrow |= jit->narrow[drops];
 }
 
-/* The block that the path goes on with, if it can. */
-static struct block *next_block(const struct walk *w, paddr pa)
+/* The block of the path's page and mode there, if it is translated. */
+static struct block *block_there(const struct walk *w, unsigned offset)
 {
     const struct block *head = w->path->part[0].home;
-    struct block *b;
-    if (pa == BLOCK_DEAD || (pa ^ head->pa) & PAGE_MASK)
-        return NULL;
-    b = block_lookup((const struct block_table *)(const void *)w->vcpu->run.blocks, pa, head->mode);
+    struct block *b = block_lookup((const struct block_table *)(const void *)w->vcpu->run.blocks,
+                                   (head->pa & PAGE_MASK) | offset, head->mode);
     return b && b->jit && !b->crosses ? b : NULL;
 }
 
@@ -144,28 +102,35 @@ static bool is_on(const struct jit_source *path, const struct block *b)
     return false;
 }
 
-void path_choose(const struct vcpu *vcpu, struct block *b, struct part_copy *copies,
-                 struct jit_source *path)
+/* The path goes on there: 1, with *next; to its head: 0; not at all: -1. */
+static int go_on(struct walk *w, unsigned offset, struct block **next)
 {
-    struct walk w = {.vcpu = vcpu, .path = path, .percent = 100};
+    struct jit_source *path = w->path;
+    *next = block_there(w, offset);
+    if (!*next || !follow(w, &path->part[path->part_count - 1], (*next)->pa))
+        return -1;
+    if (*next == path->part[0].home)
+        return 0;
+    bool fits = path->part_count < REGION_PARTS && w->records + (*next)->count <= REGION_RECORDS;
+    return fits && !is_on(path, *next) ? 1 : -1;
+}
+
+void path_choose(const struct vcpu *vcpu, struct block *b, const struct way *way,
+                 struct part_copy *copies, struct jit_source *path)
+{
+    struct walk w = {.vcpu = vcpu, .path = path};
+    int goes = 1;
     *path = (struct jit_source){
         .decoder = vcpu->run.decoder, .fsw = vcpu->arch.fsw, .ftw = vcpu->arch.ftw};
-    for (;;) {
-        struct likely likely = likely_of(vcpu->run.jit, b);
+    for (unsigned i = 1; goes > 0; i++) {
         add_part(&w, b, &copies[path->part_count]);
-        struct jit_part *part = &path->part[path->part_count - 1];
         w.records += b->count;
-        w.percent = w.percent * likely.percent / 100;
-        if (path->part_count == REGION_PARTS || w.percent < PATH_PERCENT)
-            return;
-        b = next_block(&w, follow(&w, part, likely.exit));
-        path->loops = b && b == path->part[0].home;
-        if (path->loops)
-            return;
-        if (!b || is_on(path, b) || w.records + b->count > REGION_RECORDS) {
-            part->end = PART_ENDS;
-            part->last = (uint8_t)(part->home->count - 1);
-            return;
-        }
+        goes = i < way->count ? go_on(&w, way->at[i], &b) : -1;
+    }
+    path->loops = goes == 0;
+    if (!path->loops) {
+        struct jit_part *part = &path->part[path->part_count - 1];
+        part->end = PART_ENDS;
+        part->last = (uint8_t)(part->home->count - 1);
     }
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of regions: made when a block's code was entered often, killed with any of their parts. */
+/* Life of regions: made where the guest was often, killed with any of their parts. */
 #include "cpu/jit/x86_64/region.h"
 
 #include "cpu/jit/x86_64/worker.h"
 
 enum {
     KILLS_MAX = 3, /* a block whose regions were killed so often has none again */
-    MORE = 16,     /* entries until it is tried again */
 };
 
 /* ---- memberships ---- */
@@ -43,7 +42,7 @@ static void memberships_move(struct jit_block *from, struct jit_block *to)
 
 /* ---- death ---- */
 
-/* Its first block is interpreted, and counted, again. */
+/* Its first block is interpreted again. */
 static void kill(struct jit *jit, struct jit_block *t)
 {
     struct block *b = t->block;
@@ -76,15 +75,24 @@ static void members_add(struct region *r, struct jit_block *t, const struct jit_
 }
 
 /* Computed jumps of this vCPU to its old code need no jump there. */
-static void jumps_lead_to(struct vcpu *vcpu, const struct jit_block *old, const struct jit_block *t)
+static void jumps_lead_to(struct vcpu *vcpu, uint64_t rip, const struct jit_block *old,
+                          const struct jit_block *t)
 {
-    struct mmu_jump *j = &vcpu->jumps.at[mmu_jump_index(vcpu->run.insn_base)];
+    struct mmu_jump *j = &vcpu->jumps.at[mmu_jump_index(rip)];
     if (j->to == (uintptr_t)old->computed)
         j->to = (uintptr_t)t->computed;
 }
 
+/* Only the code's own loop comes in behind its loans. */
+static void unlink_edges(struct jit *jit, struct jit_block *t)
+{
+    for (unsigned i = 0; i < t->exit_count; i++)
+        if (t->exits[i].is_edge && t->exits[i].to)
+            exit_unlink(jit, &t->exits[i]);
+}
+
 /* t is the block's code instead of what it has; nothing runs. */
-static void replace(struct vcpu *vcpu, struct block *b, struct jit_block *t,
+static void replace(struct vcpu *vcpu, struct block *b, uint64_t rip, struct jit_block *t,
                     const struct jit_source *path)
 {
     struct jit *jit = vcpu->run.jit;
@@ -95,34 +103,21 @@ static void replace(struct vcpu *vcpu, struct block *b, struct jit_block *t,
     t->region = r;
     t->tails = old->tails; /* of this block's end record */
     jit_restore_handlers(old);
+    unlink_edges(jit, old);
     exits_lead_to(jit, old, t);
     memberships_move(old, t);
     jit_retire(jit, old);
     entry_redirect(jit, old, t);
-    jumps_lead_to(vcpu, old, t);
+    jumps_lead_to(vcpu, rip, old, t);
     jit_count_entries(b);
     b->jit = t;
-    jit_install(jit, b, vcpu->run.insn_base);
+    jit_install(jit, b, rip);
     if (has_place)
         place_set(jit, b);
     members_add(r, t, path);
     jit->stats.regions++;
     jit->stats.parts += path->part_count;
     jit->stats.region_insns += t->insns;
-}
-
-/* It is not worth a region: all lead to where it does not count. */
-static void count_no_more(const struct jit *jit, struct block *b)
-{
-    entry_count_no_more(jit, b->jit);
-    exits_lead_to(jit, b->jit, b->jit);
-    b->code = b->jit->entry;
-}
-
-/* Now it cannot be done. */
-static void count_more(struct jit_block *t)
-{
-    t->counts[0] = -(uint32_t)MORE;
 }
 
 static bool is_worth_it(const struct jit *jit, const struct jit_source *path)
@@ -136,8 +131,7 @@ static bool has_room(struct jit *jit)
     return code_memory_has_room(&jit->memory, JIT_BLOCK_ROOM) && jit->tags < MMU_LINKS;
 }
 
-/* The block's code has been entered as often as it takes. Nothing runs. */
-static COLD void grow(struct vcpu *vcpu, struct block *b)
+COLD void region_grow(struct vcpu *vcpu, struct block *b, uint64_t rip)
 {
     struct jit *jit = vcpu->run.jit;
     struct jit_source path;
@@ -149,24 +143,10 @@ static COLD void grow(struct vcpu *vcpu, struct block *b)
         jit_make_room(jit);
         return;
     }
-    b->jit->likely = path_likely(jit, b->jit);
-    jit->stats.counted_out++;
-    path_choose(vcpu, b, jit->copies, &path);
+    b->jit->way->looks = LOOKS_DONE;
+    jit->stats.ways++;
+    path_choose(vcpu, b, b->jit->way, jit->copies, &path);
     code_memory_join(&jit->memory, jit->memory.used + JIT_BLOCK_ROOM);
     if (is_worth_it(jit, &path) && (t = jit_translate(jit, &path)))
-        replace(vcpu, b, t, &path);
-    else
-        count_no_more(jit, b);
-}
-
-/* Charged, and so the block is entered in any case: the run loop may count on an instruction. */
-int exec_jit_hot(struct vcpu *vcpu, const struct rec *rec, struct jit_start *self)
-{
-    struct block *b = self->block;
-    (void)rec;
-    if (vcpu->run.patched)
-        count_more(b->jit);
-    else
-        grow(vcpu, b);
-    CHAIN_TO(vcpu, b->rec);
+        replace(vcpu, b, rip, t, &path);
 }

@@ -287,9 +287,12 @@ static void make_out(struct jit *jit, struct emit *e)
     emit_jump_to(e, EMIT_ALWAYS, jit->link);
 }
 
-/* T0: exit whose charge made the budget negative. Take it back and leave for the run loop. */
+/* T0: exit whose charge made the budget negative. Take it back and leave for the run loop. A seam's: which is told. */
 static void make_over(struct jit *jit, struct emit *e)
 {
+    jit->seam_over = emit_here(e);
+    emit_rm(e, 0xc6, 1, 0, RUN(jit_at_seam));
+    emit_8(e, true);
     jit->over = emit_here(e);
     on_own_stack(e, 0);
     to_c(jit, e);
@@ -303,14 +306,6 @@ static void make_over(struct jit *jit, struct emit *e)
     leave_frame(e);
     emit_mov_ri(e, H_RAX, EXEC_LOOKUP);
     ret(e);
-}
-
-/* The exit of a block to itself, whose code has been entered often: C may make it anew. */
-static void make_hot(struct jit *jit, struct emit *e)
-{
-    jit->hot = emit_here(e);
-    take_exit(e, T0);
-    leave_by(jit, e, (uintptr_t)exec_jit_hot);
 }
 
 /* arch.gpr of the pinned registers is stale here: room for two of them. */
@@ -551,6 +546,5 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_open_window(jit, e);
     make_gone(jit, e);
     make_back(jit, e);
-    make_hot(jit, e);
     jit_make_plain_flags(jit, e);
 }

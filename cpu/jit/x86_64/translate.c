@@ -314,7 +314,6 @@ struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
     }
     jit->stats.loops += u->second > 0;
     tables_keep(jit, u->out);
-    m->counts_used += u->counts;
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
     m->used = (size_t)(u->e.p - m->write);
     size_t late = (size_t)(u->other.p - m->write);
