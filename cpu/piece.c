@@ -76,7 +76,7 @@ uint8_t *pieces_take(struct pieces *p)
 /* So that they are taken in the order in which they lie. */
 void pieces_give(struct pieces *p, uint8_t *memory, size_t count)
 {
-    size_t keep = p && (PARTS || count == 1) ? PIECES_KEPT - p->count : 0;
+    size_t keep = p && (PARTS || count == 1) ? PIECES_KEPT + p->more - p->count : 0;
     if (keep > count)
         keep = count;
     if (keep < count)

@@ -10,13 +10,14 @@
 #include "base/types.h"
 
 #define PIECE_BYTES ((size_t)(2 * MiB))
-#define PIECES_KEPT 24 /* at most */
+#define PIECES_KEPT 24 /* usually, at most */
 
 struct piece;
 
 struct pieces {
     struct piece *kept; /* owned: a list */
     unsigned count;     /* of kept */
+    unsigned more;      /* that may be kept beyond PIECES_KEPT */
 };
 
 /* So many contiguous pieces from the host, aligned to their size; huge pages are asked for. NULL:

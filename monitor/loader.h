@@ -40,6 +40,7 @@ struct boot_info {
     paddr low_ram_end;                 /* end of RAM below 4 GiB */
     paddr rsdp;                        /* of the ACPI tables; 0: none */
     struct pieces *pieces;             /* who takes memory that was only needed for loading; NULL: the host. Borrowed */
+    bool is_once;                      /* it is not loaded again: the blobs are the caller's own after the first time */
     bool own_decompressor;             /* let the kernel's own stub unpack it, instead of the host */
     /* Progress of long work, 0..total; may be NULL. */
     void (*progress)(void *opaque, const char *what, uint64_t done, uint64_t total);

@@ -155,6 +155,7 @@ static int create_pc(struct trapline_machine *t, struct err *err)
         err_hint(err, "give -kernel FILE or -bios FILE");
         return -EINVAL;
     }
+    pc.boot.is_once = config->no_reboot;
     pc.bios = t->bios.data;
     pc.bios_size = t->bios.size;
     for (unsigned n = 0; n < TRAPLINE_SERIALS; n++) {
@@ -164,7 +165,10 @@ static int create_pc(struct trapline_machine *t, struct err *err)
         pc.serial_opaque[n] = config->serial[n].put_opaque;
         pc.uarts = n + 1;
     }
-    return pc_create(t->m, &pc, err);
+    rc = pc_create(t->m, &pc, err);
+    if (rc == 0 && config->no_reboot)
+        trapline_recycle_files(t);
+    return rc;
 }
 
 static int create_board(struct trapline_machine *t, struct err *err)

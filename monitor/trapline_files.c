@@ -12,9 +12,19 @@
 
 #define READ_STEP (1u << 20)
 
+static void free_data(struct file_bytes *f)
+{
+    if (f->pieces)
+        pieces_give(NULL, f->data, f->pieces);
+    else
+        free(f->data);
+    f->data = NULL;
+    f->pieces = 0;
+}
+
 void file_free(struct file_bytes *f)
 {
-    free(f->data);
+    free_data(f);
     free(f->name);
     *f = (struct file_bytes){0};
 }
@@ -33,20 +43,36 @@ static bool grow(struct file_bytes *f, size_t used, size_t *room)
     if (used < *room)
         return true;
     size_t more = *room < READ_STEP ? READ_STEP : *room;
-    uint8_t *p = *room > SIZE_MAX - more ? NULL : realloc(f->data, *room + more);
+    uint8_t *p = *room > SIZE_MAX - more ? NULL : realloc(f->pieces ? NULL : f->data, *room + more);
     if (!p)
         return false;
+    if (f->pieces) {
+        memcpy(p, f->data, used);
+        free_data(f);
+    }
     f->data = p;
     *room += more;
     return true;
+}
+
+/* Room for expected bytes and one more: in pieces, if it fills one. */
+static size_t make_room(struct file_bytes *f, size_t expected)
+{
+    size_t room = expected < SIZE_MAX ? expected + 1 : expected;
+    if (expected >= PIECE_BYTES) {
+        f->data = pieces_map(expected / PIECE_BYTES + 1);
+        f->pieces = f->data ? expected / PIECE_BYTES + 1 : 0;
+    } else {
+        f->data = malloc(room);
+    }
+    return room;
 }
 
 /* Regular files, pipes and devices alike. expected: bytes, if known, so that nothing is copied
  * twice. */
 static int read_all(struct file_bytes *f, int fd, size_t expected)
 {
-    size_t room = expected < SIZE_MAX ? expected + 1 : expected;
-    f->data = malloc(room);
+    size_t room = make_room(f, expected);
     while (f->data && grow(f, f->size, &room)) {
         ssize_t n = read(fd, f->data + f->size, room - f->size);
         if (n == 0)
@@ -193,6 +219,26 @@ int trapline_read_files(struct trapline_machine *t, struct boot_info *boot, stru
     boot->progress = config->progress;
     boot->progress_opaque = config->progress_opaque;
     return t->initrd ? read_initrd(t, boot, err) : 0;
+}
+
+/* The memory of a large one is kept beyond what usually is: so large a guest is no small one. */
+static void recycle(struct file_bytes *f, struct pieces *keep)
+{
+    if (f->pieces > PIECES_KEPT)
+        keep->more += (unsigned)f->pieces;
+    if (f->pieces)
+        pieces_give(keep, f->data, f->pieces);
+    else
+        free(f->data);
+    f->data = NULL;
+    f->size = f->pieces = 0;
+}
+
+void trapline_recycle_files(struct trapline_machine *t)
+{
+    recycle(&t->kernel, &t->m->pieces);
+    for (unsigned i = 0; i < MAX_MODULES; i++)
+        recycle(&t->modules[i], &t->m->pieces);
 }
 
 void trapline_free_files(struct trapline_machine *t)

@@ -14,6 +14,7 @@
 struct file_bytes {
     uint8_t *data; /* owned */
     size_t size;   /* bytes */
+    size_t pieces; /* that data is made of (cpu/piece.h); 0: it is malloc's */
     char *name;    /* owned: as the user gave it */
 };
 
@@ -21,7 +22,7 @@ struct trapline_machine {
     struct machine *m;             /* owned */
     struct cpu_model model;        /* what CPUID says */
     struct trapline_config config; /* as given, completed; its strings are valid during trapline_create only */
-    struct file_bytes kernel;      /* loaded again at every reset */
+    struct file_bytes kernel;      /* loaded again at every reset; if there is none, gone after the first time, as the modules are */
     struct file_bytes bios;        /* the ROM's bytes */
     struct file_bytes modules[MAX_MODULES]; /* [0] is also the initrd */
     char *append;                  /* owned: kernel command line */
@@ -50,6 +51,9 @@ void file_free(struct file_bytes *f);
 struct boot_info;
 int trapline_read_files(struct trapline_machine *t, struct boot_info *boot, struct err *err);
 void trapline_free_files(struct trapline_machine *t);
+
+/* The board has loaded them for the first and last time: their memory is used for other things. */
+void trapline_recycle_files(struct trapline_machine *t);
 
 /* Where the trace points of t->m go. */
 void trapline_connect_trace(struct trapline_machine *t);

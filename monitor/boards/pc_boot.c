@@ -155,6 +155,10 @@ int pc_boot_prepare(struct pc *pc, const struct pc_config *config, struct err *e
     int rc = load_guest(pc, err);
     if (rc == 0)
         pc_apply_entry(pc);
+    if (pc->boot.is_once) {
+        pc->boot.kernel = pc->boot.initrd = (struct blob){.name = ""};
+        pc->boot.module_count = 0;
+    }
     return rc;
 }
 

@@ -51,6 +51,9 @@ TEST(piece, no_more_than_a_number_is_kept)
     pieces_give(&store, p, 1);
     pieces_give(&store, pieces_map(1), 1);
     EXPECT_EQ(PIECES_KEPT, store.count);
+    store.more = 1;
+    pieces_give(&store, pieces_map(2), 2);
+    EXPECT_EQ(PIECES_KEPT + 1, store.count);
     pieces_release(&store);
 }
 
