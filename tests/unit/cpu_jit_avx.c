@@ -7,7 +7,7 @@
 #include "cpu/jit/jit.h"
 #include "tests/unit/cpu_harness.h"
 
-#define TRIALS 1500
+#define TRIALS (1500 / ONE_IN) /* ONE_IN: tests/CMakeLists.txt */
 #define DEVICE 0x200000u /* beyond RAM */
 
 struct code {

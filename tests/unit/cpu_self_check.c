@@ -7,7 +7,7 @@
 #include "cpu/jit/jit.h"
 #include "tests/unit/cpu_harness.h"
 
-#define TRIALS 60
+#define TRIALS (60 / ONE_IN) /* ONE_IN: tests/CMakeLists.txt */
 #define TURNS 80 /* of one program, with something written before each */
 #define INSNS 14
 #define ROOM 16 /* bytes for each of them: rewritten within, it never touches the next one */
