@@ -514,6 +514,9 @@ unsigned gpr_in(struct unit *u, unsigned g, unsigned scratch);
  * seen to). */
 struct host_mem probe_operand(struct unit *u, unsigned size, bool write);
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write); /* #GP if it is not */
+/* As probe_operand; added to the address: 8 bytes at host_spare, modulo 4 GiB in 32-bit code. Asked for first: can that be? */
+bool operand_takes_spare(const struct unit *u);
+struct host_mem probe_operand_and_spare(struct unit *u, unsigned size, bool write);
 struct host_mem probe_stack(struct unit *u, unsigned base, int32_t disp, unsigned size, bool write);
 
 /* dst := src shifted right, with anything in the highest bits. The flags are lost, or not. */

@@ -8,6 +8,9 @@
 /* Bits of AH after LAHF. */
 enum { AH_NOT_AF = 0xef, AH_ZF_CF = 0x41 };
 
+/* Of run.flag_image. */
+enum { IMAGE_CF = 8, IMAGE_ZF = 14 };
+
 static bool is_gpr(const struct operand *o)
 {
     return o->kind == OPND_GPR;
@@ -31,15 +34,14 @@ static void emit_setcc(struct unit *u, unsigned cc, unsigned reg)
 
 /* ---- flags by hand ---- */
 
-/* CF of the image := T1's low byte, 0 or 1, and OF, if that changes too, T0's. The rest of the
- * flags is there already. All in words: a part that was written alone would make whoever reads the
- * whole wait until it is in the cache. */
-static void carry_to_image(struct unit *u)
+/* A bit of the image := T1's low byte, 0 or 1. The rest of the flags is there already. All in words: a part that was written
+ * alone would make whoever reads the whole wait until it is in the cache. */
+static void bit_to_image(struct unit *u, unsigned bit)
 {
     struct emit *e = &u->e;
     emit_rr(e, X_0F | 0xb6, 4, T1, T1); /* MOVZX */
-    emit_shift_ri(e, 4, 4, T1, 8);
-    emit_alu_mi(e, ALU_AND, 2, RUN(flag_image), ~0x100);
+    emit_shift_ri(e, 4, 4, T1, bit);
+    emit_alu_mi(e, ALU_AND, 2, RUN(flag_image), (int16_t)~(1u << bit));
     emit_alu_mr(e, ALU_OR, 2, RUN(flag_image), T1);
     flags_in_image(u);
 }
@@ -109,6 +111,42 @@ static unsigned bit_digit(unsigned op)
     return op == OP_BT ? 4 : op == OP_BTS ? 5 : op == OP_BTR ? 6 : 7;
 }
 
+/* Host's BT and its kin with a bit offset in a register, of a string of bits in memory: the word that the bit is in, and its number
+ * there in T0. */
+static bool lower_bit_string(struct unit *u)
+{
+    const struct operand *o = u->in->operands;
+    struct emit *e = &u->e;
+    unsigned size = o[0].size, digit = bit_digit(u->in->op), log = size == 8 ? 3 : 2;
+    if (size < 4 || !operand_takes_spare(u))
+        return false;
+    flags_to_image(u);
+    flags_clobber(u);
+    if (size == 8 || u->is_32)
+        emit_mov_rr(e, 8, T0, gpr_in(u, o[1].reg, T0));
+    else
+        emit_rr(e, 0x63, 8, T0, gpr_in(u, o[1].reg, T0)); /* MOVSXD */
+    emit_shift_ri(e, 7, size == 8 || !u->is_32 ? 8 : 4, T0, log + 3);
+    emit_shift_ri(e, 4, 8, T0, log);
+    emit_store(e, 8, T0, host_spare);
+    struct host_mem m = probe_operand_and_spare(u, size, u->in->op != OP_BT);
+    if (u->in->op == OP_BT) {
+        emit_load(e, size, T1, m);
+        emit_rr(e, X_0F | 0xa3, size, gpr_in(u, o[1].reg, T0), T1);
+    } else {
+        emit_mov_rr(e, 4, T0, gpr_in(u, o[1].reg, T0));
+        emit_alu_ri(e, ALU_AND, 4, T0, (int32_t)(8 * size - 1));
+        emit_rm(e, X_0F | 0x83 | digit << 3, size, T0, m);
+    }
+    if (!u->flags_needed) {
+        flags_unseen(u);
+        return true;
+    }
+    emit_setcc(u, 2, T1);
+    bit_to_image(u, IMAGE_CF);
+    return true;
+}
+
 static bool lower_bit_test(struct unit *u)
 {
     const struct operand *o = u->in->operands;
@@ -117,7 +155,7 @@ static bool lower_bit_test(struct unit *u)
     bool writes = u->in->op != OP_BT;
     struct host_mem m = {0};
     if (is_mem(&o[0]) && is_gpr(&o[1]))
-        return false; /* a string of bits */
+        return lower_bit_string(u);
     flags_to_image(u);
     if (is_mem(&o[0]))
         m = probe_operand(u, size, writes);
@@ -138,7 +176,7 @@ static bool lower_bit_test(struct unit *u)
     if (reg != H_NONE && writes)
         reg_store(u, o[0].reg, size, reg);
     if (u->flags_needed)
-        carry_to_image(u);
+        bit_to_image(u, IMAGE_CF);
     else
         flags_unseen(u);
     return true;
@@ -227,6 +265,26 @@ static bool lower_xadd(struct unit *u, bool compares)
     if (!compares)
         reg_store(u, g, size, src);
     flags_produced(u, (struct recipe){0}, false);
+    return true;
+}
+
+/* CMPXCHG8B, CMPXCHG16B: the registers are where the host wants them, and only ZF changes. */
+static bool lower_compare_pair(struct unit *u)
+{
+    bool is_wide = u->in->op == OP_CMPXCHG16B;
+    if (!u->jit->host_has[insn_row(u->in->row)->feature])
+        return false;
+    flags_to_image(u);
+    struct host_mem m = is_wide ? probe_aligned(u, 16, true) : probe_operand(u, 8, true);
+    flags_before_write(u, H_RAX);
+    flags_before_write(u, H_RDX);
+    emit_rm(&u->e, X_0F | 0xc7, is_wide ? 8 : 4, 1, m);
+    if (!u->flags_needed) {
+        flags_unseen(u);
+        return true;
+    }
+    emit_setcc(u, 4, T1);
+    bit_to_image(u, IMAGE_ZF);
     return true;
 }
 
@@ -376,6 +434,9 @@ bool lower_bit(struct unit *u)
         return lower_xadd(u, false);
     case OP_CMPXCHG:
         return lower_xadd(u, true);
+    case OP_CMPXCHG8B:
+    case OP_CMPXCHG16B:
+        return lower_compare_pair(u);
     case OP_XCHG:
         return lower_xchg(u);
     case OP_DIV:
@@ -386,6 +447,9 @@ bool lower_bit(struct unit *u)
     case OP_PREFETCHT0:
     case OP_PREFETCHT1:
     case OP_PREFETCHT2:
+    case OP_LFENCE: /* one thread runs the machine */
+    case OP_MFENCE:
+    case OP_SFENCE:
         return true; /* nothing, and no fault */
     default:
         return false;

@@ -320,6 +320,21 @@ struct host_mem probe_operand(struct unit *u, unsigned size, bool write)
     return proof_operand(u, &x, &m) ? m : probe(u, &x);
 }
 
+/* What is not flat is checked without parts. */
+bool operand_takes_spare(const struct unit *u)
+{
+    struct address a = address_of(u);
+    return a.seg == SEG_NONE && a.parts < ARRAY_SIZE(a.part);
+}
+
+struct host_mem probe_operand_and_spare(struct unit *u, unsigned size, bool write)
+{
+    struct mem_access x = {.address = address_of(u), .size = (uint8_t)size, .write = write};
+    x.address.narrow |= u->is_32;
+    add_part(&x.address, host_spare);
+    return probe(u, &x);
+}
+
 struct host_mem probe_aligned(struct unit *u, unsigned size, bool write)
 {
     struct mem_access x = {
