@@ -46,6 +46,16 @@ enum cpu_exit {
 struct block_cache;
 struct decoder;
 
+/* A load of a data segment register that went well, from a descriptor in memory. */
+struct segment_load {
+    uint64_t raw;   /* the descriptor's bytes; 0: none */
+    uint64_t base;  /* of the segment */
+    uint32_t limit; /* the same */
+    uint32_t attr;  /* the same */
+    uint16_t sel;   /* selector */
+    uint8_t cpl;    /* it was loaded at */
+};
+
 struct run {
     /* hot */
     struct mmu mmu;               /* the virtual TLB; view first */
@@ -63,6 +73,7 @@ struct run {
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
     void *jit_host_stack;         /* translated code: C's RSP meanwhile; NULL: the vCPU is not vcpu_alloc's */
+    int jit_status;               /* translated code: an exec_status to be left with */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
     uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */
     uint32_t jit_fsave[28];       /* translated code: the x87 unit as FNSAVE and FRSTOR have it, 108 bytes */
@@ -71,6 +82,7 @@ struct run {
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */
     uint64_t seg_base_fast[SEG_FAST_COUNT]; /* bases as accesses use them: 0 for ES CS SS DS in 64-bit mode */
     bool seg_whole[SEG_GS + 1];   /* outside 64-bit mode: limit 4 GiB - 1, any data access is allowed */
+    struct segment_load loads[SEG_GS + 1]; /* the last one of each data segment register (monitor/emulate/descriptor.c) */
     const struct rec *rec;        /* the record that a slow path or exit belongs to */
     uint64_t next_rip;            /* of a sensitive instruction */
     struct fault fault;           /* of the last failed access or instruction */
@@ -88,6 +100,10 @@ struct run {
     uint64_t stopped_at;          /* ticks + 1 at which one of them stopped it last */
     uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */
     struct pmu_run pmu;           /* where the performance counters are */
+    uint64_t tsc_start;           /* time-stamp counter at budget_start; set by the monitor for each cpu_run */
+    uint64_t tsc_per_tick;        /* what it goes on by; 0: it is not that simple, ask */
+    uint64_t pauses;              /* PAUSEs that translated code has counted: for the monitor to add */
+    bool pause_is_nothing;        /* PAUSE only has to be counted; set by the monitor */
     /* wiring */
     const struct sens_ops *sens;  /* borrowed: slot per op, from the policy table */
     bool features[FEATURE_COUNT]; /* what CPUID says there is: others are #UD */
@@ -144,6 +160,7 @@ enum cpu_exit cpu_run(struct vcpu *vcpu);
 
 /* Recompute run.mode, the segment bases, the mmu context and the view from arch: after any change to what they depend on. */
 void cpu_update_mode(struct vcpu *vcpu);      /* mode word and segment bases; also the view's privilege */
+void cpu_update_transfer(struct vcpu *vcpu);  /* the same after only segments, CPL and flags have changed */
 void cpu_update_segment(struct vcpu *vcpu, unsigned seg); /* the same after only seg has changed: ES SS DS FS GS */
 void cpu_update_mmu(struct vcpu *vcpu);       /* mmu context: CR0, CR3, CR4, EFER, PDPTEs changed; calls cpu_update_mode */
 

@@ -200,8 +200,8 @@ void mmu_set_pkru(struct mmu *mmu, uint32_t pkru);
  * breakpoints are armed), so that every access comes to mmu_read / mmu_write's caller. */
 void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow);
 
-/* Whatever else what is remembered in jumps depends on: another mode, another epoch. Follow with mmu_set_privilege. */
-void mmu_set_mode(struct mmu *mmu, uint32_t mode);
+/* The same, and whatever else what is remembered in jumps depends on: another mode, another epoch. */
+void mmu_set_mode(struct mmu *mmu, uint32_t mode, struct privilege as, bool force_slow);
 
 /* The vCPU's; borrowed, NULL: none. */
 void mmu_set_jumps(struct mmu *mmu, struct mmu_jumps *jumps);

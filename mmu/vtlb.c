@@ -125,11 +125,6 @@ void vtlb_fetch_dropped(struct space *s, unsigned class, laddr la, uint64_t size
         vtlb_fetch_left(s, class);
 }
 
-void mmu_set_mode(struct mmu *mmu, uint32_t mode)
-{
-    mmu->p->mode = mode;
-}
-
 void mmu_set_jumps(struct mmu *mmu, struct mmu_jumps *jumps)
 {
     mmu->p->jumps = jumps;
@@ -492,6 +487,12 @@ void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow)
     p->force_slow = force_slow;
     p->class = vtlb_class(&p->current->ctx, as);
     view_update(p);
+}
+
+void mmu_set_mode(struct mmu *mmu, uint32_t mode, struct privilege as, bool force_slow)
+{
+    mmu->p->mode = mode;
+    mmu_set_privilege(mmu, as, force_slow);
 }
 
 void mmu_drop_caches(struct mmu *mmu)

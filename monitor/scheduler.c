@@ -233,6 +233,18 @@ static bool is_another_active(const struct monitor_vcpu *mv)
     return false;
 }
 
+bool scheduler_ignores_pause(const struct monitor_vcpu *mv)
+{
+    switch (mv->vm->machine->s.pause_exiting) {
+    case PAUSE_NEVER_EXITS:
+        return true;
+    case PAUSE_EXITS:
+        return mv->vm->vcpu_count == 1 && !mv->s.is_pausing;
+    default:
+        return false;
+    }
+}
+
 bool scheduler_pause(struct monitor_vcpu *mv)
 {
     struct machine *m = mv->vm->machine;

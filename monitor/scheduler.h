@@ -64,6 +64,9 @@ void scheduler_kick(struct monitor_vcpu *mv);
 /* PAUSE is executed: true if it ends the turn. */
 bool scheduler_pause(struct monitor_vcpu *mv);
 
+/* As long as this vCPU runs scheduler_pause only counts. */
+bool scheduler_ignores_pause(const struct monitor_vcpu *mv);
+
 /* An IPI was sent: the target may be waited for. */
 void scheduler_sent_ipi(struct machine *m);
 

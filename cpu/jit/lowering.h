@@ -20,7 +20,11 @@ bool lowering_is_last(const struct lowering *l);
  * 4 are masked. */
 void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask);
 
+/* Only where it is not 0. size: 1 or 8 bytes. */
+void lowering_guard_nonzero(struct lowering *l, size_t offset, unsigned size);
+
 /* 64-bit fields. */
+void lowering_increment(struct lowering *l, size_t offset);
 void lowering_clear(struct lowering *l, size_t offset, uint32_t bits);
 void lowering_set(struct lowering *l, size_t offset, uint32_t bits);
 void lowering_swap(struct lowering *l, size_t a, size_t b);
@@ -28,13 +32,15 @@ void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus);
 
 /*
  * One value is carried from where it is to where it goes; there is none before the first take, and
- * nothing may follow what gives it away but RSP's move. Only its guards may come between.
+ * nothing may follow what gives it away but RSP's move and another field's value. Only its guards may come between.
  */
 void lowering_take(struct lowering *l, size_t offset, unsigned size); /* field; zero-extended */
 void lowering_take_flags(struct lowering *l, uint32_t mask);          /* RFLAGS, these bits and bit 1 */
 void lowering_take_top(struct lowering *l);                           /* of the stack; RSP does not move */
+void lowering_take_tsc(struct lowering *l); /* time-stamp counter, by run.tsc_start and run.tsc_per_tick, which is not 0 */
 void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask); /* as the field has these bits */
 void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size);    /* 2, 4 or 8 bytes, as MOV does */
+void lowering_give_pair(struct lowering *l);                          /* to EDX:EAX */
 void lowering_give_status(struct lowering *l);                        /* bits F_OSZAPC to the flags */
 void lowering_push(struct lowering *l, unsigned size);                /* low bytes; RSP moves by a word */
 void lowering_drop_top(struct lowering *l);                           /* RSP moves back by a word */

@@ -36,7 +36,7 @@ static void finish(struct vcpu *vcpu, uint64_t flags)
 {
     flags_set(vcpu, flags);
     vcpu->arch.int_shadow = SHADOW_NONE;
-    cpu_update_mode(vcpu);
+    cpu_update_transfer(vcpu);
 }
 
 /* ---- real mode, and INT n by VME redirection in virtual-8086 mode ---- */

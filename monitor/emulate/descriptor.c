@@ -14,21 +14,33 @@ void descriptor_parse(struct descriptor *d)
         d->limit = d->limit << 12 | 0xfff;
 }
 
-enum lookup descriptor_lookup(struct vcpu *vcpu, uint16_t sel, struct descriptor *d)
+/* Where it stands, and its eight bytes: not yet what they say. */
+static enum lookup find_raw(struct vcpu *vcpu, uint16_t sel, laddr *la, uint64_t *raw)
 {
     const struct cpu *cpu = &vcpu->arch;
     bool is_local = sel & 4;
     uint64_t base = is_local ? cpu->seg_base[SEG_LDTR] : cpu->gdtr_base;
     uint32_t limit = is_local ? cpu->seg_limit[SEG_LDTR] : cpu->gdtr_limit;
     uint8_t b[8];
-    if (unlikely(vcpu->run.real))
-        return real_lookup(vcpu, sel, d);
     if ((is_local && (cpu->seg_attr[SEG_LDTR] & ATTR_UNUSABLE)) || (sel | 7u) > limit)
         return LOOKUP_OUTSIDE;
-    *d = (struct descriptor){.sel = sel, .la = base + (sel & 0xfff8u)};
-    if (!system_read(vcpu, d->la, b, sizeof(b)))
+    *la = base + (sel & 0xfff8u);
+    if (!system_read(vcpu, *la, b, sizeof(b)))
         return LOOKUP_FAULT;
-    d->raw = le64_load(b);
+    *raw = le64_load(b);
+    return LOOKUP_OK;
+}
+
+enum lookup descriptor_lookup(struct vcpu *vcpu, uint16_t sel, struct descriptor *d)
+{
+    laddr la;
+    uint64_t raw;
+    if (unlikely(vcpu->run.real))
+        return real_lookup(vcpu, sel, d);
+    enum lookup found = find_raw(vcpu, sel, &la, &raw);
+    if (found != LOOKUP_OK)
+        return found;
+    *d = (struct descriptor){.sel = sel, .la = la, .raw = raw};
     descriptor_parse(d);
     return LOOKUP_OK;
 }
@@ -144,6 +156,35 @@ static bool load_stack(struct vcpu *vcpu, uint16_t sel)
     return true;
 }
 
+/*
+ * What a data segment register gets follows from the selector, CPL and the eight bytes, which the last load of it has left
+ * accessed: with the same ones nothing has to be checked again. False: it is not that simple.
+ */
+static bool load_again(struct vcpu *vcpu, unsigned seg, uint16_t sel)
+{
+    const struct segment_load *last = &vcpu->run.loads[seg];
+    laddr la;
+    uint64_t raw;
+    if (last->sel != sel || last->cpl != vcpu->arch.cpl || unlikely(vcpu->run.real) ||
+        find_raw(vcpu, sel, &la, &raw) != LOOKUP_OK || raw != last->raw)
+        return false;
+    vcpu->arch.seg_sel[seg] = sel;
+    vcpu->arch.seg_base[seg] = last->base;
+    vcpu->arch.seg_limit[seg] = last->limit;
+    vcpu->arch.seg_attr[seg] = last->attr;
+    return true;
+}
+
+static void remember_load(struct vcpu *vcpu, unsigned seg, const struct descriptor *d)
+{
+    vcpu->run.loads[seg] = (struct segment_load){.raw = d->raw,
+                                                 .base = d->base,
+                                                 .limit = d->limit,
+                                                 .attr = d->attr,
+                                                 .sel = d->sel,
+                                                 .cpl = vcpu->arch.cpl};
+}
+
 static bool load_data(struct vcpu *vcpu, unsigned seg, uint16_t sel)
 {
     struct descriptor d;
@@ -152,6 +193,8 @@ static bool load_data(struct vcpu *vcpu, unsigned seg, uint16_t sel)
         segment_commit_null(vcpu, seg, sel, 0);
         return true;
     }
+    if (load_again(vcpu, seg, sel))
+        return true;
     if (!descriptor_fetch(vcpu, sel, EXC_GP, 0, &d))
         return false;
     bool is_readable = (d.attr & ATTR_S) && (!(d.attr & ATTR_CODE) || (d.attr & ATTR_RW));
@@ -163,6 +206,8 @@ static bool load_data(struct vcpu *vcpu, unsigned seg, uint16_t sel)
     if (!descriptor_set_accessed(vcpu, &d))
         return false;
     segment_commit(vcpu, seg, sel, &d);
+    if (likely(!vcpu->run.real))
+        remember_load(vcpu, seg, &d);
     return true;
 }
 

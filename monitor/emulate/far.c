@@ -28,7 +28,7 @@ static bool read_target(struct vcpu *vcpu, const struct insn *in, struct far_tra
 
 static enum sens_result finish(struct vcpu *vcpu)
 {
-    cpu_update_mode(vcpu);
+    cpu_update_transfer(vcpu);
     return SENS_JUMP;
 }
 

@@ -13,7 +13,7 @@ static enum sens_result commit_flags(struct vcpu *vcpu, uint64_t old, uint64_t n
 {
     flags_set(vcpu, new);
     if (unlikely((old ^ new) & (F_TF | F_AC))) {
-        cpu_update_mode(vcpu);
+        cpu_update_transfer(vcpu);
         return SENS_END;
     }
     return (new & ~old) & (F_IF | F_VIF) ? SENS_END : SENS_NEXT;

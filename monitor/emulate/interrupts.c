@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Software interrupts and what stops or idles a processor: INT n INT3 INTO INT1, HLT PAUSE MONITOR
  * MWAIT, #UD. */
+#include "cpu/jit/lowering.h"
 #include "monitor/emulate/deliver.h"
 
 /*
@@ -58,6 +59,15 @@ enum sens_result emulate_pause(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;
     return emulate_host(vcpu)->pause(vcpu) ? SENS_LEAVE : SENS_NEXT;
+}
+
+/* Where nobody else could have the turn, and nothing is remembered of loops. */
+bool lower_pause(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    lowering_guard_nonzero(l, offsetof(struct vcpu, run.pause_is_nothing), 1);
+    lowering_increment(l, offsetof(struct vcpu, run.pauses));
+    return true;
 }
 
 /* MONITOR.  SDM Vol. 2B, "MONITOR": no extensions; the address is read as a byte load would. */

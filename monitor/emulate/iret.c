@@ -26,7 +26,7 @@ static uint64_t operand_mask(const struct insn *in)
 static enum sens_result finish(struct vcpu *vcpu, uint64_t flags)
 {
     flags_set(vcpu, flags);
-    cpu_update_mode(vcpu);
+    cpu_update_transfer(vcpu);
     if (likely(!transfer_virtual_interrupt(vcpu)))
         return SENS_JUMP;
     transfer_fault_there(vcpu);

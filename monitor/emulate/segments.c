@@ -30,7 +30,11 @@ enum sens_result emulate_mov_sreg(struct vcpu *vcpu, const struct insn *in)
     }
     if (to == SEG_CS || to > SEG_GS)
         return fail(vcpu, EXC_UD);
-    if (!insn_read(vcpu, in, 1, &sel) || !segment_load(vcpu, to, (uint16_t)sel))
+    if (in->operands[1].kind == OPND_GPR)
+        sel = vcpu->arch.gpr[from];
+    else if (!insn_read(vcpu, in, 1, &sel))
+        return SENS_FAULT;
+    if (!segment_load(vcpu, to, (uint16_t)sel))
         return SENS_FAULT;
     return loaded_segment(vcpu, to);
 }

@@ -24,7 +24,7 @@ static enum sens_result enter(struct vcpu *vcpu, uint16_t cs, uint16_t ss, uint3
     load_flat(cpu, SEG_SS, ss, ATTR_STACK, cpl);
     cpu->cpl = (uint8_t)cpl;
     cpu->rip = rip;
-    cpu_update_mode(vcpu);
+    cpu_update_transfer(vcpu);
     return SENS_JUMP;
 }
 

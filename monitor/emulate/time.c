@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Clocks and entropy: RDTSC RDTSCP RDPID RDRAND RDSEED. All derive from virtual
  * time or the seeded generator. */
+#include "cpu/jit/lowering.h"
 #include "monitor/emulate/emulate.h"
 
 uint64_t emulate_tsc(struct vcpu *vcpu)
@@ -23,6 +24,17 @@ enum sens_result emulate_rdtsc(struct vcpu *vcpu, const struct insn *in)
     return SENS_NEXT;
 }
 
+/* Where the counter goes on evenly while this vCPU runs, and anybody may ask. */
+bool lower_rdtsc(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cr4), 4, CR4_TSD);
+    lowering_guard_nonzero(l, offsetof(struct vcpu, run.tsc_per_tick), 8);
+    lowering_take_tsc(l);
+    lowering_give_pair(l);
+    return true;
+}
+
 /* RDTSCP.  SDM Vol. 2B, "RDTSCP". */
 enum sens_result emulate_rdtscp(struct vcpu *vcpu, const struct insn *in)
 {
@@ -30,6 +42,14 @@ enum sens_result emulate_rdtscp(struct vcpu *vcpu, const struct insn *in)
         return SENS_FAULT;
     gpr_set32(vcpu, REG_RCX, vcpu->arch.tsc_aux);
     return SENS_NEXT;
+}
+
+bool lower_rdtscp(struct lowering *l, const struct insn *in)
+{
+    lower_rdtsc(l, in);
+    lowering_take(l, offsetof(struct vcpu, arch.tsc_aux), 4);
+    lowering_give_gpr(l, REG_RCX, 4);
+    return true;
 }
 
 /* RDPID.  SDM Vol. 2B, "RDPID". */

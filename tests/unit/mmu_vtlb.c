@@ -321,8 +321,7 @@ TEST(vtlb, an_epoch_belongs_to_a_space_a_class_and_a_mode)
     EXPECT(b.mmu[0].view.epoch != user);
     mmu_set_context(&b.mmu[0], &c);
     EXPECT_EQ(user, b.mmu[0].view.epoch);
-    mmu_set_mode(&b.mmu[0], 1);
-    mmu_set_privilege(&b.mmu[0], USER, false);
+    mmu_set_mode(&b.mmu[0], 1, USER, false);
     EXPECT(is_new_epoch(&b.mmu[0], &last) && last != user);
     bench_close(&b);
 }
@@ -342,8 +341,7 @@ TEST(vtlb, jumps_are_emptied_when_the_epochs_have_run_out)
     jumps->link[0] = jumps->link[MMU_LINKS - 1] = 0x1000 ^ first;
     jumps->ring[MMU_RETURNS - 1].tag = 0x1000 ^ first;
     for (uint32_t mode = 1; *tag; mode++, count++) {
-        mmu_set_mode(&b.mmu[0], mode);
-        mmu_set_privilege(&b.mmu[0], SUPERVISOR, false);
+        mmu_set_mode(&b.mmu[0], mode, SUPERVISOR, false);
         EXPECT(is_new_epoch(&b.mmu[0], &last) && last != 0);
         EXPECT(last != first || !*tag);
     }

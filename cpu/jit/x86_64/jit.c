@@ -79,16 +79,57 @@ static bool is_suited(const struct vcpu *vcpu, const struct block *b)
     return mode_code(b->mode) != DECODE_32 || vcpu->arch.gpr[REG_RSP] <= UINT32_MAX;
 }
 
+const uint8_t *jit_entry_of(struct vcpu *vcpu, const struct block *b)
+{
+    forget_flushed_jumps(vcpu);
+    vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
+    return b->crosses ? b->jit->entry : b->code;
+}
+
 int exec_jit_enter(struct vcpu *vcpu, const struct rec *rec)
 {
     struct block *b = block_of_first(rec);
     if (unlikely(!is_suited(vcpu, b)))
         return interpret(vcpu, rec);
     assert(vcpu->run.jit_host_stack);
-    forget_flushed_jumps(vcpu);
     jit_flags_to_memory(vcpu);
-    vcpu->run.jit_page = vcpu->run.insn_base - (b->pa & ~PAGE_MASK);
-    return vcpu->run.jit->enter(vcpu, b->crosses ? b->jit->entry : b->code);
+    return vcpu->run.jit->enter(vcpu, jit_entry_of(vcpu, b));
+}
+
+/* Status with which translated code is left; flags: they are C's already. */
+static const uint8_t *leave_step(struct vcpu *vcpu, int status, bool flags)
+{
+    if (!flags)
+        jit_flags_from_memory(vcpu);
+    vcpu->run.jit_status = status;
+    return NULL;
+}
+
+const uint8_t *jit_step(struct vcpu *vcpu, struct jit_site *site)
+{
+    struct run *run = &vcpu->run;
+    bool flags = site->needs_flags;
+    site->calls++;
+    run->block = site->block;
+    run->insn_base = run->jit_page + site->offset;
+    if (flags)
+        jit_flags_from_memory(vcpu);
+    int status = exec_sensitive_step(vcpu, site->rec);
+    if (status == EXEC_NEXT && unlikely(run->patched))
+        return leave_step(vcpu, exec_break(vcpu, site->rec + 1), flags); /* it is that record */
+    if (status == EXEC_NEXT) {
+        if (flags)
+            jit_flags_to_memory(vcpu);
+        return JIT_STEP_NEXT;
+    }
+    if (status != EXEC_CHAIN || run->rec->fn != exec_jit_enter)
+        return leave_step(vcpu, status, flags);
+    const struct block *b = block_of_first(run->rec);
+    if (unlikely(!is_suited(vcpu, b)))
+        return leave_step(vcpu, status, flags);
+    if (flags)
+        jit_flags_to_memory(vcpu);
+    return jit_entry_of(vcpu, b);
 }
 
 /* ---- making and unmaking ---- */

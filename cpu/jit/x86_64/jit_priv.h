@@ -45,6 +45,7 @@ struct jit_site {
     uint32_t offset;       /* of the block in its page */
     uint16_t op;           /* enum op */
     bool is_lowered;       /* the handler is for rare cases */
+    bool needs_flags;      /* it must find them, or leaves others */
 };
 
 /*
@@ -335,6 +336,7 @@ struct jit {
     /* thunks that translated code jumps to or calls: thunk.c says what each takes */
     const uint8_t *call_plain;  /* call the site's handler; it leaves flags alone */
     const uint8_t *call_flags;  /* the same; it reads or writes them */
+    const uint8_t *call_step;   /* the same, of a sensitive instruction: exec_sensitive_step */
     const uint8_t *tail;        /* leave by the site's handler */
     const uint8_t *link;        /* a direct exit that is not linked */
     const uint8_t *over;        /* a direct exit that the budget does not reach */
@@ -747,9 +749,16 @@ bool place_has(const struct jit *jit, const struct block *b);
 void place_set(const struct jit *jit, const struct block *b);    /* computed jumps find it */
 void place_forget(const struct jit *jit, const struct block *b); /* computed jumps find it no more */
 
-/* Called by thunks, in C. */
+/*
+ * Called by thunks, in C. jit_step: the sensitive instruction of the site. Translated code to go on with, JIT_STEP_NEXT: behind the
+ * call; or NULL: leave with run.jit_status, an exec_status. jit_entry_of: where C enters the code of a translated block, at
+ * run.insn_base.
+ */
+#define JIT_STEP_NEXT ((const uint8_t *)(uintptr_t)1)
 void jit_flags_from_memory(struct vcpu *vcpu);
 void jit_flags_to_memory(struct vcpu *vcpu);
+const uint8_t *jit_step(struct vcpu *vcpu, struct jit_site *site);
+const uint8_t *jit_entry_of(struct vcpu *vcpu, const struct block *b);
 int exec_jit_drop(struct vcpu *vcpu, const struct rec *rec, unsigned how);
 int exec_jit_tail(struct vcpu *vcpu, const struct rec *rec, exec_fn *fn);
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *exit);

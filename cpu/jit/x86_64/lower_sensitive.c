@@ -21,6 +21,13 @@ void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint3
     late_handler(u, emit_jump(&u->e, 5));
 }
 
+void lowering_guard_nonzero(struct lowering *l, size_t offset, unsigned size)
+{
+    struct unit *u = l->u;
+    emit_alu_mi(&u->e, ALU_CMP, size, mem_vcpu(offset), 0);
+    late_handler(u, emit_jump(&u->e, 4));
+}
+
 void lowering_clear(struct lowering *l, size_t offset, uint32_t bits)
 {
     emit_alu_mi(&l->u->e, ALU_AND, 4, mem_vcpu(offset), (int32_t)~bits);
@@ -29,6 +36,11 @@ void lowering_clear(struct lowering *l, size_t offset, uint32_t bits)
 void lowering_set(struct lowering *l, size_t offset, uint32_t bits)
 {
     emit_alu_mi(&l->u->e, ALU_OR, 4, mem_vcpu(offset), (int32_t)bits);
+}
+
+void lowering_increment(struct lowering *l, size_t offset)
+{
+    emit_alu_mi(&l->u->e, ALU_ADD, 8, mem_vcpu(offset), 1);
 }
 
 void lowering_swap(struct lowering *l, size_t a, size_t b)
@@ -85,6 +97,18 @@ void lowering_take_top(struct lowering *l)
     emit_load(&u->e, u->word, T0, probe_stack(u, pinned[REG_RSP], 0, u->word, false));
 }
 
+/* As cpu_ticks_now counts: what the budget has lost, less what was charged for instructions from this one on. */
+void lowering_take_tsc(struct lowering *l)
+{
+    struct unit *u = l->u;
+    struct emit *e = &u->e;
+    emit_load(e, 8, T0, RUN(budget_start));
+    emit_alu_rm(e, ALU_SUB, 8, T0, RUN(budget));
+    emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)refund_before(u, u->i));
+    emit_rm(e, X_0F | 0xaf, 8, T0, RUN(tsc_per_tick)); /* IMUL */
+    emit_alu_rm(e, ALU_ADD, 8, T0, RUN(tsc_start));
+}
+
 void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask)
 {
     struct emit *e = &l->u->e;
@@ -103,6 +127,14 @@ void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size)
         emit_mov_rr(&u->e, size, u->regs[reg], T0);
     else
         emit_store(&u->e, size == 4 ? 8 : size, T0, mem_gpr(reg));
+}
+
+void lowering_give_pair(struct lowering *l)
+{
+    struct unit *u = l->u;
+    lowering_give_gpr(l, REG_RAX, 4);
+    emit_shift_ri(&u->e, 5, 8, T0, 32);
+    lowering_give_gpr(l, REG_RDX, 4);
 }
 
 void lowering_give_status(struct lowering *l)

@@ -206,6 +206,32 @@ static const uint8_t *make_call(const struct jit *jit, struct emit *e, bool flag
     return start;
 }
 
+/* T0: site. Called; returns behind a sensitive instruction, or goes on with the code of the next block. */
+static void make_call_step(struct jit *jit, struct emit *e)
+{
+    jit->call_step = emit_here(e);
+    on_own_stack(e, 8);
+    to_c(jit, e);
+    emit_mov_rr(e, 8, H_RSI, T0);
+    call_c(e, (uintptr_t)jit_step);
+    emit_mov_rr(e, 8, T0, H_RAX);
+    emit_alu_ri(e, ALU_CMP, 8, H_RAX, 1); /* JIT_STEP_NEXT */
+    emit_label leaves = emit_jump(e, 2);
+    emit_label elsewhere = emit_jump(e, 5);
+    to_own_stack(e, 8);
+    reload(e);
+    ret(e);
+    emit_bind(e, elsewhere);
+    e->in_c = true;
+    to_own_stack(e, 0);
+    reload(e);
+    emit_rr(e, 0xff, 4, 4, T0); /* JMP */
+    emit_bind(e, leaves);
+    e->in_c = true;
+    emit_load(e, 4, H_RAX, RUN(jit_status));
+    make_leave(e);
+}
+
 /* T0: site. Its handler goes on from here. */
 static void make_tail(struct jit *jit, struct emit *e)
 {
@@ -534,6 +560,7 @@ void jit_make_thunks(struct jit *jit, struct emit *e)
     make_enter(jit, e);
     jit->call_plain = make_call(jit, e, false);
     jit->call_flags = make_call(jit, e, true);
+    make_call_step(jit, e);
     make_tail(jit, e);
     make_drop(jit, e);
     make_link(jit, e);

@@ -17,6 +17,7 @@ struct jit_site *site_of(struct unit *u)
                            .block = u->part->home,
                            .offset = u->offset,
                            .op = u->in->op,
+                           .needs_flags = handler_needs_flags(u->in),
                            .is_lowered = true};
     if (rec->fn == exec_sensitive)
         s->fn = exec_sensitive_step;
@@ -55,8 +56,12 @@ bool handler_needs_flags(const struct insn *in)
 
 void call_site(struct unit *u, struct jit_site *site, bool flags)
 {
+    const struct jit *jit = u->jit;
     emit_mov_ri(&u->e, T0, (uintptr_t)site);
-    emit_call_to(&u->e, flags ? u->jit->call_flags : u->jit->call_plain);
+    if (site->fn == exec_sensitive_step)
+        emit_call_to(&u->e, jit->call_step);
+    else
+        emit_call_to(&u->e, flags ? jit->call_flags : jit->call_plain);
 }
 
 static void call_handler(struct unit *u)
