@@ -45,22 +45,47 @@ void exit_charge(struct unit *u, struct jit_exit *x)
     emit_8(&u->e, (uint8_t)-x->refund);
 }
 
-/* Flags are in memory, the tag has been looked at. Until somebody links it, nothing is charged but
- * the refund, and the jump leads to the stub. */
+/*
+ * Flags are not in memory, but can be made again: they are stored in front of a jump of its own,
+ * where only those come to whom nothing leads past it: who does not have the budget, and all as
+ * long as what it is linked to looks at flags, or it is not linked.
+ */
+static void emit_jump_with_flags(struct unit *u, struct jit_exit *x)
+{
+    struct emit *e = &u->e;
+    x->has_flags = true;
+    for (size_t i = 0; i < sizeof(exit_no_skip); i++)
+        emit_8(e, exit_no_skip[i]);
+    flags_to_memory(u);
+    emit_near over = emit_jump_near(e, 8);
+    x->jump = emit_jump(e, EMIT_ALWAYS);
+    emit_bind_near(e, over);
+}
+
+/* The tag has been looked at. Until somebody links it, nothing is charged but the refund, and the
+ * jump leads to the stub. */
 static void emit_charge_and_jump(struct unit *u, struct jit_exit *x)
 {
     struct emit *e = &u->e;
     int32_t page = (int32_t)(x->target & ~(int64_t)0xfff);
-    exit_charge(u, x);
-    emit_near over = emit_jump_near(e, 8);
     if (exit_is_far(x))
         emit_alu_mi(e, ALU_ADD, u->word, RUN(jit_page), page);
-    x->jump = emit_jump(e, EMIT_ALWAYS);
+    exit_charge(u, x);
+    if (!u->flags.memory)
+        emit_jump_with_flags(u, x);
+    else
+        x->jump = emit_jump(e, 9);
     emit_bind(e, x->jump);
     if (exit_is_far(x))
         emit_alu_mi(e, ALU_SUB, u->word, RUN(jit_page), page);
-    emit_bind_near(e, over);
     to_thunk(u, x, u->jit->out);
+}
+
+bool exit_stores_flags(const struct unit *u, const struct jit_exit *x)
+{
+    const struct recipe *r = &u->flags.recipe;
+    return !exit_is_far(x) && !u->flags.memory && r->op != HOW_IMAGE && r->a != IN_MEMORY &&
+           r->b != IN_MEMORY;
 }
 
 void exit_code(struct unit *u, struct jit_exit *x)
@@ -87,7 +112,8 @@ void exit_over(struct unit *u, struct jit_exit *x)
 void emit_exit(struct unit *u, int64_t target, int64_t refund)
 {
     struct jit_exit *x = exit_make(u, target, refund);
-    flags_to_memory(u);
+    if (!exit_stores_flags(u, x))
+        flags_to_memory(u);
     fp_settle(u);
     exit_code(u, x);
 }

@@ -84,6 +84,7 @@ struct jit_exit {
     uint32_t tag_at;     /* offset of the tag in struct vcpu */
     uint8_t frames;      /* how many it has been made for */
     bool is_computed;    /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
+    bool has_flags;      /* direct, and flags are stored in front of its jump; behind the charge is a way past them */
     bool is_return;      /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
     bool is_edge;        /* to the block's own start, with its loans: to->loop (loop.c) */
     struct jit_block *to;  /* linked to, or NULL */
@@ -151,6 +152,7 @@ struct jit_block {
     unsigned exit_room;      /* how many of them before one is kept for each branch */
     unsigned insns;          /* guest instructions */
     unsigned lowered;        /* of them, those that need no handler */
+    bool is_flag_blind; /* whoever enters need not have flags in memory: it overwrites them before anybody looks */
     bool tails; /* left by the handler of the last instruction, which may go on to the end record */
 };
 
@@ -544,6 +546,7 @@ void loans_given(struct unit *u); /* as between blocks, without code for it */
 /* Code that makes them hold, and that makes all as between blocks. */
 void loans_in(struct unit *u);
 void loans_out(struct unit *u);
+void flags_follow_loans(struct unit *u); /* behind that: the parts of their recipe are elsewhere */
 
 /* Registers that the instruction's lowering may use beside its operands; RSP is not told. */
 #define ALL_REGISTERS 0xffffu
@@ -644,7 +647,14 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
 void to_thunk(struct unit *u, const void *x, const uint8_t *thunk);
 
 void exit_charge(struct unit *u, struct jit_exit *x); /* its ticks; SF: the budget does not reach */
-void exit_code(struct unit *u, struct jit_exit *x); /* flags are in memory, units settled */
+
+/* Flags are in memory, or exit_stores_flags: then they are stored only where what it is linked to may look at them. Units are
+ * settled. */
+bool exit_stores_flags(const struct unit *u, const struct jit_exit *x);
+void exit_code(struct unit *u, struct jit_exit *x);
+
+/* Where an exit that stores flags goes past them, if it does: NOP [RAX + RAX + disp8] of 16 bits, as long as JNS rel32. */
+static const uint8_t exit_no_skip[6] = {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00};
 void exit_over(struct unit *u, struct jit_exit *x); /* the same, of a seam; the budget has been charged, and did not reach */
 void emit_exit(struct unit *u, int64_t target, int64_t refund);
 void emit_call_exit(struct unit *u, int64_t target);

@@ -146,6 +146,11 @@ void go_back(struct unit *u, bool was_late)
         swap_code(u);
 }
 
+static bool is_taken_branch(const struct late *l)
+{
+    return l->exit && l->try == TRY_NOTHING && !l->is_over && !l->is_edge;
+}
+
 static void emit_late(struct unit *u, struct late *l)
 {
     emit_bind(&u->e, l->from);
@@ -162,11 +167,14 @@ static void emit_late(struct unit *u, struct late *l)
         return;
     }
     emit_try(u, l);
-    flags_to_memory(u);
+    if (!is_taken_branch(l) || !exit_stores_flags(u, l->exit))
+        flags_to_memory(u);
     fp_settle(u);
     if (l->exit) {
         if (u->lent)
             loans_out(u);
+        if (u->lent)
+            flags_follow_loans(u);
         if (l->is_edge)
             to_thunk(u, l->exit, u->jit->out);
         else if (l->is_over)
@@ -188,11 +196,6 @@ static void emit_late(struct unit *u, struct late *l)
         loans_out(u);
     call_site(u, l->site, l->touches_flags);
     emit_late_rest(u, l);
-}
-
-static bool is_taken_branch(const struct late *l)
-{
-    return l->exit && l->try == TRY_NOTHING && !l->is_over && !l->is_edge;
 }
 
 void emit_all_late(struct unit *u)

@@ -4,8 +4,20 @@
 
 /* ---- direct exits ---- */
 
+/* Past the storing of flags to the target, or on. */
+static void set_skip(const struct emit *e, const struct jit_exit *x, const uint8_t *target)
+{
+    uint8_t *p = x->charge + 1;
+    memcpy(p, exit_no_skip, sizeof(exit_no_skip));
+    if (!target)
+        return;
+    le16_store(p, 0x890f); /* JNS */
+    emit_set_target(e, p + 2, target);
+}
+
+/* is_blind: what is there wants no flags. */
 static void exit_set(const struct jit *jit, struct jit_exit *x, const uint8_t *target,
-                     unsigned count)
+                     unsigned count, bool is_blind)
 {
     const struct emit e = {.delta = jit->memory.run - jit->memory.write};
     assert(!x->is_edge || !x->to || x->to->block == x->block);
@@ -13,6 +25,8 @@ static void exit_set(const struct jit *jit, struct jit_exit *x, const uint8_t *t
     emit_set_target(&e, x->jump, target);
     *x->charge = (uint8_t)(count - x->refund);
     x->give_back = count;
+    if (x->has_flags)
+        set_skip(&e, x, is_blind ? target : NULL);
 }
 
 void exit_unlink(const struct jit *jit, struct jit_exit *x)
@@ -30,7 +44,8 @@ void exit_unlink(const struct jit *jit, struct jit_exit *x)
     else if (x->is_return)
         return_set(jit, x, x->miss);
     else
-        exit_set(jit, x, x->jump + 4 + (jit->memory.run - jit->memory.write), 0);
+        exit_set(jit, x, x->jump + 4 + (jit->memory.run - jit->memory.write), 0,
+                 false);
 }
 
 /* With another tag: whoever has seen the frame before must not take that for this one. */
@@ -58,7 +73,7 @@ static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
     if (x->tag && x->frame != frame)
         exit_set_frame(jit, x, frame);
     exit_attach(x, to);
-    exit_set(jit, x, x->is_edge ? to->loop : to->entry, to->block->count);
+    exit_set(jit, x, x->is_edge ? to->loop : to->entry, to->block->count, to->is_flag_blind);
 }
 
 void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to)
@@ -70,7 +85,7 @@ void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_blo
         if (x->is_computed || x->is_return)
             emit_set_target(&e, x->jump, to->computed);
         else
-            exit_set(jit, x, to->entry, to->block->count);
+            exit_set(jit, x, to->entry, to->block->count, to->is_flag_blind);
         last = x;
     }
     if (!last)

@@ -158,6 +158,30 @@ void loans_out(struct unit *u)
     }
 }
 
+/* Where the part of a recipe is when no register is lent any more. */
+static void part_goes_back(const struct unit *u, uint8_t *part)
+{
+    for (unsigned i = 0; i < u->loans; i++) {
+        const struct loan *l = &u->loan[i];
+        if (*part == pinned[l->lender]) {
+            *part = IN_GPR + l->guest;
+            return;
+        }
+        if (*part == IN_GPR + l->lender) {
+            *part = pinned[l->lender];
+            return;
+        }
+    }
+}
+
+void flags_follow_loans(struct unit *u)
+{
+    if (u->flags.recipe.op == HOW_IMAGE)
+        return;
+    part_goes_back(u, &u->flags.recipe.a);
+    part_goes_back(u, &u->flags.recipe.b);
+}
+
 void loans_begin(struct unit *u)
 {
     choose(u);
@@ -179,9 +203,10 @@ void loans_end(struct unit *u)
 {
     if (!u->lent)
         return;
-    flags_to_memory(u);
-    u->flags.recipe.op = HOW_IMAGE;
+    if (u->flags.recipe.op == HOW_IMAGE)
+        flags_to_memory(u);
     loans_out(u);
+    flags_follow_loans(u);
     for (unsigned i = 0; i < u->loans; i++) { /* of another place of the base another sum is kept */
         proof_forget_base(u, u->loan[i].guest);
         proof_forget_base(u, u->loan[i].lender);

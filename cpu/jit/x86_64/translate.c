@@ -203,6 +203,7 @@ static void translate_path(struct unit *u)
     find_needed_flags(u);
     fp_start(u);
     emit_entry(u);
+    u->out->is_flag_blind = !u->block->crosses && !u->shows_entry;
     if (unlikely(u->jit->sabotage > 0) && --u->jit->sabotage == 0)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     loans_begin(u);
