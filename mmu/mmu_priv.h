@@ -146,7 +146,7 @@ struct mmu_private {
     struct space *system;         /* the last SYSTEMS of them, never current (system.c) */
     struct space *current;        /* the one of the view */
     struct space *fetch;          /* the one of the view's fetch array: current, or its system */
-    struct vtlb_entry *miss;      /* owned; never hits: the view's arrays under force_slow */
+    struct vtlb_entry *miss;      /* owned; two that never hit: the view's arrays under force_slow */
     unsigned entries;             /* per array, at most */
     unsigned spaces;              /* how many */
     unsigned class;               /* of the view */

@@ -11,6 +11,7 @@
 #define DEFAULT_ENTRIES 4096
 #define FIRST_ENTRIES 256 /* of new arrays: most spaces are short-lived, and clearing costs */
 #define GROWTH 4
+#define LARGE_ENTRIES 4096
 #define DEFAULT_SPACES 16
 
 /* ---- arrays ---- */
@@ -154,6 +155,13 @@ static void class_grow(struct space *s, unsigned class)
         view_update(s->owner);
 }
 
+/* Large arrays are dear to make and to search: they are for who throws out far more than pages that
+ * are used once, as a kernel does that clears memory. */
+static unsigned evictions_to_grow(unsigned entries)
+{
+    return entries < LARGE_ENTRIES ? entries / 2 : entries * 2;
+}
+
 struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum access access, laddr la)
 {
     struct vtlb_entry *e = &s->array[class][access][vtlb_index(s, class, la)];
@@ -161,7 +169,8 @@ struct vtlb_entry *vtlb_entry_to_fill(struct space *s, unsigned class, enum acce
         return e;
     if (access == ACCESS_FETCH)
         fetch_thrown_out(s, class, e->tag);
-    if (s->entries[class] == s->owner->entries || ++s->evictions[class] < s->entries[class] / 2)
+    if (s->entries[class] == s->owner->entries ||
+        ++s->evictions[class] < evictions_to_grow(s->entries[class]))
         return e;
     class_grow(s, class);
     return &s->array[class][access][vtlb_index(s, class, la)];
@@ -328,10 +337,11 @@ void view_update(struct mmu_private *p)
     struct vtlb_view *v = &p->mmu->view;
     bool ready = vtlb_class_ready(p->current, p->class);
     struct vtlb_entry **a = p->current->array[p->class];
-    v->read = ready && !p->force_slow ? a[ACCESS_READ] : p->miss;
-    v->write = ready && !p->force_slow ? a[ACCESS_WRITE] : p->miss;
-    v->byte_mask = ready ? array_mask(p->current, p->class) : sizeof(struct vtlb_entry);
-    switch_window(p, ready && !p->force_slow);
+    bool hits = ready && !p->force_slow;
+    v->read = hits ? a[ACCESS_READ] : p->miss;
+    v->write = hits ? a[ACCESS_WRITE] : p->miss;
+    v->byte_mask = hits ? array_mask(p->current, p->class) : sizeof(struct vtlb_entry);
+    switch_window(p, hits);
     fetch_update(p);
 }
 
@@ -347,14 +357,14 @@ int mmu_init(struct mmu *mmu, struct mmu_vm *mv, const struct mmu_config *config
     if (!p)
         return -ENOMEM;
     p->space = calloc(spaces + SYSTEMS, sizeof(*p->space));
-    p->miss = malloc(entries * sizeof(*p->miss));
+    p->miss = malloc(2 * sizeof(*p->miss));
     if (!p->space || !p->miss) {
         free(p->space);
         free(p->miss);
         free(p);
         return -ENOMEM;
     }
-    entries_clear(p->miss, entries);
+    entries_clear(p->miss, 2);
     p->mmu = mmu, p->mv = mv, p->pm = mv->pm;
     p->bus = bus, p->bus_opaque = bus_opaque;
     p->entries = entries, p->spaces = spaces + SYSTEMS;

@@ -24,7 +24,7 @@
 #define MAX_VCPUS 64
 #define MAX_DEVICES 96
 #define APIC_BUS_HZ NS_PER_SECOND /* the LAPIC timer's clock and the core crystal (CPUID 15H) */
-#define DEFAULT_TLB_ENTRIES 4096 /* at most; arrays grow to it */
+#define DEFAULT_TLB_ENTRIES 65536 /* at most; arrays grow to it */
 
 struct machine;
 struct memory_hash;
