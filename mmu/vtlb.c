@@ -490,19 +490,29 @@ const struct mmu_ctx *mmu_context(const struct mmu *mmu)
     return &mmu->p->current->ctx;
 }
 
-void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow)
+/* Is the view as it is wanted already? What is kept of it then may stay. */
+static void set_privilege(struct mmu_private *p, struct privilege as, bool force_slow, bool same_mode)
 {
-    struct mmu_private *p = mmu->p;
+    unsigned class = vtlb_class(&p->current->ctx, as);
+    bool same = same_mode && class == p->class && force_slow == p->force_slow;
     p->as = as;
     p->force_slow = force_slow;
-    p->class = vtlb_class(&p->current->ctx, as);
-    view_update(p);
+    p->class = class;
+    if (!same)
+        view_update(p);
+}
+
+void mmu_set_privilege(struct mmu *mmu, struct privilege as, bool force_slow)
+{
+    set_privilege(mmu->p, as, force_slow, true);
 }
 
 void mmu_set_mode(struct mmu *mmu, uint32_t mode, struct privilege as, bool force_slow)
 {
-    mmu->p->mode = mode;
-    mmu_set_privilege(mmu, as, force_slow);
+    struct mmu_private *p = mmu->p;
+    bool same = mode == p->mode;
+    p->mode = mode;
+    set_privilege(p, as, force_slow, same);
 }
 
 void mmu_drop_caches(struct mmu *mmu)

@@ -20,8 +20,9 @@ bool lowering_is_last(const struct lowering *l);
  * 4 are masked. */
 void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask);
 
-/* Only where it is not 0. size: 1 or 8 bytes. */
+/* Only where it is not 0. size: 1 or 8 bytes. Only where one of these bits of its low half is set. */
 void lowering_guard_nonzero(struct lowering *l, size_t offset, unsigned size);
+void lowering_guard_set(struct lowering *l, size_t offset, uint32_t mask);
 
 /* 64-bit fields. */
 void lowering_increment(struct lowering *l, size_t offset);

@@ -5,6 +5,7 @@
  * as hardware does.
  */
 #include "base/endian.h"
+#include "cpu/jit/lowering.h"
 #include "monitor/emulate/emulate.h"
 
 /* INVLPG.  SDM Vol. 2A, "INVLPG": a non-canonical address is ignored. */
@@ -12,6 +13,13 @@ enum sens_result emulate_invlpg(struct vcpu *vcpu, const struct insn *in)
 {
     (void)in;
     return vcpu->arch.cpl != 0 ? fail_gp0(vcpu) : SENS_NEXT;
+}
+
+bool lower_invlpg(struct lowering *l, const struct insn *in)
+{
+    (void)in;
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cpl), 1, 0xff);
+    return true;
 }
 
 enum invpcid_type { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCID_ALL };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Control registers: MOV CR, LMSW, SMSW, CLTS (SDM Vol. 3A, "Control Registers"). */
 #include "cpu/cpuid.h"
+#include "cpu/jit/lowering.h"
 #include "monitor/emulate/descriptor.h"
 
 #define CR0_WRITABLE                                                                               \
@@ -191,6 +192,23 @@ enum sens_result emulate_mov_cr(struct vcpu *vcpu, const struct insn *in)
     if (!insn_read(vcpu, in, 1, &v) || !write_cr(vcpu, cr, v))
         return SENS_FAULT;
     return cr == 2 ? SENS_NEXT : SENS_END;
+}
+
+static const size_t cr_fields[5] = {[0] = offsetof(struct vcpu, arch.cr0),
+                                    [2] = offsetof(struct vcpu, arch.cr2),
+                                    [3] = offsetof(struct vcpu, arch.cr3),
+                                    [4] = offsetof(struct vcpu, arch.cr4)};
+
+/* From a register that is a field, at CPL 0. */
+bool lower_mov_cr(struct lowering *l, const struct insn *in)
+{
+    const struct operand *to = &in->operands[0], *from = &in->operands[1];
+    if (to->kind != OPND_GPR || from->reg >= ARRAY_SIZE(cr_fields) || !cr_fields[from->reg])
+        return false;
+    lowering_guard_zero(l, offsetof(struct vcpu, arch.cpl), 1, 0xff);
+    lowering_take(l, cr_fields[from->reg], 8);
+    lowering_give_gpr(l, to->reg, to->size);
+    return true;
 }
 
 /* LMSW.  SDM Vol. 2A, "LMSW": the low four bits; PE can be set but not cleared. */

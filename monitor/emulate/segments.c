@@ -267,6 +267,26 @@ enum sens_result emulate_rdgsbase(struct vcpu *vcpu, const struct insn *in)
     return read_base(vcpu, in, SEG_GS);
 }
 
+/* With CR4.FSGSBASE. */
+static bool lower_read_base(struct lowering *l, const struct insn *in, unsigned seg)
+{
+    const struct operand *to = &in->operands[0];
+    lowering_guard_set(l, offsetof(struct vcpu, arch.cr4), CR4_FSGSBASE);
+    lowering_take(l, offsetof(struct vcpu, arch.seg_base) + seg * sizeof(uint64_t), 8);
+    lowering_give_gpr(l, to->reg, to->size);
+    return true;
+}
+
+bool lower_rdfsbase(struct lowering *l, const struct insn *in)
+{
+    return lower_read_base(l, in, SEG_FS);
+}
+
+bool lower_rdgsbase(struct lowering *l, const struct insn *in)
+{
+    return lower_read_base(l, in, SEG_GS);
+}
+
 enum sens_result emulate_wrfsbase(struct vcpu *vcpu, const struct insn *in)
 {
     return write_base(vcpu, in, SEG_FS);

@@ -12,13 +12,22 @@ bool lowering_is_last(const struct lowering *l)
     return l->u->rec + 1 == &l->u->block->rec[l->u->block->count];
 }
 
+/* The handler does it if the host's condition holds of these bits, size: 1 or 4. */
+static void test_bits(struct unit *u, size_t offset, unsigned size, uint32_t mask, unsigned cc)
+{
+    emit_rm(&u->e, size == 1 ? 0xf6 : 0xf7, size, 0, mem_vcpu(offset)); /* TEST m, imm */
+    emit_number(&u->e, mask, size);
+    late_handler(u, emit_jump(&u->e, cc));
+}
+
 void lowering_guard_zero(struct lowering *l, size_t offset, unsigned size, uint32_t mask)
 {
-    struct unit *u = l->u;
-    unsigned width = size == 1 ? 1 : 4;
-    emit_rm(&u->e, width == 1 ? 0xf6 : 0xf7, width, 0, mem_vcpu(offset)); /* TEST m, imm */
-    emit_number(&u->e, mask, width);
-    late_handler(u, emit_jump(&u->e, 5));
+    test_bits(l->u, offset, size == 1 ? 1 : 4, mask, 5);
+}
+
+void lowering_guard_set(struct lowering *l, size_t offset, uint32_t mask)
+{
+    test_bits(l->u, offset, 4, mask, 4);
 }
 
 void lowering_guard_nonzero(struct lowering *l, size_t offset, unsigned size)
@@ -187,6 +196,10 @@ bool lower_sensitive(struct unit *u)
     const struct site *seen = &u->part->sites[site - u->block->sites];
     if (!seen->ops->lower)
         return false;
+    if (insn_row(u->in->row)->undefined & F_OSZAPC) { /* it leaves them alone: they are not overwritten, whoever takes them to be */
+        flags_to_memory(u);
+        u->flags.recipe.op = HOW_IMAGE;
+    }
     flags_clobber(u);
     if (!seen->ops->lower(&l, &seen->insn))
         return false;
