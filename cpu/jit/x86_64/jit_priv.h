@@ -199,6 +199,12 @@ struct stack_proof {
     int32_t delta;   /* RSP now - RSP at the proof */
 };
 
+/* PUSHes or POPs one behind the other, all proved: RSP changes with the last. */
+struct stack_run {
+    unsigned next; /* instruction that goes on with it, T1 being the window's addend; 0: none */
+    int32_t moved; /* by so much RSP is to change */
+};
+
 /* In this block the guest register `guest` has the host register of `lender`, which is in memory
  * there (loan.c). */
 struct loan {
@@ -267,10 +273,12 @@ struct unit {
     struct insn *in; /* its instruction: &insn[i] */
     struct flag_state flags;
     struct stack_proof stack;
+    struct stack_run run;
     struct base_proofs proofs;
     struct loan loan[4];
     unsigned loans; /* of loan */
     bool lent;      /* they hold here */
+    bool is_again;         /* it is translated once more, in late code (translate_first_again) */
     bool is_quiet;         /* the instruction's lowering destroys no flags but in a probe */
     bool flags_needed;     /* path[i].flags_needed */
     bool flags_shown;      /* path[i].flags_shown */
@@ -545,6 +553,7 @@ void loans_given(struct unit *u); /* as between blocks, without code for it */
 
 /* Code that makes them hold, and that makes all as between blocks. */
 void loans_in(struct unit *u);
+void loans_taken(struct unit *u); /* they do hold */
 void loans_out(struct unit *u);
 void flags_follow_loans(struct unit *u); /* behind that: the parts of their recipe are elsewhere */
 
@@ -557,6 +566,10 @@ unsigned hidden_registers(const struct insn *in);
 /* The access is of a shape for the stack window. Probe it by that. */
 bool stack_reaches(const struct mem_access *x);
 struct host_mem probe_window(struct unit *u, const struct mem_access *x);
+
+/* What PUSH (disp is -word) or POP (0) accesses, and RSP's change by it: at once, or by the next one. */
+struct host_mem run_access(struct unit *u, int32_t disp, bool write);
+void run_move(struct unit *u, int32_t change);
 
 void stack_forget(struct unit *u);
 void stack_after_insn(struct unit *u); /* RSP may have changed */
@@ -626,6 +639,9 @@ bool sse_is_silent(const struct insn *in);
 void sse_reload(struct unit *u, uint16_t xmm, const struct fp_state *s);
 
 void emit_tail(struct unit *u);
+
+/* The path's first instruction once more, which proves nothing, then the exit. */
+void translate_first_again(struct unit *u, struct jit_exit *next);
 
 /* ---- exit.c ---- */
 

@@ -167,6 +167,10 @@ static void emit_late(struct unit *u, struct late *l)
         return;
     }
     emit_try(u, l);
+    if (l->is_first) {
+        translate_first_again(u, l->exit);
+        return;
+    }
     if (!is_taken_branch(l) || !exit_stores_flags(u, l->exit))
         flags_to_memory(u);
     fp_settle(u);
@@ -291,6 +295,16 @@ void late_proof(struct unit *u, emit_label from, int32_t low)
     l->low = low;
     l->hit = emit_here(&u->e);
     l->exit = inner_exit(u, u->i);
+}
+
+void late_first_proof(struct unit *u, emit_label from, int32_t low)
+{
+    struct late *l = late_add(u, from);
+    l->try = TRY_PROOF;
+    l->low = low;
+    l->hit = emit_here(&u->e);
+    l->is_first = true;
+    l->exit = inner_exit(u, u->i + 1);
 }
 
 void late_bring(struct unit *u, emit_label from, uint32_t want)

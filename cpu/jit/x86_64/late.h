@@ -26,6 +26,7 @@ struct late {
     struct flag_state after;  /* where it goes on */
     struct jit_site *site;    /* its handler does the instruction, or NULL */
     struct jit_exit *exit;    /* taken branch, or NULL */
+    bool is_first;            /* TRY_PROOF of the path's first instruction: it is done without, then exit */
     bool is_over;             /* it is not taken, for the budget does not reach */
     bool is_edge;             /* the same, or not linked: a loop's */
     uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
@@ -55,6 +56,7 @@ struct late {
 void late_handler(struct unit *u, emit_label from);
 void late_window(struct unit *u, emit_label from, const struct mem_access *x);
 void late_proof(struct unit *u, emit_label from, int32_t low);
+void late_first_proof(struct unit *u, emit_label from, int32_t low);
 void late_prove(struct unit *u, emit_label from, const struct mem_access *x, unsigned slot);
 void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);

@@ -182,15 +182,20 @@ void flags_follow_loans(struct unit *u)
     part_goes_back(u, &u->flags.recipe.b);
 }
 
-void loans_begin(struct unit *u)
+void loans_taken(struct unit *u)
 {
-    choose(u);
-    loans_in(u);
     for (unsigned i = 0; i < u->loans; i++) {
         u->regs[u->loan[i].guest] = pinned[u->loan[i].lender];
         u->regs[u->loan[i].lender] = H_NONE;
     }
     u->lent = u->loans > 0;
+}
+
+void loans_begin(struct unit *u)
+{
+    choose(u);
+    loans_in(u);
+    loans_taken(u);
 }
 
 void loans_given(struct unit *u)

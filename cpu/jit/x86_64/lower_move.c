@@ -259,8 +259,11 @@ static bool lower_push(struct unit *u)
     struct emit *e = &u->e;
     int32_t word = (int32_t)u->word;
     if (o[0].kind == OPND_GPR) {
-        struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
+        struct host_mem m = run_access(u, -word, true);
         emit_store(e, u->word, gpr_in(u, o[0].reg, T0), m);
+        flags_before_write(u, H_R12);
+        run_move(u, -word);
+        return true;
     } else if (o[0].kind == OPND_IMM && (u->is_32 || (int64_t)u->in->imm == (int32_t)u->in->imm)) {
         struct host_mem m = probe_stack(u, H_R12, -word, u->word, true);
         emit_rm(e, 0xc7, u->word, 0, m);
@@ -286,13 +289,13 @@ static bool lower_pop(struct unit *u)
     if (o[0].kind != OPND_GPR)
         return false;
     unsigned g = o[0].reg, dst = dest_reg(u, g);
-    struct host_mem m = probe_stack(u, H_R12, 0, u->word, false);
+    struct host_mem m = run_access(u, 0, false);
     flags_before_write(u, u->regs[g]);
     flags_before_write(u, H_R12);
     emit_load(e, u->word, dst, m);
     dest_store(u, g, 8, dst);
     if (g != REG_RSP)
-        emit_lea(e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, (int32_t)u->word});
+        run_move(u, (int32_t)u->word);
     return true;
 }
 

@@ -5,8 +5,8 @@
  * as it is known by how much RSP has changed, and nothing in C has closed the window.
  *
  * Where the proof fails though the window is open, or C closed it in between, translated code
- * leaves for the block that begins with the instruction in question. A block's first instruction
- * proves nothing but itself, so that goes on.
+ * leaves for the block that begins with the instruction in question. The first one of a block is
+ * done once more in late code instead, where it proves nothing but itself, and left for the next.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -196,6 +196,19 @@ static int32_t reach_of(const struct mem_access *x)
     return x->address.disp + (int32_t)x->size - REACH;
 }
 
+/*
+ * May the instruction prove what others access? If the proof fails, what follows is to go on
+ * without; so the first one is to be such that it can be done twice over.
+ */
+static bool may_prove(const struct unit *u)
+{
+    const struct insn *in = u->in;
+    if (u->i > 0)
+        return !u->is_again;
+    return !u->is_again && u->is_quiet &&
+           ((in->op != OP_PUSH && in->op != OP_POP) || in->operands[0].kind != OPND_MEM);
+}
+
 struct host_mem probe_window(struct unit *u, const struct mem_access *x)
 {
     struct emit *e = &u->e;
@@ -208,7 +221,7 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
     }
     stack_forget(u);
     flags_clobber(u);
-    struct span s = u->i > 0 ? span_ahead(u) : (struct span){0, 0, 0};
+    struct span s = may_prove(u) ? span_ahead(u) : (struct span){0, 0, 0};
     int32_t low = s.high - REACH;
     bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room && low <= x->address.disp &&
                   x->address.disp + x->size - low <= REACH;
@@ -216,7 +229,10 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
     if (proves) {
         unsigned number = u->stack.proofs + 1;
         u->stack = (struct stack_proof){number, number, low, 0};
-        late_proof(u, fails, low);
+        if (u->i > 0)
+            late_proof(u, fails, low);
+        else
+            late_first_proof(u, fails, low);
     } else {
         late_window(u, fails, x);
     }
@@ -224,6 +240,41 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
     if (!proves)
         u->late[u->late_count - 1].hit = emit_here(e);
     return m;
+}
+
+/* ---- several PUSHes or POPs ---- */
+
+/*
+ * Is the next instruction one more, of which it is known that it is in the window too? Then nobody
+ * looks at RSP in between: neither can fault, and late_back forgets nothing.
+ */
+static bool run_goes_on(const struct unit *u, int32_t change)
+{
+    unsigned next = u->i + 1, more = u->late_count - u->late_first;
+    const struct insn *in = &u->insn[next];
+    int32_t disp = change < 0 ? change : 0;
+    const struct mem_access x = {.address = {.disp = disp + change}, .size = (uint8_t)u->word};
+    return next < u->count && next != u->second && !is_behind_seam(u, next) &&
+           in->op == u->in->op && in->opsize == u->word && in->operands[0].kind == OPND_GPR &&
+           in->operands[0].reg != REG_RSP && record_is_plain(u->path[next].rec) &&
+           is_proved(u, &x) && u->out->exit_count + more <= u->out->exit_room;
+}
+
+struct host_mem run_access(struct unit *u, int32_t disp, bool write)
+{
+    if (!u->run.next || u->run.next != u->i) {
+        u->run = (struct stack_run){0, 0};
+        return probe_stack(u, H_R12, disp, u->word, write);
+    }
+    return (struct host_mem){H_R12, T1, 0, disp + u->run.moved};
+}
+
+void run_move(struct unit *u, int32_t change)
+{
+    u->run.moved += change;
+    u->run.next = run_goes_on(u, change) ? u->i + 1 : 0;
+    if (!u->run.next)
+        emit_lea(&u->e, u->word, H_R12, (struct host_mem){H_R12, H_NONE, 0, u->run.moved});
 }
 
 /* ---- late code ---- */

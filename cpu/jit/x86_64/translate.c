@@ -179,6 +179,41 @@ static void set_insn(struct unit *u, unsigned i)
         set_part(u, p->part);
 }
 
+/*
+ * Late code: its proof of the stack window has failed, and if the block were left for itself it
+ * would fail for ever. What others of the late code may ask the unit for is as it was.
+ */
+void translate_first_again(struct unit *u, struct jit_exit *next)
+{
+    struct stack_proof stack = u->stack;
+    struct base_proofs proofs = u->proofs;
+    const struct rec *rec = u->rec;
+    unsigned i = u->i;
+    uint16_t xmm = u->xmm;
+    set_insn(u, 0);
+    u->is_again = true;
+    u->late_first = u->late_count;
+    u->is_quiet = true;
+    u->xmm = 0;
+    stack_forget(u);
+    proof_forget(u);
+    if (u->lent)
+        loans_taken(u);
+    u->is_broken |= !lower(u);
+    late_back(u);
+    fp_settle(u);
+    if (u->lent)
+        loans_out(u);
+    loans_given(u);
+    exit_code(u, next);
+    u->is_again = false;
+    set_insn(u, i);
+    u->rec = rec;
+    u->xmm = xmm;
+    u->stack = stack;
+    u->proofs = proofs;
+}
+
 /* True: its last instruction has ended the code. */
 static bool translate_insns(struct unit *u)
 {
