@@ -10,7 +10,8 @@
 #include "base/types.h"
 
 #define PIECE_BYTES ((size_t)(2 * MiB))
-#define PIECES_KEPT 24 /* usually, at most */
+#define PIECES_KEPT 24       /* usually, at most */
+#define PIECES_KEPT_LARGE 96 /* of a machine whose files alone are larger than those */
 
 struct piece;
 

@@ -165,6 +165,8 @@ static int create_pc(struct trapline_machine *t, struct err *err)
         pc.serial_opaque[n] = config->serial[n].put_opaque;
         pc.uarts = n + 1;
     }
+    if (config->no_reboot)
+        trapline_expect_recycling(t);
     rc = pc_create(t->m, &pc, err);
     if (rc == 0 && config->no_reboot)
         trapline_recycle_files(t);

@@ -221,17 +221,21 @@ int trapline_read_files(struct trapline_machine *t, struct boot_info *boot, stru
     return t->initrd ? read_initrd(t, boot, err) : 0;
 }
 
-/* The memory of a large one is kept beyond what usually is: so large a guest is no small one. */
 static void recycle(struct file_bytes *f, struct pieces *keep)
 {
-    if (f->pieces > PIECES_KEPT)
-        keep->more += (unsigned)f->pieces;
     if (f->pieces)
         pieces_give(keep, f->data, f->pieces);
     else
         free(f->data);
     f->data = NULL;
     f->size = f->pieces = 0;
+}
+
+void trapline_expect_recycling(struct trapline_machine *t)
+{
+    for (unsigned i = 0; i < MAX_MODULES; i++)
+        if (t->modules[i].pieces > PIECES_KEPT)
+            t->m->pieces.more = PIECES_KEPT_LARGE - PIECES_KEPT;
 }
 
 void trapline_recycle_files(struct trapline_machine *t)

@@ -52,7 +52,10 @@ struct boot_info;
 int trapline_read_files(struct trapline_machine *t, struct boot_info *boot, struct err *err);
 void trapline_free_files(struct trapline_machine *t);
 
-/* The board has loaded them for the first and last time: their memory is used for other things. */
+/* The board loads them once, and more of its memory is kept if they are large: so large a guest is no small one. */
+void trapline_expect_recycling(struct trapline_machine *t);
+
+/* It has done so: their memory is used for other things. */
 void trapline_recycle_files(struct trapline_machine *t);
 
 /* Where the trace points of t->m go. */
