@@ -13,23 +13,18 @@
 
 #define BLOCK_GOES_ON 24 /* instructions; a conditional branch among the first ones does not end the block */
 
+/* Operands that are a register by its plain number. */
+#define PLAIN_NUMBERS                                                                              \
+    (BIT(OPND_SREG) | BIT(OPND_CR) | BIT(OPND_DR) | BIT(OPND_ST) | BIT(OPND_MMX) | BIT(OPND_XMM))
+
+/* REC_NONE too where there is no such operand. */
 static uint8_t operand_index(const struct operand *o)
 {
-    switch (o->kind) {
-    case OPND_GPR:
+    if (o->kind == OPND_GPR)
         return o->size == 1 ? reg8_offset(o->reg, false) : (uint8_t)(REC_GPR + o->reg);
-    case OPND_GPR_HIGH:
+    if (unlikely(o->kind == OPND_GPR_HIGH))
         return reg8_offset(o->reg, true);
-    case OPND_SREG:
-    case OPND_CR:
-    case OPND_DR:
-    case OPND_ST:
-    case OPND_MMX:
-    case OPND_XMM:
-        return o->reg;
-    default:
-        return REC_NONE;
-    }
+    return PLAIN_NUMBERS >> o->kind & 1 ? o->reg : REC_NONE;
 }
 
 static uint8_t fast_segment(const struct insn *in)
@@ -68,8 +63,8 @@ bool record_fill(struct rec *rec, const struct insn *in, uint32_t mode, unsigned
     *rec = (struct rec){.len = in->len, .off = (uint8_t)off};
     bool is_64 = mode_code(mode) == DECODE_64;
     *mem64 = is_64 && in->addrsize == 8;
-    rec->dst = in->operand_count > 0 ? operand_index(&in->operands[0]) : REC_NONE;
-    rec->src = in->operand_count > 1 ? operand_index(&in->operands[1]) : REC_NONE;
+    rec->dst = operand_index(&in->operands[0]);
+    rec->src = operand_index(&in->operands[1]);
     if (in->has_mem)
         fill_memory(rec, in, off, *mem64);
     else if (in->seg != SEG_NONE && !is_64)
@@ -157,14 +152,16 @@ static bool within_limit(const struct draft *d, unsigned off, unsigned len)
 /* A VEX instruction on vectors, or on their state (VZEROUPPER, VLDMXCSR): all but those of BMI1 and BMI2. */
 static bool is_avx(const struct insn *in)
 {
-    unsigned feature = insn_row(in->row)->feature;
-    return in->has_vex && feature != FEAT_BMI1 && feature != FEAT_BMI2;
+    if (likely(!in->has_vex))
+        return false;
+    unsigned feature = insn_rows[in->row].feature;
+    return feature != FEAT_BMI1 && feature != FEAT_BMI2;
 }
 
 static bool is_executed(const struct draft *d, const struct insn *in)
 {
     const bool *features = d->vcpu->run.features;
-    return features[insn_row(in->row)->feature] && (features[FEAT_AVX] || !is_avx(in));
+    return features[insn_rows[in->row].feature] && (!is_avx(in) || features[FEAT_AVX]);
 }
 
 static bool is_sensitive(const struct draft *d, const struct insn *in)
@@ -222,7 +219,8 @@ void draft_add(struct draft *d, enum decode_result result)
     d->bytes += in->len;
     if (forced)
         d->is_ended = true;
-    else if ((insn_row(in->row)->ends_block || repeats(in)) && !is_sensitive(d, in) && !falls_through(d, in))
+    else if ((insn_rows[in->row].ends_block || repeats(in)) && !is_sensitive(d, in) &&
+             !falls_through(d, in))
         d->is_ended = true;
 }
 
@@ -273,45 +271,41 @@ static bool is_x87(const struct insn *in)
     return in->map == 0 && ((in->opcode & 0xf8) == 0xd8 || in->opcode == 0x9b);
 }
 
+/* Operands that neither fault nor are anything but general registers and constants. OPND_NONE:
+ * there is none. */
+#define SILENT_OPERANDS                                                                            \
+    (BIT(OPND_NONE) | BIT(OPND_GPR) | BIT(OPND_GPR_HIGH) | BIT(OPND_IMM) | BIT(OPND_ONE))
+
+/* Of those that have no others, which fault or use memory nevertheless. */
+static const bool shows_always[OP_COUNT] = {
+    [OP_PUSH] = true,  [OP_POP] = true,   [OP_PUSHA] = true, [OP_POPA] = true,
+    [OP_ENTER] = true, [OP_LEAVE] = true, [OP_DIV] = true,   [OP_IDIV] = true,
+    [OP_AAM] = true,   [OP_XLAT] = true,  [OP_EMMS] = true,
+};
+
 /* May it fault, exit or be followed by an event that sees the flags? Anything but plain register work. */
 bool draft_shows_flags(const struct draft *d, unsigned i)
 {
     const struct insn *in = &d->insn[i];
-    if (d->forced[i] || in->has_mem || is_x87(in) || is_avx(in) || is_sensitive(d, in) || insn_row(in->row)->ends_block)
-        return true;
-    for (unsigned k = 0; k < in->operand_count; k++)
-        if (in->operands[k].kind != OPND_GPR && in->operands[k].kind != OPND_GPR_HIGH &&
-            in->operands[k].kind != OPND_IMM && in->operands[k].kind != OPND_ONE)
-            return true;
-    switch (in->op) {
-    case OP_PUSH:
-    case OP_POP:
-    case OP_PUSHA:
-    case OP_POPA:
-    case OP_ENTER:
-    case OP_LEAVE:
-    case OP_DIV:
-    case OP_IDIV:
-    case OP_AAM:
-    case OP_XLAT:
-    case OP_EMMS:
-        return true;
-    default:
-        return false;
-    }
+    const struct operand *o = in->operands;
+    static_assert(ARRAY_SIZE(in->operands) == 4, "all are looked at");
+    uint64_t kinds = BIT(o[0].kind) | BIT(o[1].kind) | BIT(o[2].kind) | BIT(o[3].kind);
+    return (kinds & ~SILENT_OPERANDS) || d->forced[i] || in->has_mem || shows_always[in->op] ||
+           is_x87(in) || is_avx(in) || is_sensitive(d, in) || insn_rows[in->row].ends_block;
 }
 
 /* Flags that the manual leaves undefined and our rule leaves alone: they are not overwritten. */
 static uint32_t kept_flags(const struct insn *in)
 {
     bool keeps = in->op == OP_BT || in->op == OP_BTS || in->op == OP_BTR || in->op == OP_BTC;
-    return keeps ? insn_row(in->row)->undefined : 0;
+    return keeps ? insn_rows[in->row].undefined : 0;
 }
 
 uint32_t insn_flags_overwritten(const struct insn *in)
 {
-    const struct insn_desc *row = insn_row(in->row);
-    return (row->written | row->undefined) & F_OSZAPC & ~kept_flags(in);
+    const struct insn_desc *row = &insn_rows[in->row];
+    uint32_t flags = (row->written | row->undefined) & F_OSZAPC;
+    return flags ? flags & ~kept_flags(in) : 0;
 }
 
 static void find_live_flags(struct draft *d)
@@ -321,32 +315,25 @@ static void find_live_flags(struct draft *d)
     for (unsigned i = d->count; i-- > 0;) {
         bool shows = exact || draft_shows_flags(d, i);
         uint32_t writes = insn_flags_overwritten(&d->insn[i]);
-        uint32_t tested = insn_flags_tested(&d->insn[i]) & F_OSZAPC;
         if (shows || (writes & live) || d->forced[i])
             d->live |= BIT(i);
         if (shows)
             live = F_OSZAPC;
         else
-            live = (live & ~writes) | tested;
+            live = (live & ~writes) | (insn_flags_tested(&d->insn[i]) & F_OSZAPC);
     }
 }
 
 /* ---- assembling ---- */
 
-static unsigned width_of(const struct insn *in)
+static uint8_t width_of(const struct insn *in)
 {
+    static const uint8_t widths[] = {[2] = WIDTH_16, [4] = WIDTH_32, [8] = WIDTH_64};
+    static_assert(WIDTH_8 == 0, "of all other sizes");
+    unsigned size = in->operands[0].size;
     if (in->operand_count == 0)
         return WIDTH_32;
-    switch (in->operands[0].size) {
-    case 2:
-        return WIDTH_16;
-    case 4:
-        return WIDTH_32;
-    case 8:
-        return WIDTH_64;
-    default:
-        return WIDTH_8;
-    }
+    return size < ARRAY_SIZE(widths) ? widths[size] : WIDTH_8;
 }
 
 void draft_record(struct draft *d, struct block *b, unsigned i, unsigned off)
@@ -356,9 +343,9 @@ void draft_record(struct draft *d, struct block *b, unsigned i, unsigned off)
     struct selection s = {.in = in,
                           .mode = d->mode,
                           .page_offset = (uint16_t)(d->pa & ~PAGE_MASK),
-                          .width = (uint8_t)width_of(in),
+                          .width = width_of(in),
                           .flags_live = d->live >> i & 1,
-                          .ends_block = insn_row(in->row)->ends_block};
+                          .ends_block = insn_rows[in->row].ends_block};
     bool fits = record_fill(rec, in, d->mode, off, &s.mem64);
     if (in->op == OP_JCC)
         rec->disp = (int32_t)(b->count - i - 1u);
@@ -382,10 +369,10 @@ void draft_record(struct draft *d, struct block *b, unsigned i, unsigned off)
 /* Give sensitive records their sites, and the records that asked for it their decoded instruction. */
 static void attach_side(const struct draft *d, struct block *b)
 {
+    if (!d->sites && !d->wants_insn && !d->checks)
+        return;
     unsigned sites = (unsigned)__builtin_popcountll(d->sites), insns = (unsigned)__builtin_popcountll(d->wants_insn);
     size_t front = d->checks ? sizeof(struct self_check) : 0;
-    if (!sites && !insns && !front)
-        return;
     uint8_t *side_memory = malloc(front + sites * sizeof(struct site) + insns * sizeof(struct insn));
     assert(side_memory);
     b->sites = (struct site *)(void *)(side_memory + front);

@@ -98,6 +98,8 @@ static bool shifts_by_nonzero_constant(const struct insn *in)
 uint32_t insn_flags_tested(const struct insn *in)
 {
     uint32_t row = insn_rows[in->row].tested;
+    if (row == 0)
+        return 0;
     switch (in->op) {
     case OP_JCC:
     case OP_SETCC:
