@@ -52,7 +52,7 @@ struct block_cache {
 static void forget_recent(struct block_cache *c)
 {
     for (size_t i = 0; i < ARRAY_SIZE(c->table.recent); i++)
-        c->table.recent[i] = &c->nowhere;
+        c->table.recent[i] = (struct block_guess){.block = &c->nowhere};
 }
 
 struct block_cache *block_cache_create(struct physmem *pm)

@@ -14,9 +14,15 @@ struct pieces;
 #define BLOCK_HASH_BITS 18
 #define BLOCK_RECENT_BITS 14
 
+/* A guess what is at rip, to be checked by pa and mode. Another rip spares looking at a block that is in none of the host's caches. */
+struct block_guess {
+    uint64_t rip;
+    struct block *block; /* never NULL */
+};
+
 /* Read inline by exec_goto. */
 struct block_table {
-    struct block *recent[1 << BLOCK_RECENT_BITS]; /* guesses by RIP (block_recent), to be checked by pa and mode; never NULL */
+    struct block_guess recent[1 << BLOCK_RECENT_BITS]; /* by block_recent */
     struct block *head[1 << BLOCK_HASH_BITS];     /* chains by hash_next */
 };
 
@@ -87,7 +93,7 @@ ALWAYS_INLINE struct block *block_lookup(const struct block_table *t, paddr pa, 
 }
 
 /* Where the block at this RIP is remembered: one that may be chained to, and lies in one page. */
-ALWAYS_INLINE struct block **block_recent(struct block_table *t, uint64_t rip)
+ALWAYS_INLINE struct block_guess *block_recent(struct block_table *t, uint64_t rip)
 {
     return &t->recent[(rip ^ rip >> BLOCK_RECENT_BITS) & low_mask(BLOCK_RECENT_BITS)];
 }

@@ -115,10 +115,10 @@ struct block *block_find_chained(struct vcpu *vcpu, uint64_t target)
 }
 
 /* Guesses are blocks of one page: nobody looks at the second page again. */
-static void guess(struct block **slot, struct block *b)
+static void guess(struct block_guess *slot, uint64_t target, struct block *b)
 {
     if (!b->crosses)
-        *slot = b;
+        *slot = (struct block_guess){.rip = target, .block = b};
 }
 
 /* Is b, which was here before, the block at target now? One that may be chained to had to be found by block_find_chained. */
@@ -129,15 +129,22 @@ ALWAYS_INLINE bool is_still_at(const struct vcpu *vcpu, const struct block *b, u
     return e->tag == (target & PAGE_MASK) && b->pa == target + e->addend && b->mode == vcpu->run.mode;
 }
 
+/* The block remembered for target, if it is there now. */
+ALWAYS_INLINE struct block *guessed(struct vcpu *vcpu, uint64_t target)
+{
+    const struct block_guess *slot = block_recent(table_of(vcpu), target);
+    return likely(slot->rip == target && is_still_at(vcpu, slot->block, target)) ? slot->block : NULL;
+}
+
 /* As block_find_chained, and remembered. */
 struct block *block_find_recent(struct vcpu *vcpu, uint64_t target)
 {
-    struct block **slot = block_recent(table_of(vcpu), target);
-    if (likely(is_still_at(vcpu, *slot, target)))
-        return *slot;
-    struct block *b = block_find_chained(vcpu, target);
+    struct block *b = guessed(vcpu, target);
+    if (likely(b != NULL))
+        return b;
+    b = block_find_chained(vcpu, target);
     if (b)
-        guess(slot, b);
+        guess(block_recent(table_of(vcpu), target), target, b);
     return b;
 }
 
@@ -146,14 +153,14 @@ static NOINLINE int goto_find(struct vcpu *vcpu, const struct rec *rec, uint64_t
     struct block *b = block_find_chained(vcpu, target);
     if (!b)
         return leave_to(vcpu, rec, target);
-    guess(block_recent(table_of(vcpu), target), b);
+    guess(block_recent(table_of(vcpu), target), target, b);
     return enter_block(vcpu, rec, b, target);
 }
 
 int exec_goto(struct vcpu *vcpu, const struct rec *rec, uint64_t target)
 {
-    struct block *b = *block_recent(table_of(vcpu), target);
-    if (likely(is_still_at(vcpu, b, target)))
+    struct block *b = guessed(vcpu, target);
+    if (likely(b != NULL))
         return enter_block(vcpu, rec, b, target);
     return goto_find(vcpu, rec, target);
 }
@@ -271,13 +278,9 @@ static struct block *go_on(struct vcpu *vcpu, const struct rec *rec)
     uint64_t target = vcpu->arch.rip;
     if (run->attention || run->patched || (vcpu->arch.rflags & F_RF))
         return NULL;
-    struct block *b = *block_recent(table_of(vcpu), target);
-    if (unlikely(!is_still_at(vcpu, b, target))) {
-        b = block_find_chained(vcpu, target);
-        if (!b)
-            return NULL;
-        guess(block_recent(table_of(vcpu), target), b);
-    }
+    struct block *b = block_find_recent(vcpu, target);
+    if (!b)
+        return NULL;
     int64_t left = run->budget + run->block->count - (rec - run->block->rec) - 1 - b->count;
     if (left < 0)
         return NULL;
