@@ -16,7 +16,7 @@
 
 struct code {
     bool is_64;         /* else 32 bits */
-    uint8_t bytes[400]; /* instructions */
+    uint8_t bytes[600]; /* instructions */
     size_t len;         /* of them */
     uint32_t seed;      /* state of the generator */
 };
@@ -226,6 +226,55 @@ static void put_table(struct code *c)
     }
 }
 
+/* The index changes, by what is known: INC, DEC, ADD, LEA. Or something else does. */
+static void put_index_change(struct code *c, unsigned index)
+{
+    unsigned kind = random_below(c, 10), wide = random_below(c, 8) ? 8 : 0;
+    if (kind > 4) {
+        if (kind == 5)
+            put_address(c);
+        else if (kind == 6)
+            put_one(c);
+        return;
+    }
+    if (c->is_64)
+        put(c, 0x40 | wide | (index >> 3) * (kind == 4 ? 5 : 1));
+    if (kind == 4) {
+        put(c, 0x8d);
+        put(c, 0x44 | (index & 7) << 3);
+        put(c, (index & 7) == 4 ? 0x24 : 0x20 | (index & 7));
+    } else {
+        put(c, kind < 2 ? 0xff : 0x83);
+        put(c, 0xc0 | (kind & 1) << 3 | (index & 7));
+    }
+    if (kind > 1)
+        put(c, random_below(c, 2) ? 1 : 0xfe);
+}
+
+/* Accesses with the same index, by several displacements, with and without a base. */
+static void put_same_index(struct code *c)
+{
+    unsigned base = address_reg(c), scale = random_below(c, 4), index = value_reg(c);
+    bool has_base = random_below(c, 4) != 0;
+    if (!has_base)
+        index = random_below(c, 2) ? REG_RSI : REG_RBP;
+    for (unsigned n = 2 + random_below(c, 5); n > 0; n--) {
+        unsigned reg = value_reg(c), size = random_below(c, 2) ? 8 : 0;
+        if (c->is_64)
+            put(c, 0x40 | size | (reg >> 3) << 2 | index >> 3 << 1 | (has_base ? base >> 3 : 0));
+        put(c, random_below(c, 3) == 0 ? 0x89u : random_below(c, 2) ? 0x01u : 0x03u);
+        put(c, (has_base ? 0x44 : 0x04) | (reg & 7) << 3);
+        put(c, (has_base ? scale : 0) << 6 | (index & 7) << 3 | (has_base ? base & 7 : 5));
+        if (has_base) {
+            put(c, random_below(c, 48));
+        } else {
+            le32_store(c->bytes + c->len, random_below(c, 48));
+            c->len += 4;
+        }
+        put_index_change(c, index);
+    }
+}
+
 /* At most so many bytes, roughly. */
 static void make_code(struct code *c, size_t most)
 {
@@ -247,6 +296,8 @@ static void make_code(struct code *c, size_t most)
             put(c, 2);
             put(c, 0xff);
             put(c, 0xc3);
+        } else if (random_below(c, 3)) {
+            put_same_index(c);
         }
     }
     if (most < MOST) { /* CMP EBX, imm8: flags that a loop may carry */

@@ -538,6 +538,9 @@ void emit_shifted(const struct jit *jit, struct emit *e, unsigned dst, unsigned 
 /* T0 := the address; T1 is used if there is a rest. */
 void emit_address(struct unit *u, const struct address *a);
 
+/* The host's operand, if T1 is to be added to the address; T1 changes. T0 is used in rare shapes. */
+struct host_mem host_operand(struct unit *u, const struct address *a);
+
 /* T1 := the entry in the array of the address; a jump if it is another page's, or the page ends in less than so many bytes. T0 is used. */
 emit_label emit_look(struct unit *u, const struct address *a, unsigned size, bool write);
 
@@ -557,9 +560,14 @@ void loans_taken(struct unit *u); /* they do hold */
 void loans_out(struct unit *u);
 void flags_follow_loans(struct unit *u); /* behind that: the parts of their recipe are elsewhere */
 
+/* ---- change.c ---- */
+
 /* Registers that the instruction's lowering may use beside its operands; RSP is not told. */
 #define ALL_REGISTERS 0xffffu
 unsigned hidden_registers(const struct insn *in);
+
+/* The guest register, REG_RIP or REG_NONE changes by *delta; false: nobody knows. */
+bool register_change(const struct unit *u, const struct insn *in, unsigned reg, int32_t *delta);
 
 /* ---- stack.c ---- */
 
@@ -570,6 +578,9 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x);
 /* What PUSH (disp is -word) or POP (0) accesses, and RSP's change by it: at once, or by the next one. */
 struct host_mem run_access(struct unit *u, int32_t disp, bool write);
 void run_move(struct unit *u, int32_t change);
+
+/* RSP changes by *delta; false: nobody knows. What calls its handler is not asked. */
+bool stack_change(const struct unit *u, const struct insn *in, int32_t *delta);
 
 void stack_forget(struct unit *u);
 void stack_after_insn(struct unit *u); /* RSP may have changed */

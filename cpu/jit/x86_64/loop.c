@@ -98,7 +98,8 @@ static bool same_stack(const struct stack_proof *a, const struct stack_proof *b)
 
 static bool same_proof(const struct base_proof *a, const struct base_proof *b)
 {
-    return !a->last || (b->last && a->base == b->base && a->write == b->write &&
+    return !a->last || (b->last && a->base == b->base && a->index == b->index &&
+                        a->scale == b->scale && a->write == b->write &&
                         a->is_wide == b->is_wide && a->has_base == b->has_base &&
                         a->low == b->low && a->high == b->high && a->moved == b->moved);
 }

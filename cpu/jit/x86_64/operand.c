@@ -161,8 +161,7 @@ void emit_address(struct unit *u, const struct address *a)
         add_constant(u, T0, a->rest);
 }
 
-/* The host's operand; T1: what is to be added to the address. T0 is used in rare shapes. */
-static struct host_mem host_operand(struct unit *u, const struct address *a)
+struct host_mem host_operand(struct unit *u, const struct address *a)
 {
     struct emit *e = &u->e;
     if (a->narrow) {

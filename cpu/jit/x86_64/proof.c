@@ -8,7 +8,10 @@
  * entry adds is kept below the stack pointer, and the others are a load of that and the access
  * itself, which leaves the flags alone.
  *
- * An operand with an index is one of them if the block itself has made the index small before: by
+ * So are operands with the same base, index and scale: what is kept is the host address of their sum
+ * (decision 0008, "Operands with an index").
+ *
+ * An operand with another index is one of them if the block itself has made the index small before: by
  * MOVZX of a byte, AND, or SHR (docs/decisions/0012). Its range is a table's, which may be in two
  * pages, and never whole in the array: then the block is made anew without such.
  *
@@ -24,11 +27,17 @@
 
 /* ---- shapes ---- */
 
-/* Of a 64-bit mode operand: a base that may be proved, in a segment without one. */
-static bool has_base(const struct insn *in)
+/* Of a 64-bit mode operand: registers that may be proved, in a segment without a base. RSP alone is
+ * the stack window's; and it must not change while the instruction runs. */
+static bool has_shape(const struct unit *u, const struct insn *in)
 {
-    return in->has_mem && !in->is_moffs && !in->vsib && in->base != REG_NONE &&
-           in->base != REG_RSP && in->seg != SEG_FS && in->seg != SEG_GS && in->addrsize == 8;
+    int32_t change;
+    if (!in->has_mem || in->is_moffs || in->vsib || in->seg == SEG_FS || in->seg == SEG_GS ||
+        in->addrsize != 8)
+        return false;
+    if (in->base == REG_RSP || in->base == REG_NONE)
+        return in->index != REG_NONE && stack_change(u, in, &change) && !change;
+    return true;
 }
 
 /* Displacement of instruction i from its base's value. */
@@ -46,127 +55,18 @@ static const struct operand *mem_of(const struct insn *in)
     return NULL;
 }
 
-/* ---- what instructions do to a base ---- */
+/* ---- what instructions do to a base and an index ---- */
 
-static bool has_xmm(const struct insn *in)
+/* base + index * scale of p changes by *delta; false: nobody knows. */
+static bool sum_change(const struct unit *u, const struct insn *in, const struct base_proof *p,
+                       int32_t *delta)
 {
-    for (unsigned i = 0; i < in->operand_count; i++)
-        if (in->operands[i].kind == OPND_XMM)
-            return true;
-    return false;
-}
-
-#define RAX_AND_RDX (1u << REG_RAX | 1u << REG_RDX)
-
-unsigned hidden_registers(const struct insn *in)
-{
-    switch (in->op) {
-    case OP_ADD:
-    case OP_OR:
-    case OP_ADC:
-    case OP_SBB:
-    case OP_AND:
-    case OP_SUB:
-    case OP_XOR:
-    case OP_CMP:
-    case OP_TEST:
-    case OP_INC:
-    case OP_DEC:
-    case OP_NEG:
-    case OP_NOT:
-    case OP_MOV:
-    case OP_MOVZX:
-    case OP_MOVSX:
-    case OP_MOVSXD:
-    case OP_LEA:
-    case OP_SHL:
-    case OP_SHR:
-    case OP_SAR:
-    case OP_ROL:
-    case OP_ROR:
-    case OP_NOP:
-    case OP_CMOVCC:
-    case OP_SETCC:
-    case OP_BSWAP:
-    case OP_PUSH:
-    case OP_POP:
-    case OP_BT:
-    case OP_JCC:
-    case OP_JMP_NEAR:
-    case OP_CALL_NEAR:
-    case OP_RET_NEAR:
-    case OP_XCHG:
-    case OP_SHLD:
-    case OP_SHRD:
-    case OP_BSF:
-    case OP_BSR:
-    case OP_TZCNT:
-    case OP_LZCNT:
-    case OP_POPCNT:
-    case OP_ANDN:
-    case OP_BEXTR:
-    case OP_BLSI:
-    case OP_BLSMSK:
-    case OP_BLSR:
-    case OP_BZHI:
-    case OP_PDEP:
-    case OP_PEXT:
-    case OP_RORX:
-    case OP_SARX:
-    case OP_SHLX:
-    case OP_SHRX:
-    case OP_ADCX:
-    case OP_ADOX:
-        return 0;
-    case OP_MULX:
-        return 1u << REG_RDX;
-    case OP_IMUL:
-        return in->operand_count > 1 ? 0 : RAX_AND_RDX;
-    case OP_MUL:
-    case OP_DIV:
-    case OP_IDIV:
-    case OP_CBW:
-    case OP_CWD:
-        return RAX_AND_RDX;
-    case OP_PCMPESTRI:
-    case OP_PCMPISTRI:
-    case OP_PCMPESTRM:
-    case OP_VPCMPESTRI:
-    case OP_VPCMPISTRI:
-    case OP_VPCMPESTRM:
-    case OP_MASKMOVDQU:
-    case OP_VMASKMOVDQU:
-        return ALL_REGISTERS;
-    default:
-        return has_xmm(in) && !in->vsib ? 0 : ALL_REGISTERS;
-    }
-}
-
-/* The base changes by *delta; false: nobody knows. */
-static bool base_change(const struct insn *in, unsigned base, int32_t *delta)
-{
-    const struct operand *o = in->operands;
-    *delta = 0;
-    if (base == REG_RIP)
-        return true;
-    bool is_it = o[0].kind == OPND_GPR && o[0].reg == base && o[0].size == 8;
-    int64_t imm = (int64_t)in->imm;
-    if (is_it && (in->op == OP_ADD || in->op == OP_SUB) && o[1].kind == OPND_IMM && is_near(imm)) {
-        *delta = in->op == OP_ADD ? (int32_t)imm : -(int32_t)imm;
-        return true;
-    }
-    if (is_it && in->op == OP_LEA && in->base == base && in->index == REG_NONE &&
-        in->addrsize == 8 && is_near(in->disp)) {
-        *delta = in->disp;
-        return true;
-    }
-    if (hidden_registers(in) >> base & 1)
+    int32_t index = 0;
+    if (!register_change(u, in, p->base, delta) || !register_change(u, in, p->index, &index))
         return false;
-    for (unsigned i = 0; i < in->operand_count; i++)
-        if ((o[i].kind == OPND_GPR || o[i].kind == OPND_GPR_HIGH) && o[i].reg == base &&
-            (o[i].access & ACC_W))
-            return false;
-    return true;
+    int64_t sum = *delta + ((int64_t)index << p->scale);
+    *delta = (int32_t)sum;
+    return is_near(sum);
 }
 
 /* ---- how large an index can be ---- */
@@ -207,24 +107,25 @@ static bool index_max(const struct unit *u, unsigned i, uint32_t *max)
             if (from == REG_NONE)
                 return true;
             reg = from;
-        } else if (!base_change(in, reg, &change) || change) {
+        } else if (!register_change(u, in, reg, &change) || change) {
             return false;
         }
     }
     return false;
 }
 
-/* Is it an operand that can be proved? *span: by how much the index may move it. */
-static bool is_provable(const struct unit *u, unsigned i, int32_t *span)
+/* Can the operand of instruction i be proved as p's are? *span: by how much its own index may move
+ * it. */
+static bool is_provable(const struct unit *u, unsigned i, const struct base_proof *p, int32_t *span)
 {
     const struct insn *in = &u->insn[i];
     uint32_t max;
     *span = 0;
-    if (!has_base(in) || !is_near(disp_of(u, i)))
+    if (!has_shape(u, in) || in->base != p->base || !is_near(disp_of(u, i)))
         return false;
-    if (in->index == REG_NONE)
-        return true;
-    if (!index_max(u, i, &max))
+    if (in->index == p->index)
+        return p->index == REG_NONE || in->scale == p->scale;
+    if (p->index != REG_NONE || !index_max(u, i, &max))
         return false;
     *span = (int32_t)(max << in->scale);
     return true;
@@ -240,7 +141,7 @@ static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, in
 {
     const struct insn *in = &u->insn[i];
     int32_t span;
-    if (!in->has_mem || in->base != p->base || !is_provable(u, i, &span))
+    if (!is_provable(u, i, p, &span))
         return false;
     const struct operand *o = mem_of(in);
     bool is_early = o && (o->access & ACC_W) && !p->write;
@@ -261,13 +162,13 @@ static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, in
     return true;
 }
 
-/* Is the base the same again at the end of each round of the loop? */
-static bool is_same_in_loop(const struct unit *u, unsigned base)
+/* Is base + index * scale the same again at the end of each round of the loop? */
+static bool is_same_in_loop(const struct unit *u, const struct base_proof *p)
 {
     int64_t moved = 0;
     int32_t change;
     for (unsigned i = u->second; i < u->count; i++) {
-        if (!record_is_plain(u->path[i].rec) || !base_change(&u->insn[i], base, &change))
+        if (!record_is_plain(u->path[i].rec) || !sum_change(u, &u->insn[i], p, &change))
             return false;
         moved += change;
     }
@@ -279,7 +180,7 @@ void proof_keep_in_loop(struct unit *u)
     for (unsigned i = 0; i < PROOFS; i++) {
         struct base_proof *p = &u->proofs.slot[i];
         if (p->last)
-            p->last = is_same_in_loop(u, p->base) ? (uint8_t)u->count : 0;
+            p->last = is_same_in_loop(u, p) ? (uint8_t)u->count : 0;
     }
 }
 
@@ -287,22 +188,26 @@ void proof_keep_in_loop(struct unit *u)
  * not worth while: a proof is two or three instructions more, which one access is that saves seven,
  * but every branch in between may halve its chance. A long range is oftener in two pages, which
  * takes a detour. */
-static struct base_proof look_ahead(const struct unit *u, const struct mem_access *x, int32_t span)
+static struct base_proof look_ahead(const struct unit *u, const struct mem_access *x, bool by_index)
 {
-    int32_t disp = x->address.disp, moved = 0, change;
+    int32_t disp = x->address.disp, moved = 0, change, span;
     struct base_proof p = {.base = u->in->base,
-                           .write = x->write,
-                           .is_wide = span > 0,
-                           .low = disp,
-                           .high = disp + span + x->size};
+                           .index = by_index ? u->in->index : (uint8_t)REG_NONE,
+                           .scale = by_index ? u->in->scale : 0,
+                           .write = x->write};
+    if (!is_provable(u, u->i, &p, &span))
+        return p;
+    p.is_wide = span > 0;
+    p.low = disp;
+    p.high = disp + span + x->size;
     unsigned chance = 4, gain = 0; /* in quarters of an access */
-    bool repeats = u->i < u->second && is_same_in_loop(u, p.base);
+    bool repeats = u->i < u->second && is_same_in_loop(u, &p);
     for (unsigned i = u->i; i < u->count && is_near(moved); i++) {
         if (i > u->i && range_add(u, &p, i, moved, chance == 4))
             gain += repeats && i >= u->second ? 16 : chance;
         if (u->insn[i].op == OP_JCC)
             chance /= 2;
-        if (!record_is_plain(u->path[i].rec) || !base_change(&u->insn[i], p.base, &change))
+        if (!record_is_plain(u->path[i].rec) || !sum_change(u, &u->insn[i], &p, &change))
             break;
         moved += change;
     }
@@ -325,6 +230,8 @@ static struct host_mem proved_operand(struct unit *u, const struct base_proof *p
 {
     const struct address *a = &x->address;
     unsigned index = a->index;
+    if (p->index != REG_NONE)
+        return (struct host_mem){T1, H_NONE, 0, a->disp + p->moved};
     if (!p->has_base && a->base != H_NONE)
         return (struct host_mem){a->base, T1, 0, a->disp};
     if (!p->has_base) {
@@ -339,21 +246,27 @@ static struct host_mem proved_operand(struct unit *u, const struct base_proof *p
     return (struct host_mem){T1, (uint8_t)index, a->scale, a->disp + p->moved};
 }
 
-/* Its base, and disp. */
-static struct address address_at(const struct mem_access *x, int32_t disp)
+/* Its base, and disp; and the index, if that is p's. */
+static struct address address_at(const struct base_proof *p, const struct mem_access *x,
+                                 int32_t disp)
 {
     struct address a = x->address;
+    a.disp = disp;
+    if (p->index != REG_NONE)
+        return a;
     a.index = H_NONE;
     a.shifted = REG_NONE;
     a.parts = a.base == H_NONE; /* it comes first */
-    a.disp = disp;
     return a;
 }
 
-/* T1: what the entry adds. Keep it, with the base if that is in it. */
+/* T1: what the entry adds. Keep it, with the base and the index if they are in it. */
 static void keep(struct unit *u, const struct base_proof *p, const struct mem_access *x)
 {
-    if (x->address.base == H_NONE)
+    struct address sum = address_at(p, x, 0);
+    if (p->index != REG_NONE)
+        emit_lea(&u->e, 8, T1, host_operand(u, &sum));
+    else if (x->address.base == H_NONE)
         emit_alu_rm(&u->e, ALU_ADD, 8, T1, x->address.part[0]);
     else if (p->has_base)
         emit_alu_rr(&u->e, ALU_ADD, 8, T1, x->address.base);
@@ -365,7 +278,7 @@ static const struct host_mem entry_addend = {T1, H_NONE, 0, offsetof(struct vtlb
 /* Is the range in one page, and that in the array? If not, a jump. T1 := what to keep. */
 static emit_label emit_prove(struct unit *u, const struct base_proof *p, const struct mem_access *x)
 {
-    struct address a = address_at(x, p->low);
+    struct address a = address_at(p, x, p->low);
     emit_label fails = emit_look(u, &a, (unsigned)(p->high - p->low), p->write);
     emit_load(&u->e, 8, T1, entry_addend);
     keep(u, p, x);
@@ -376,7 +289,7 @@ static emit_label emit_prove(struct unit *u, const struct base_proof *p, const s
 static emit_label emit_look_at(struct unit *u, const struct base_proof *p,
                                const struct mem_access *x, int32_t disp)
 {
-    struct address a = address_at(x, disp);
+    struct address a = address_at(p, x, disp);
     return emit_look(u, &a, 1, p->write);
 }
 
@@ -397,12 +310,14 @@ static unsigned emit_prove_wide(struct unit *u, const struct base_proof *p,
     return 3;
 }
 
-static const struct base_proof *find(const struct unit *u, const struct mem_access *x, int32_t span)
+static const struct base_proof *find(const struct unit *u, const struct mem_access *x)
 {
     int64_t disp = x->address.disp;
     for (unsigned i = 0; i < PROOFS; i++) {
         const struct base_proof *p = &u->proofs.slot[i];
-        if (p->last && p->base == u->in->base && (p->write || !x->write) && disp >= p->low &&
+        int32_t span;
+        if (p->last && (p->write || !x->write) && disp >= p->low &&
+            disp + x->size <= p->high && is_provable(u, u->i, p, &span) &&
             disp + span + x->size <= p->high && (p->is_wide || !span))
             return p;
     }
@@ -419,10 +334,9 @@ static struct base_proof *free_slot(struct unit *u)
 
 bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m)
 {
-    int32_t span;
-    if (u->is_32 || x->aligned || x->address.rest || !is_provable(u, u->i, &span))
+    if (u->is_32 || x->aligned || x->address.rest || !has_shape(u, u->in))
         return false;
-    const struct base_proof *known = find(u, x, span);
+    const struct base_proof *known = find(u, x);
     if (known) {
         if (!u->is_quiet)
             flags_clobber(u);
@@ -430,12 +344,14 @@ bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m)
         *m = proved_operand(u, known, x);
         return true;
     }
-    struct base_proof *p = free_slot(u), made = look_ahead(u, x, span);
+    struct base_proof *p = free_slot(u), made = look_ahead(u, x, false);
+    if (!made.last && u->in->index != REG_NONE && !u->from->is_narrow)
+        made = look_ahead(u, x, true);
     if (!p || !made.last || u->out->exit_count + u->late_count - u->late_first >= u->out->exit_room)
         return false;
     flags_clobber(u);
     *p = made;
-    p->has_base = made.is_wide || x->address.base == H_NONE;
+    p->has_base = made.is_wide || x->address.base == H_NONE || made.index != REG_NONE;
     late_prove(u, emit_prove(u, p, x), x, (unsigned)(p - u->proofs.slot));
     u->proofs.made++;
     *m = proved_operand(u, p, x);
@@ -484,7 +400,7 @@ void proof_forget(struct unit *u)
 void proof_forget_base(struct unit *u, unsigned base)
 {
     for (unsigned i = 0; i < PROOFS; i++)
-        if (u->proofs.slot[i].base == base)
+        if (u->proofs.slot[i].base == base || u->proofs.slot[i].index == base)
             u->proofs.slot[i].last = 0;
 }
 
@@ -495,7 +411,7 @@ void proof_after_insn(struct unit *u)
         int32_t change;
         if (!p->last)
             continue;
-        if (u->i >= p->last || !record_is_plain(u->rec) || !base_change(u->in, p->base, &change) ||
+        if (u->i >= p->last || !record_is_plain(u->rec) || !sum_change(u, u->in, p, &change) ||
             !is_near((int64_t)p->moved + change)) {
             p->last = 0;
             continue;

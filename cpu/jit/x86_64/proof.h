@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a block knows of memory operands [base + disp] with one base and several displacements: the
- * first proves for all that they lie in one page, and keeps what is to be added to get host
- * addresses; the others need no probe. For cpu/jit/x86_64 only.
+ * What a block knows of memory operands [base + disp], or [base + index * scale + disp], that differ
+ * in their displacements: the first proves for all that they lie in one page, and keeps what is to
+ * be added to get host addresses; the others need no probe. For cpu/jit/x86_64 only.
  */
 #pragma once
 
@@ -17,20 +17,22 @@ struct unit;
 enum {
     PROOFS = 4,        /* at a time: slots in the red zone (jit_priv.h) */
     PROOF_REACH = 256, /* longest range: the longer, the oftener it is in two pages */
-    PROOF_WIDE = 4096, /* the same, of one with an index in it: it may be in two */
+    PROOF_WIDE = 4096, /* the same, of one with several indices in it: it may be in two */
     PROVE_LABELS = 3,
 };
 
 struct base_proof {
-    uint8_t base;  /* guest register, or REG_RIP: the start of the page that runs */
+    uint8_t base;  /* guest register; REG_RIP: the start of the page that runs; or REG_NONE */
+    uint8_t index; /* guest register, of all its operands; or REG_NONE */
+    uint8_t scale; /* of index: log2 */
     bool write;    /* by the write array, which is good for reads too */
-    bool is_wide;  /* there are operands with an index */
+    bool is_wide;  /* there are operands with several indices */
     bool is_early; /* the access that proves is a read, by the write array for one that follows */
-    bool has_base; /* what is kept has the base in it, as it was: it is wide, or was in memory */
+    bool has_base; /* what is kept has the base in it, as it was: it is wide, or was in memory; and the index */
     uint8_t last;  /* record behind which nobody needs it; 0: nothing is proved */
-    int32_t low;   /* from the base now: its first byte */
+    int32_t low;   /* from base + index * scale now: its first byte */
     int32_t high;  /* behind its last byte */
-    int32_t moved; /* the base now - at the proof */
+    int32_t moved; /* base + index * scale now - at the proof */
 };
 
 struct base_proofs {
@@ -48,7 +50,7 @@ bool proof_operand(struct unit *u, struct mem_access *x, struct host_mem *m);
 /* Is anything proved? */
 bool proof_any(const struct unit *u);
 
-/* The instruction has been translated: its effect on bases. Or: C may have run. */
+/* The instruction has been translated: its effect on bases and indices. Or: C may have run. */
 void proof_after_insn(struct unit *u);
 void proof_forget(struct unit *u);
 void proof_forget_base(struct unit *u, unsigned base); /* what was proved of one guest register */

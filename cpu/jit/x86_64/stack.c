@@ -19,8 +19,7 @@ static bool is_rsp(const struct operand *o)
     return o->kind == OPND_GPR && o->reg == REG_RSP;
 }
 
-/* RSP changes by *delta; false: nobody knows. What calls its handler is not asked. */
-static bool stack_change(const struct unit *u, const struct insn *in, int32_t *delta)
+bool stack_change(const struct unit *u, const struct insn *in, int32_t *delta)
 {
     const struct operand *o = in->operands;
     int32_t word = (int32_t)u->word;

@@ -258,7 +258,7 @@ static unsigned inner_exits(const struct unit *u)
     unsigned stack = 0, others = 0;
     for (unsigned i = 0; i < u->count; i++) {
         const struct insn *in = &u->insn[i];
-        if (in->op == OP_PUSH || in->op == OP_POP || (in->has_mem && in->base == REG_RSP))
+        if (in->op == OP_PUSH || in->op == OP_POP || (in->has_mem && in->base == REG_RSP && in->index == REG_NONE))
             stack++;
         else
             others += in->has_mem ? 2 : 0;
