@@ -12,8 +12,7 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund)
                            .offset = u->offset,
                            .target = target,
                            .refund = (uint32_t)refund,
-                           .mode = u->block->mode,
-                           .fn = u->rec->fn,
+                           .fn = fn_to_32(u->rec->fn),
                            .tag_at = offsetof(struct vcpu, jumps.link[JIT_NO_TAG])};
     if (exit_is_far(x))
         x->frame = BLOCK_DEAD;

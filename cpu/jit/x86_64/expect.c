@@ -164,5 +164,5 @@ int exec_jit_expect(struct vcpu *vcpu, const struct rec *rec, uint64_t target, s
     } else if (x->compare && x->misses <= 0) {
         x->misses = 1;
     }
-    return exec_jit_tail(vcpu, rec, x->fn);
+    return exec_jit_tail(vcpu, rec, fn_from_32(x->fn));
 }

@@ -66,8 +66,7 @@ struct jit_exit {
     const struct rec *rec; /* the branch, or the record that ends the block */
     struct block *block;   /* it belongs to */
     uint32_t offset;     /* of the block in its page */
-    uint32_t mode;       /* of the block */
-    exec_fn *fn;           /* handler of rec */
+    int32_t fn;          /* handler of rec, fn_to_32 */
     emit_label jump;     /* its last jump: to the next block's code, or to the stub right behind it */
     union {
         uint8_t *charge;  /* 8-bit constant: ticks taken from the budget; NULL: forgotten code's */
@@ -83,10 +82,10 @@ struct jit_exit {
     };
     uint32_t tag_at;     /* offset of the tag in struct vcpu */
     uint8_t frames;      /* how many it has been made for */
-    bool is_computed;    /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
-    bool has_flags;      /* direct, and flags are stored in front of its jump; behind the charge is a way past them */
-    bool is_return;      /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
-    bool is_edge;        /* to the block's own start, with its loans: to->loop (loop.c) */
+    bool is_computed : 1; /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
+    bool has_flags : 1;  /* direct, and flags are stored in front of its jump; behind the charge is a way past them */
+    bool is_return : 1;  /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
+    bool is_edge : 1;    /* to the block's own start, with its loans: to->loop (loop.c) */
     struct jit_block *to;  /* linked to, or NULL */
     union {
         struct jit_exit *prev; /* others linked to the same */

@@ -129,9 +129,9 @@ static struct block *exit_target(struct vcpu *vcpu, struct jit_exit *x, uint64_t
     struct block *b = x->to ? NULL : x->guess;
     if (x->tag || !x->charge)
         return block_find_recent(vcpu, target);
-    if (b && b->pa == x->pa && b->mode == x->mode)
+    if (b && b->pa == x->pa && b->mode == x->block->mode)
         return b;
-    b = block_lookup((struct block_table *)(void *)vcpu->run.blocks, x->pa, x->mode);
+    b = block_lookup((struct block_table *)(void *)vcpu->run.blocks, x->pa, x->block->mode);
     if (b && !b->crosses && !x->to)
         x->guess = b;
     return b;
@@ -169,7 +169,7 @@ static uint64_t target_of(const struct vcpu *vcpu, const struct jit_exit *x)
 int exec_jit_call(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)
 {
     link_exit(vcpu, x, target_of(vcpu, x));
-    return exec_jit_tail(vcpu, rec, x->fn);
+    return exec_jit_tail(vcpu, rec, fn_from_32(x->fn));
 }
 
 int exec_jit_link(struct vcpu *vcpu, const struct rec *rec, struct jit_exit *x)

@@ -100,7 +100,7 @@ void jit_link_return(struct vcpu *vcpu, uint64_t target, struct jit_exit *x)
     struct jit *jit = vcpu->run.jit;
     struct block *b = block_find_recent(vcpu, target);
     jit->stats.indirect++;
-    if (!b || !b->jit || b->crosses || b->pa != x->pa || b->mode != x->mode)
+    if (!b || !b->jit || b->crosses || b->pa != x->pa || b->mode != x->block->mode)
         return;
     if (x->to)
         exit_unlink(jit, x);
