@@ -26,6 +26,12 @@ static const uint8_t stack[] = {
     0xff, 0x34, 0x9c, 0x48, 0x8b, 0x54, 0x9c, 0x08, 0x5f, 0x48, 0x03, 0x54, 0x9c, 0x10, 0x48,
     0x01, 0x14, 0x9c, 0x83, 0xf3, 0x02, 0x48, 0x03, 0x3c, 0x9c, 0xeb, 0xe5};
 
+/* 1: movzx eax, bl; mov edx, [rax * 4 + 20800h]; add edx, [rax * 4 + 20804h]; add edi,
+ * [rax * 4 + 20808h]; add edi, edx; inc ebx; jmp 1b */
+static const uint8_t bounded[] = {
+    0x0f, 0xb6, 0xc3, 0x8b, 0x14, 0x85, 0x00, 0x08, 0x02, 0x00, 0x03, 0x14, 0x85, 0x04, 0x08, 0x02,
+    0x00, 0x03, 0x3c, 0x85, 0x08, 0x08, 0x02, 0x00, 0x01, 0xd7, 0xff, 0xc3, 0xeb, 0xe2};
+
 #define TICKS 45000
 
 struct program {
@@ -124,6 +130,13 @@ TEST(index, wraps_around)
     }
 }
 
+/* Without a base there is no table to be proved, but the same index serves. */
+TEST(index, that_is_small_needs_no_base)
+{
+    if (jit_is_available())
+        EXPECT(calls_of((struct program){bounded, sizeof(bounded), 0, 0, false}) < 100);
+}
+
 /* It changes by what PUSH and POP do, and is no operand's of these. */
 TEST(index, of_the_stack_pointer)
 {
@@ -137,4 +150,4 @@ TEST(index, of_the_stack_pointer)
 TEST_MAIN(RUN(index, in_one_page_is_proved_by_the_first_access)
               RUN(index, at_the_end_of_a_page_is_proved_where_it_can_be)
                   RUN(index, of_a_page_that_is_never_in_the_write_array_is_read)
-                      RUN(index, wraps_around) RUN(index, of_the_stack_pointer))
+                      RUN(index, wraps_around) RUN(index, that_is_small_needs_no_base) RUN(index, of_the_stack_pointer))

@@ -125,7 +125,7 @@ static bool is_provable(const struct unit *u, unsigned i, const struct base_proo
         return false;
     if (in->index == p->index)
         return p->index == REG_NONE || in->scale == p->scale;
-    if (p->index != REG_NONE || !index_max(u, i, &max))
+    if (p->index != REG_NONE || p->base == REG_NONE || !index_max(u, i, &max))
         return false;
     *span = (int32_t)(max << in->scale);
     return true;
