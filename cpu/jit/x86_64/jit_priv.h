@@ -194,7 +194,8 @@ struct jit_source {
 struct stack_proof {
     unsigned proof;  /* its number; 0: nothing is known */
     unsigned proofs; /* made in this block */
-    int32_t low;     /* from RSP at the proof: its first byte; VTLB_WINDOW_REACH bytes */
+    int32_t low;     /* from RSP at the proof: its first byte */
+    int32_t high;    /* the same: behind its last one, at most VTLB_WINDOW_REACH bytes */
     int32_t delta;   /* RSP now - RSP at the proof */
 };
 
@@ -589,8 +590,8 @@ void stack_after_insn(struct unit *u); /* RSP may have changed */
 enum { STACK_NEAR_32 = 0x2000 };
 
 /* Late code. */
-void proof_again(struct unit *u, int32_t low, const uint8_t *hit);
-void emit_open_window(struct unit *u, const struct mem_access *x);
+void proof_again(struct unit *u, int32_t low, int32_t high, const uint8_t *hit);
+void emit_open_window(struct unit *u, const struct mem_access *x, const uint8_t *hit);
 
 void make_open_window(struct jit *jit, struct emit *e);
 

@@ -26,11 +26,11 @@ static void emit_try(struct unit *u, const struct late *l)
     case TRY_NOTHING:
         break;
     case TRY_WINDOW:
-        emit_open_window(u, &l->access);
+        emit_open_window(u, &l->access, l->hit);
         probe_late(u, &l->access, l->hit);
         break;
     case TRY_PROOF:
-        proof_again(u, l->low, l->hit);
+        proof_again(u, l->low, l->high, l->hit);
         break;
     case TRY_WIDE:
         prove_wide(u, l);
@@ -288,20 +288,22 @@ void late_window(struct unit *u, emit_label from, const struct mem_access *x)
     l->access = *x;
 }
 
-void late_proof(struct unit *u, emit_label from, int32_t low)
+void late_proof(struct unit *u, emit_label from, int32_t low, int32_t high)
 {
     struct late *l = late_add(u, from);
     l->try = TRY_PROOF;
     l->low = low;
+    l->high = high;
     l->hit = emit_here(&u->e);
     l->exit = inner_exit(u, u->i);
 }
 
-void late_first_proof(struct unit *u, emit_label from, int32_t low)
+void late_first_proof(struct unit *u, emit_label from, int32_t low, int32_t high)
 {
     struct late *l = late_add(u, from);
     l->try = TRY_PROOF;
     l->low = low;
+    l->high = high;
     l->hit = emit_here(&u->e);
     l->is_first = true;
     l->exit = inner_exit(u, u->i + 1);

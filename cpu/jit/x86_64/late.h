@@ -37,6 +37,7 @@ struct late {
     const uint8_t *hit;       /* where that goes on if it succeeds; T1: entry, or window's addend */
     struct mem_access access; /* what is probed */
     int32_t low;              /* TRY_PROOF: first byte, from RSP */
+    int32_t high;             /* the same: behind the last one */
     unsigned before;          /* unit.stack.proof at the jump */
     unsigned proof;           /* the same where it goes on: not without it */
     struct base_proofs proofs; /* if proves: at the jump, with its own */
@@ -55,8 +56,8 @@ struct late {
 /* Late code for the jump that was just emitted: the instruction by its handler; a unit of the guest's to be brought, to go on here; a taken branch. */
 void late_handler(struct unit *u, emit_label from);
 void late_window(struct unit *u, emit_label from, const struct mem_access *x);
-void late_proof(struct unit *u, emit_label from, int32_t low);
-void late_first_proof(struct unit *u, emit_label from, int32_t low);
+void late_proof(struct unit *u, emit_label from, int32_t low, int32_t high);
+void late_first_proof(struct unit *u, emit_label from, int32_t low, int32_t high);
 void late_prove(struct unit *u, emit_label from, const struct mem_access *x, unsigned slot);
 void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);

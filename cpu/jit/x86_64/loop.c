@@ -93,7 +93,8 @@ static bool same_recipe(const struct recipe *a, const struct recipe *b)
 
 static bool same_stack(const struct stack_proof *a, const struct stack_proof *b)
 {
-    return !a->proof || (b->proof && a->low - a->delta == b->low - b->delta);
+    return !a->proof || (b->proof && b->low - b->delta <= a->low - a->delta &&
+                         b->high - b->delta >= a->high - a->delta);
 }
 
 static bool same_proof(const struct base_proof *a, const struct base_proof *b)

@@ -164,8 +164,8 @@ void stack_after_insn(struct unit *u)
 
 static bool is_proved(const struct unit *u, const struct mem_access *x)
 {
-    int64_t at = (int64_t)u->stack.delta + x->address.disp - u->stack.low;
-    return u->stack.proof && at >= 0 && at + x->size <= REACH;
+    int64_t at = (int64_t)u->stack.delta + x->address.disp;
+    return u->stack.proof && at >= u->stack.low && at + x->size <= u->stack.high;
 }
 
 bool stack_reaches(const struct mem_access *x)
@@ -221,17 +221,16 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
     stack_forget(u);
     flags_clobber(u);
     struct span s = may_prove(u) ? span_ahead(u) : (struct span){0, 0, 0};
-    int32_t low = s.high - REACH;
-    bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room && low <= x->address.disp &&
-                  x->address.disp + x->size - low <= REACH;
-    emit_label fails = emit_check(u, proves ? low : reach_of(x));
+    bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room && s.low <= x->address.disp &&
+                  x->address.disp + x->size <= s.high;
+    emit_label fails = emit_check(u, proves ? s.high - REACH : reach_of(x));
     if (proves) {
         unsigned number = u->stack.proofs + 1;
-        u->stack = (struct stack_proof){number, number, low, 0};
+        u->stack = (struct stack_proof){number, number, s.low, s.high, 0};
         if (u->i > 0)
-            late_proof(u, fails, low);
+            late_proof(u, fails, s.low, s.high);
         else
-            late_first_proof(u, fails, low);
+            late_first_proof(u, fails, s.low, s.high);
     } else {
         late_window(u, fails, x);
     }
@@ -307,18 +306,30 @@ void make_open_window(struct jit *jit, struct emit *e)
     emit_8(e, 0xc3);
 }
 
-void proof_again(struct unit *u, int32_t low, const uint8_t *hit)
+/* At the start of a page the REACH bytes that end with the last access are not all in it, but maybe
+ * those that begin with the first one are. */
+void proof_again(struct unit *u, int32_t low, int32_t high, const uint8_t *hit)
 {
     struct emit *e = &u->e;
-    emit_lea(e, 8, T0, (struct host_mem){pinned[REG_RSP], H_NONE, 0, low + REACH - 1});
-    emit_call_to(e, u->jit->open_window);
     emit_label fails = emit_check(u, low);
+    emit_jump_to(e, EMIT_ALWAYS, hit);
+    emit_bind(e, fails);
+    emit_lea(e, 8, T0, (struct host_mem){pinned[REG_RSP], H_NONE, 0, high - 1});
+    emit_call_to(e, u->jit->open_window);
+    fails = emit_check(u, high - REACH);
+    emit_jump_to(e, EMIT_ALWAYS, hit);
+    emit_bind(e, fails);
+    fails = emit_check(u, low);
     emit_jump_to(e, EMIT_ALWAYS, hit);
     emit_bind(e, fails);
 }
 
-void emit_open_window(struct unit *u, const struct mem_access *x)
+void emit_open_window(struct unit *u, const struct mem_access *x, const uint8_t *hit)
 {
+    emit_label fails = emit_check(u, x->address.disp);
+    emit_load(&u->e, 8, T1, RUN(mmu.view.stack.addend));
+    emit_jump_to(&u->e, EMIT_ALWAYS, hit);
+    emit_bind(&u->e, fails);
     emit_lea(&u->e, 8, T0, (struct host_mem){x->address.base, H_NONE, 0, x->address.disp});
     emit_call_to(&u->e, u->jit->open_window);
 }
