@@ -72,6 +72,7 @@ struct run {
     uint64_t flag_result;         /* lazy flags, see flags.h */
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
+    int64_t loop_left;            /* translated code: rounds of a loop that need no look at pages */
     void *jit_host_stack;         /* translated code: C's RSP meanwhile; NULL: the vCPU is not vcpu_alloc's */
     int jit_status;               /* translated code: an exec_status to be left with */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */

@@ -85,7 +85,7 @@ struct jit_exit {
     bool is_computed : 1; /* a computed JMP or CALL with its last target (expect.c); miss: the way by the table */
     bool has_flags : 1;  /* direct, and flags are stored in front of its jump; behind the charge is a way past them */
     bool is_return : 1;  /* to behind a CALL, by the ring of returns (return.c); jump: not one, but that address; miss: the stub */
-    bool is_edge : 1;    /* to the block's own start, with its loans: to->loop (loop.c) */
+    bool is_edge : 1;    /* to the block's own start, with its loans, at `hit` (loop.c) */
     struct jit_block *to;  /* linked to, or NULL */
     union {
         struct jit_exit *prev; /* others linked to the same */
@@ -132,7 +132,6 @@ static inline exec_fn *fn_from_32(int32_t distance)
 /* What is kept of a translated block: in table memory, like all that it points to. */
 struct jit_block {
     const uint8_t *entry;    /* its code, after the charge */
-    const uint8_t *loop;     /* behind loans: where its own edges lead */
     struct region *region;   /* it is a region's, or NULL (region.h) */
     struct membership *memberships; /* regions that it is a part of */
     struct way *way;         /* from here, where it was looked at; NULL: it was not (region.h) */
@@ -232,7 +231,8 @@ enum {
     CARRY_STACK = 2,  /* the stack window */
     CARRY_PROOFS = 4, /* of bases */
     CARRY_UNITS = 8,  /* the floating-point units, and XMM registers */
-    CARRY_ALL = 15,
+    CARRY_STRIDES = 16, /* of operands that move by a constant */
+    CARRY_ALL = 31,
 };
 
 /* What is known where the second round begins. */
@@ -265,6 +265,11 @@ struct unit {
     unsigned carry;  /* CARRY_ bits; 0: a loop has one round */
     unsigned lost;   /* of them, what the loop does not keep: no code */
     unsigned second; /* the loop's second round begins with this instruction; 0: there is none */
+    bool is_loop;     /* that is a block of the first tier */
+    struct stride stride[PROOFS]; /* by slot of what is kept */
+    bool strides;        /* some are used */
+    bool stride_counts;  /* and move */
+    const uint8_t *start; /* behind what borrows registers */
     bool shows_entry; /* somebody may look at the flags of before the path */
     struct loop_head head;
     bool is_32;      /* 32-bit code: CS is flat */
@@ -460,7 +465,10 @@ int64_t path_target(const struct unit *u);
 /* Does a transfer to there, from the start of the page, lead to the block's own start? Then it is emitted, of a Jcc if the host's
  * condition holds. */
 bool loop_has_edge(const struct unit *u, int64_t target);
-void loop_edge(struct unit *u, unsigned cc, int64_t target, int64_t refund);
+void loop_edge(struct unit *u, unsigned cc, int64_t refund);
+
+/* Does a second round of instructions 0 to `edge` gain anything? */
+bool loop_is_worth_while(const struct unit *u, unsigned edge);
 
 void loop_begin(struct unit *u); /* the second round */
 void loop_end(struct unit *u);   /* to where it has begun */

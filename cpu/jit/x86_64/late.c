@@ -166,6 +166,11 @@ static void emit_late(struct unit *u, struct late *l)
         emit_jump_to(&u->e, EMIT_ALWAYS, l->back);
         return;
     }
+    if (l->starts_over) {
+        flags_to_memory(u);
+        emit_jump_to(&u->e, EMIT_ALWAYS, u->start);
+        return;
+    }
     emit_try(u, l);
     if (l->is_first) {
         translate_first_again(u, l->exit);
@@ -335,6 +340,11 @@ void late_edge(struct unit *u, emit_label from, struct jit_exit *exit)
     struct late *l = late_add(u, from);
     l->exit = exit;
     l->is_edge = true;
+}
+
+void late_again(struct unit *u, emit_label from)
+{
+    late_add(u, from)->starts_over = true;
 }
 
 void late_plain(struct unit *u, emit_label from)

@@ -28,6 +28,7 @@ struct late {
     struct jit_exit *exit;    /* taken branch, or NULL */
     bool is_first;            /* TRY_PROOF of the path's first instruction: it is done without, then exit */
     bool is_over;             /* it is not taken, for the budget does not reach */
+    bool starts_over;         /* to where the loop's first round begins */
     bool is_edge;             /* the same, or not linked: a loop's */
     uint32_t bring;           /* a unit of the guest's is to be brought: fp_want; or 0 */
     struct fp_state fp;       /* at the jump */
@@ -63,6 +64,7 @@ void late_bring(struct unit *u, emit_label from, uint32_t want);
 void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 void late_over(struct unit *u, emit_label from, struct jit_exit *exit); /* the budget does not reach it */
 void late_edge(struct unit *u, emit_label from, struct jit_exit *exit); /* or not linked */
+void late_again(struct unit *u, emit_label from); /* a round by the code of the first */
 void late_plain(struct unit *u, emit_label from); /* flags to run.flag_image, to go on here */
 
 /* Here the late code of this instruction goes on. */

@@ -73,7 +73,7 @@ static void exit_link(struct jit *jit, struct jit_exit *x, struct jit_block *to)
     if (x->tag && x->frame != frame)
         exit_set_frame(jit, x, frame);
     exit_attach(x, to);
-    exit_set(jit, x, x->is_edge ? to->loop : to->entry, to->block->count, to->is_flag_blind);
+    exit_set(jit, x, x->is_edge ? x->hit : to->entry, to->block->count, to->is_flag_blind);
 }
 
 void exits_lead_to(const struct jit *jit, struct jit_block *from, struct jit_block *to)

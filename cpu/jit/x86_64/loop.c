@@ -9,7 +9,8 @@
  * brings what the second one uses, and the second one leads to its own start as long as all that is
  * known there is known again at its end. So pages that do not change from round to round are looked
  * at once. What turns out to be lost on the way is not carried: the path is translated again
- * without it (jit_translate), and but once if nothing is left.
+ * without it (jit_translate), and but once if nothing is left. Regions are such paths, and blocks of
+ * the first tier (unit.is_loop), whose second round also has stride.c.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
 
@@ -17,30 +18,45 @@
 bool loop_has_edge(const struct unit *u, int64_t target)
 {
     const struct jit_source *from = u->from;
-    return from->part_count == 1 && !from->loops && !u->block->crosses &&
+    return from->part_count == 1 && !from->loops && !u->second && !u->block->crosses &&
            target == (int64_t)u->offset;
 }
 
-void loop_edge(struct unit *u, unsigned cc, int64_t target, int64_t refund)
+/* The charge of the next round, and on to `to`, in the same block; flags are as they are to be
+ * there. */
+static void emit_edge(struct unit *u, int64_t refund, const uint8_t *to)
 {
     struct emit *e = &u->e;
-    struct flag_state flags = u->flags;
-    struct fp_state fp = u->fp;
-    emit_label skip = cc < EMIT_ALWAYS ? emit_jump(e, cc ^ 1) : NULL;
-    struct jit_exit *x = exit_make(u, target, refund);
+    struct jit_exit *x = exit_make(u, u->path[0].offset, refund);
     x->is_edge = true;
-    if (u->shows_entry)
-        flags_to_memory(u);
-    fp_settle(u);
     flags_clobber(u);
     exit_charge(u, x);
     x->jump = emit_jump(e, 9);
     emit_bind(e, x->jump);
     late_edge(u, emit_jump(e, EMIT_ALWAYS), x);
+    x->hit = to ? to : emit_here(e);
+}
+
+void loop_edge(struct unit *u, unsigned cc, int64_t refund)
+{
+    struct emit *e = &u->e;
+    struct flag_state flags = u->flags;
+    struct fp_state fp = u->fp;
+    emit_label skip = cc < EMIT_ALWAYS ? emit_jump(e, cc ^ 1) : NULL;
+    if (u->shows_entry)
+        flags_to_memory(u);
+    fp_settle(u);
+    emit_edge(u, refund, u->start);
     if (skip)
         emit_bind(e, skip);
     u->flags = flags;
     u->fp = fp;
+}
+
+/* A second round costs code, and where it is left an exit. */
+bool loop_is_worth_while(const struct unit *u, unsigned edge)
+{
+    return proofs_in_loop(u, edge) + strides_in_loop(u, edge) >= 2;
 }
 
 static bool knows_proofs(const struct base_proofs *proofs)
@@ -52,8 +68,11 @@ static bool knows_proofs(const struct base_proofs *proofs)
 }
 
 /* Is it worth a second round? */
-static bool knows_something(const struct loop_head *h)
+static bool knows_something(const struct unit *u)
 {
+    const struct loop_head *h = &u->head;
+    if (u->is_loop)
+        return h->stack.proof || knows_proofs(&h->proofs) || u->strides;
     return h->flags.recipe.op != HOW_IMAGE || h->stack.proof || knows_proofs(&h->proofs) ||
            h->xmm || h->fp.mxcsr || h->fp.x87;
 }
@@ -61,12 +80,19 @@ static bool knows_something(const struct loop_head *h)
 void loop_begin(struct unit *u)
 {
     struct loop_head *h = &u->head;
-    if (!(u->carry & CARRY_FLAGS) || u->flags.recipe.op == HOW_IMAGE) {
+    bool dead = u->is_loop && !u->shows_entry;
+    if (dead) {
+        u->carry &= ~(unsigned)CARRY_FLAGS;
+    } else if (!(u->carry & CARRY_FLAGS) || u->flags.recipe.op == HOW_IMAGE) {
         flags_to_memory(u);
         u->flags = (struct flag_state){.memory = true};
     }
-    u->flags.plain = u->flags.host = false;
     fp_settle(u);
+    if (u->is_loop)
+        emit_edge(u, refund_before(u, u->second), NULL);
+    if (dead)
+        u->flags = (struct flag_state){.memory = true};
+    u->flags.plain = u->flags.host = false;
     if (!(u->carry & CARRY_STACK))
         stack_forget(u);
     if (!(u->carry & CARRY_PROOFS))
@@ -76,13 +102,16 @@ void loop_begin(struct unit *u)
         u->xmm = 0;
         u->fp.mxcsr = u->fp.x87 = false;
     }
+    if (u->is_loop && u->carry & CARRY_STRIDES)
+        strides_begin(u);
     h->code = emit_here(&u->e);
+    strides_count(u);
     h->flags = u->flags;
     h->stack = u->stack;
     h->proofs = u->proofs;
     h->xmm = u->xmm;
     h->fp = u->fp;
-    if (!knows_something(h))
+    if (!knows_something(u))
         u->lost = CARRY_ALL;
 }
 
@@ -134,12 +163,20 @@ static unsigned lost(const struct unit *u)
 
 void loop_end(struct unit *u)
 {
-    if (u->head.flags.recipe.op == HOW_IMAGE)
+    bool dead = u->is_loop && !u->shows_entry;
+    if (u->head.flags.recipe.op == HOW_IMAGE && !dead)
         flags_to_memory(u);
     fp_settle(u);
-    emit_seam(u);
-    sse_reload(u, u->head.xmm & ~u->xmm, &u->fp);
+    if (u->is_loop) {
+        sse_reload(u, u->head.xmm & ~u->xmm, &u->fp);
+        emit_edge(u, refund_before(u, u->count), u->head.code);
+        if (dead)
+            u->flags = (struct flag_state){.memory = true};
+    } else {
+        emit_seam(u);
+        sse_reload(u, u->head.xmm & ~u->xmm, &u->fp);
+        emit_jump_to(&u->e, EMIT_ALWAYS, u->head.code);
+    }
     u->lost |= lost(u);
-    emit_jump_to(&u->e, EMIT_ALWAYS, u->head.code);
     loans_given(u);
 }

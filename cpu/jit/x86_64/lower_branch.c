@@ -116,7 +116,7 @@ static void lower_jcc(struct unit *u, int64_t target)
         target = u->path[u->i].offset + u->rec->len;
     }
     if (loop_has_edge(u, target))
-        loop_edge(u, cc, target, refund_before(u, u->i + 1));
+        loop_edge(u, cc, refund_before(u, u->i + 1));
     else
         late_exit(u, emit_jump(&u->e, cc), target, refund_before(u, u->i + 1));
 }
@@ -129,7 +129,7 @@ static void lower_jmp(struct unit *u, int64_t target)
         emit_exit(u, target, 0);
         return;
     }
-    loop_edge(u, EMIT_ALWAYS, target, 0);
+    loop_edge(u, EMIT_ALWAYS, 0);
     loans_given(u);
 }
 

@@ -316,7 +316,7 @@ struct host_mem probe_operand(struct unit *u, unsigned size, bool write)
 {
     struct mem_access x = {.address = address_of(u), .size = (uint8_t)size, .write = write};
     struct host_mem m;
-    return proof_operand(u, &x, &m) ? m : probe(u, &x);
+    return stride_operand(u, &x, &m) || proof_operand(u, &x, &m) ? m : probe(u, &x);
 }
 
 /* What is not flat is checked without parts. */

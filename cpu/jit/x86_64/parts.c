@@ -105,10 +105,51 @@ static void repeat(struct unit *u)
     }
 }
 
+/* The one instruction by which a block leads back to its own start; 0: there is none, or several.
+ */
+static unsigned find_edge(const struct unit *u)
+{
+    unsigned edge = 0;
+    for (unsigned i = 1; i < u->count; i++) {
+        bool leads = u->insn[i].op == OP_JCC || u->insn[i].op == OP_JMP_NEAR;
+        if (!leads || !record_is_plain(u->path[i].rec) || u->path[i].rec->imm)
+            continue;
+        if (edge)
+            return 0;
+        edge = i;
+    }
+    return edge;
+}
+
+/* A block of the first tier that comes back to itself may be a loop of two rounds. */
+static bool make_loop(struct unit *u)
+{
+    const struct jit_source *from = u->from;
+    unsigned edge, count = u->count;
+    if (from->part_count > 1 || from->loops || !u->carry || u->is_32 || u->jit->config.regions)
+        return false;
+    edge = find_edge(u);
+    if (!edge || !loop_is_worth_while(u, edge))
+        return false;
+    uint8_t way = u->path[edge].way;
+    u->path[edge].way = u->insn[edge].op == OP_JCC ? PART_TAKEN : PART_JUMPS;
+    u->count = edge + 1;
+    u->is_loop = can_repeat(u);
+    if (u->is_loop) {
+        repeat(u);
+    } else {
+        u->path[edge].way = way;
+        u->count = count;
+    }
+    return u->is_loop;
+}
+
 bool path_make(struct unit *u)
 {
     const struct jit_source *from = u->from;
     decode_part(u, &from->part[0]);
+    if (make_loop(u))
+        return true;
     for (unsigned i = 1; i < from->part_count; i++)
         if (!join(u, &from->part[i]))
             return false;

@@ -163,16 +163,38 @@ static bool range_add(const struct unit *u, struct base_proof *p, unsigned i, in
 }
 
 /* Is base + index * scale the same again at the end of each round of the loop? */
-static bool is_same_in_loop(const struct unit *u, const struct base_proof *p)
+static bool is_same_in(const struct unit *u, const struct base_proof *p, unsigned first,
+                       unsigned end)
 {
     int64_t moved = 0;
     int32_t change;
-    for (unsigned i = u->second; i < u->count; i++) {
+    for (unsigned i = first; i < end; i++) {
         if (!record_is_plain(u->path[i].rec) || !sum_change(u, &u->insn[i], p, &change))
             return false;
         moved += change;
     }
     return moved == 0;
+}
+
+static bool is_same_in_loop(const struct unit *u, const struct base_proof *p)
+{
+    return is_same_in(u, p, u->second, u->count);
+}
+
+unsigned proofs_in_loop(const struct unit *u, unsigned edge)
+{
+    unsigned count = 0;
+    int32_t span;
+    for (unsigned i = 0; i <= edge; i++) {
+        const struct insn *in = &u->insn[i];
+        const struct operand *o = mem_of(in);
+        struct base_proof p = {.base = in->base, .index = REG_NONE};
+        if (!o || !o->size || o->access == ACC_ADDR)
+            continue;
+        bool is_stack = in->base == REG_RSP && in->index == REG_NONE;
+        count += (is_stack || is_provable(u, i, &p, &span)) && is_same_in(u, &p, 0, edge + 1);
+    }
+    return count;
 }
 
 void proof_keep_in_loop(struct unit *u)
@@ -204,7 +226,7 @@ static struct base_proof look_ahead(const struct unit *u, const struct mem_acces
     bool repeats = u->i < u->second && is_same_in_loop(u, &p);
     for (unsigned i = u->i; i < u->count && is_near(moved); i++) {
         if (i > u->i && range_add(u, &p, i, moved, chance == 4))
-            gain += repeats && i >= u->second ? 16 : chance;
+            gain += repeats && i >= u->second ? (u->is_loop ? 32 : 16) : chance;
         if (u->insn[i].op == OP_JCC)
             chance /= 2;
         if (!record_is_plain(u->path[i].rec) || !sum_change(u, &u->insn[i], &p, &change))
@@ -327,7 +349,7 @@ static const struct base_proof *find(const struct unit *u, const struct mem_acce
 static struct base_proof *free_slot(struct unit *u)
 {
     for (unsigned i = 0; i < PROOFS; i++)
-        if (!u->proofs.slot[i].last)
+        if (!u->proofs.slot[i].last && !u->stride[i].used)
             return &u->proofs.slot[i];
     return NULL;
 }
@@ -385,6 +407,8 @@ unsigned prove_again(struct unit *u, const struct late *l, emit_label fails[PROV
 
 bool proof_any(const struct unit *u)
 {
+    if (u->strides && u->i >= u->second)
+        return true;
     for (unsigned i = 0; i < PROOFS; i++)
         if (u->proofs.slot[i].last)
             return true;
@@ -393,6 +417,8 @@ bool proof_any(const struct unit *u)
 
 void proof_forget(struct unit *u)
 {
+    if (u->strides && u->i >= u->second)
+        u->lost |= CARRY_STRIDES;
     for (unsigned i = 0; i < PROOFS; i++)
         u->proofs.slot[i].last = 0;
 }

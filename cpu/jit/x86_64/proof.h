@@ -11,6 +11,7 @@
 
 struct insn;
 struct late;
+struct host_mem;
 struct mem_access;
 struct unit;
 
@@ -42,6 +43,28 @@ struct base_proofs {
 
 /* The second round of a loop begins: what goes on being so in all rounds is kept. */
 void proof_keep_in_loop(struct unit *u);
+
+/* A memory operand of a loop whose address moves by a constant in each round, or several (stride.c). */
+struct stride {
+    bool used;
+    bool write;    /* by the write array */
+    bool has_base; /* the base stays: what is kept has it in it */
+    uint8_t base;  /* guest registers */
+    uint8_t index; /* or REG_NONE */
+    uint8_t scale;
+    int32_t step; /* in each round */
+    int32_t low;  /* from base and index where the round begins: its first byte */
+    int32_t high; /* behind its last byte */
+};
+
+/* The second rounds begin; each of them does; an operand of theirs is one of those. */
+void strides_begin(struct unit *u);
+void strides_count(struct unit *u);
+bool stride_operand(struct unit *u, const struct mem_access *x, struct host_mem *m);
+unsigned strides_in_loop(const struct unit *u, unsigned edge); /* of instructions 0 to `edge` */
+
+/* How many of the loop's instructions 0 to `edge` access what is proved once. */
+unsigned proofs_in_loop(const struct unit *u, unsigned edge);
 
 /* Can the instruction's operand be proved or made use of? Then *m is the host's operand: either a
  * probe that proves, or none. */

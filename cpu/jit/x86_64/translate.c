@@ -143,11 +143,12 @@ static bool translate_insn(struct unit *u)
     u->flags_shown = u->path[u->i].flags_shown;
     u->late_first = u->late_count;
     u->is_quiet = is_quiet(u->in);
-    u->out->insns++;
+    bool again = u->is_loop && u->i >= u->second;
+    u->out->insns += !again;
     loans_before_insn(u);
     flags_before_insn(u);
     if (is_plain ? lower(u) : lower_sensitive(u)) {
-        u->out->lowered++;
+        u->out->lowered += !again;
         stack_after_insn(u);
         proof_after_insn(u);
         late_back(u);
@@ -221,7 +222,7 @@ static bool translate_insns(struct unit *u)
         set_insn(u, i);
         if (translate_insn(u))
             return true;
-        if (i + 1 < u->count && is_behind_seam(u, i + 1))
+        if (i + 1 < u->count && is_behind_seam(u, i + 1) && !u->is_loop)
             emit_seam(u);
         if (i + 1 == u->second)
             loop_begin(u);
@@ -242,7 +243,7 @@ static void translate_path(struct unit *u)
     if (unlikely(u->jit->sabotage > 0) && --u->jit->sabotage == 0)
         emit_alu_ri(&u->e, ALU_ADD, 8, H_RBX, 1);
     loans_begin(u);
-    u->out->loop = emit_here(&u->e);
+    u->start = emit_here(&u->e);
     bool ended = translate_insns(u);
     if (u->rec + 1 == &u->block->rec[u->block->count])
         u->rec++;
@@ -347,13 +348,14 @@ struct jit_block *jit_translate(struct jit *jit, const struct jit_source *from)
 {
     struct code_memory *m = &jit->memory;
     struct unit *u = &jit->unit;
-    unsigned carry = from->loops ? CARRY_ALL : 0;
+    unsigned carry = CARRY_ALL;
     while (!try_path(jit, from, carry)) {
-        if (u->e.full || u->other.full || u->is_broken || !(carry & u->lost))
+        bool is_loop = u->is_loop && u->is_broken;
+        if (u->e.full || u->other.full || (!is_loop && (u->is_broken || !(carry & u->lost))))
             return NULL;
-        carry &= ~u->lost;
+        carry = is_loop ? 0 : carry & ~u->lost;
     }
-    jit->stats.loops += u->second > 0;
+    jit->stats.loops += u->second > 0 && !u->is_loop;
     tables_keep(jit, u->out);
     u->out->size = (size_t)(emit_here(&u->e) - u->out->entry);
     m->used = (size_t)(u->e.p - m->write);

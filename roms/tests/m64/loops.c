@@ -6,7 +6,7 @@
 
 enum { ROUNDS = 40, PAGES = 4, STATUS = 0x8D5 }; /* OF SF ZF AF PF CF */
 static uint64_t data[PAGES][GUEST_PAGE / 8] __attribute__((aligned(4096)));
-static uint8_t code[GUEST_PAGE] __attribute__((aligned(4096)));
+static uint8_t code[2 * GUEST_PAGE] __attribute__((aligned(4096)));
 static uint64_t table[256];
 static const uint8_t order[PAGES] = {2, 0, 3, 1}; /* neighbours are not neighbours */
 
@@ -191,6 +191,83 @@ static void fills(void)
     check("stores by an index cross pages", is_right);
 }
 
+/* Downwards, and by an index from the stack pointer, in steps that no page is a multiple of. */
+static void goes_down(void)
+{
+    bool is_right = true;
+    for (unsigned n = 1; n < ROUNDS; n++) {
+        uint64_t at = FROM + 2 * GUEST_PAGE + 8 * n, left = 900, want = 0;
+        const uint64_t *first = data[order[2]], *second = data[order[1]];
+        register uint64_t r13 __asm__("r13") = 0;
+        register int64_t r14 __asm__("r14") = 0;
+        __asm__ volatile("mov %%rsp, %%rbx\n\t"
+                         "mov %[at], %%rsp\n"
+                         "1: sub $1, %[left]\n\t"
+                         "mov -8(%%rsp,%%r14,8), %%rax\n\t"
+                         "add -16(%%rsp,%%r14,8), %%rax\n\t"
+                         "xor %%rax, %%r13\n\t"
+                         "lea -3(%%r14), %%r14\n\t"
+                         "mov 8(%%rsp,%%r14,8), %%rax\n\t"
+                         "add %%rax, %%r13\n\t"
+                         "cmp $-600, %%r14\n\t"
+                         "jg 1b\n\t"
+                         "mov %%rbx, %%rsp"
+                         : "+r"(r13), "+r"(r14), [left] "+r"(left)
+                         : [at] "r"(at)
+                         : "rax", "rbx", "memory", "cc");
+        uint64_t sum = r13;
+        for (int k = (int)n; k > (int)n - 600; k -= 3) {
+            uint64_t a = k - 1 >= 0 ? first[k - 1] : second[512 + k - 1];
+            uint64_t b = k - 2 >= 0 ? first[k - 2] : second[512 + k - 2];
+            if (k - 1 < -512)
+                a = data[order[0]][1024 + k - 1];
+            if (k - 2 < -512)
+                b = data[order[0]][1024 + k - 2];
+            want = (want ^ (a + b)) + b;
+        }
+        is_right = is_right && sum == want && left == 700;
+    }
+    check("loads go down", is_right);
+}
+
+/* Beside words in order, one of a page that is another one in each round: what is known of pages
+ * goes. */
+static void evicts(void)
+{
+    bool is_right = true;
+    static uint64_t many[64][GUEST_PAGE / 8] __attribute__((aligned(4096)));
+    for (unsigned n = 1; n < ROUNDS; n++) {
+        uint64_t at = FROM + GUEST_PAGE / 2 + 8 * n, far = FROM + 0x100000, left = 700, want = n;
+        uint64_t sum = n, step = 0x1000 * (n % 3 + 1);
+        for (unsigned i = 0; i < 256; i++)
+            map_page(far + i * GUEST_PAGE, many[i % 64]);
+        for (unsigned i = 0; i < 64; i++)
+            many[i][n] = number(i);
+        __asm__ volatile("xor %%ecx, %%ecx\n"
+                         "1: add (%[at]), %[sum]\n\t"
+                         "xor 8(%[at]), %[sum]\n\t"
+                         "add (%[far],%%rcx), %[sum]\n\t"
+                         "mov %[sum], -8(%[at])\n\t"
+                         "add %[step], %%rcx\n\t"
+                         "and $0xFFFFF, %%ecx\n\t"
+                         "add $8, %[at]\n\t"
+                         "sub $1, %[left]\n\t"
+                         "jnz 1b"
+                         : [sum] "+r"(sum), [at] "+r"(at), [left] "+r"(left)
+                         : [far] "r"(far + 8 * n), [step] "r"(step)
+                         : "rcx", "memory", "cc");
+        unsigned first = GUEST_PAGE / 16 + n;
+        for (unsigned i = 0, c = 0; i < 700; i++, c = (c + n % 3 + 1) & 255) {
+            want = (want + number(first + i)) ^ number(first + i + 1);
+            want += number(c % 64);
+            is_right = is_right && *(volatile uint64_t *)(FROM + 8 * (first + i - 1)) == want;
+        }
+        is_right = is_right && sum == want;
+        fill();
+    }
+    check("words in order, and other pages", is_right);
+}
+
 /* The stack is in the data's pages. */
 static void pushes(void)
 {
@@ -300,7 +377,7 @@ static bool rewrites(const uint8_t *loop, unsigned size, unsigned at, bool at_on
 {
     bool is_right = true;
     for (unsigned n = 1; n < ROUNDS; n++) {
-        uint8_t *start = code + GUEST_PAGE - 128, *byte = start + at;
+        uint8_t *start = code + GUEST_PAGE + 64 * (n % 9), *byte = start + at;
         uint64_t sum = 0, count = 0, left = n + 1, to = (reg_t)byte - 64 * (n - 1);
         memcpy(start, loop, size);
         cpuid(0, 0);
@@ -402,6 +479,8 @@ int main(void)
     map_all(PAGES);
     crosses();
     fills();
+    goes_down();
+    evicts();
     pushes();
     has_many_edges();
     check("a store changes the loop in round N", rewrites(behind, sizeof(behind), 2, false));
