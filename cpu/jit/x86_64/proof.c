@@ -64,7 +64,7 @@ static bool sum_change(const struct unit *u, const struct insn *in, const struct
     int32_t index = 0;
     if (!register_change(u, in, p->base, delta) || !register_change(u, in, p->index, &index))
         return false;
-    int64_t sum = *delta + ((int64_t)index << p->scale);
+    int64_t sum = *delta + (int64_t)index * (1 << p->scale);
     *delta = (int32_t)sum;
     return is_near(sum);
 }
