@@ -74,7 +74,6 @@ struct run {
     struct block *block;          /* being run */
     int64_t loop_left;            /* translated code: rounds of a loop that need no look at pages */
     void *jit_host_stack;         /* translated code: C's RSP meanwhile; NULL: the vCPU is not vcpu_alloc's */
-    int jit_status;               /* translated code: an exec_status to be left with */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
     uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */
     uint32_t jit_fsave[28];       /* translated code: the x87 unit as FNSAVE and FRSTOR have it, 108 bytes */
@@ -83,7 +82,6 @@ struct run {
     uint64_t la_mask;             /* linear address wrap: UINT64_MAX in 64-bit mode, else UINT32_MAX */
     uint64_t seg_base_fast[SEG_FAST_COUNT]; /* bases as accesses use them: 0 for ES CS SS DS in 64-bit mode */
     bool seg_whole[SEG_GS + 1];   /* outside 64-bit mode: limit 4 GiB - 1, any data access is allowed */
-    struct segment_load loads[SEG_GS + 1]; /* the last one of each data segment register (monitor/emulate/descriptor.c) */
     const struct rec *rec;        /* the record that a slow path or exit belongs to */
     uint64_t next_rip;            /* of a sensitive instruction */
     struct fault fault;           /* of the last failed access or instruction */
@@ -101,10 +99,6 @@ struct run {
     uint64_t stopped_at;          /* ticks + 1 at which one of them stopped it last */
     uint64_t rep_extra;           /* REP iterations beyond the first, this cpu_run: not retired instructions */
     struct pmu_run pmu;           /* where the performance counters are */
-    uint64_t tsc_start;           /* time-stamp counter at budget_start; set by the monitor for each cpu_run */
-    uint64_t tsc_per_tick;        /* what it goes on by; 0: it is not that simple, ask */
-    uint64_t pauses;              /* PAUSEs that translated code has counted: for the monitor to add */
-    bool pause_is_nothing;        /* PAUSE only has to be counted; set by the monitor */
     /* wiring */
     const struct sens_ops *sens;  /* borrowed: slot per op, from the policy table */
     bool features[FEATURE_COUNT]; /* what CPUID says there is: others are #UD */
@@ -125,12 +119,23 @@ struct run {
     uint64_t insn_base;           /* REC_RIP: RIP of the current block's first byte */
 };
 
+/* More of what an engine needs and can rebuild, which is wanted less often. */
+struct aside {
+    struct segment_load loads[SEG_GS + 1]; /* the last one of each data segment register (monitor/emulate/descriptor.c) */
+    uint64_t tsc_start;    /* time-stamp counter at run.budget_start; set by the monitor for each cpu_run */
+    uint64_t tsc_per_tick; /* what it goes on by; 0: it is not that simple, ask */
+    uint64_t pauses;       /* PAUSEs that translated code has counted: for the monitor to add */
+    bool pause_is_nothing; /* PAUSE only has to be counted; set by the monitor */
+    int jit_status;        /* translated code: an exec_status to be left with */
+};
+
 struct vcpu {
     struct run run;  /* first: hot */
     struct cpu arch; /* gpr first */
     struct real real; /* classic: the real machine, where arch is the virtual one */
     struct real_fault real_fault; /* classic: its last fault */
-    struct mmu_jumps jumps; /* translated code by RIP; large, so last */
+    struct mmu_jumps jumps; /* translated code by RIP; large */
+    struct aside aside;
 };
 
 /*
@@ -148,6 +153,9 @@ static_assert(offsetof(struct run, jit_x87) == offsetof(struct run, jit_fp) + 1,
 
 static_assert(offsetof(struct vcpu, arch.gpr) == offsetof(struct vcpu, run.insn_base) + 8,
               "the register file is contiguous");
+
+static_assert(offsetof(struct vcpu, arch.ymm) % 32 == 0 && offsetof(struct vcpu, jumps) % sizeof(struct mmu_jump) == 0,
+              "translated code's accesses to them never cross a line");
 
 /* Added to the budget while a break is pending, so that every block link fails. */
 #define BUDGET_BREAK (INT64_MIN / 2)

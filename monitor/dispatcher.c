@@ -238,11 +238,11 @@ static void stop_for_ferr(struct monitor_vcpu *mv)
 static void tell_simple(const struct monitor_vcpu *mv)
 {
     const struct machine *m = mv->vm->machine;
-    struct run *run = &mv->vcpu->run;
+    struct aside *aside = &mv->vcpu->aside;
     bool is_even = m->s.tsc_hz == NS_PER_SECOND && !mv->vm->pv.s.time_step && !mv->vm->pv.s.time_reads;
-    run->tsc_per_tick = is_even ? m->s.ns_per_tick : 0;
-    run->tsc_start = machine_now(m) + mv->vcpu->arch.tsc_offset;
-    run->pause_is_nothing = scheduler_ignores_pause(mv);
+    aside->tsc_per_tick = is_even ? m->s.ns_per_tick : 0;
+    aside->tsc_start = machine_now(m) + mv->vcpu->arch.tsc_offset;
+    aside->pause_is_nothing = scheduler_ignores_pause(mv);
 }
 
 /* *done: ticks it took. */
@@ -259,8 +259,8 @@ static enum cpu_exit run_vcpu(struct monitor_vcpu *mv, uint64_t budget, uint64_t
     m->running_since = before;
     enum cpu_exit why = cpu_run(vcpu);
     m->running = NULL;
-    m->scheduling.pauses += vcpu->run.pauses;
-    vcpu->run.pauses = 0;
+    m->scheduling.pauses += vcpu->aside.pauses;
+    vcpu->aside.pauses = 0;
     *done = vcpu->arch.ticks - before;
     if (unlikely(tracer_of(mv)))
         tracer_end(tracer_of(mv), mv, *done);

@@ -44,7 +44,7 @@ static void host_tsc_changed(struct vcpu *vcpu)
     if (owner(vcpu)->lapic)
         lapic_tsc_changed(owner(vcpu)->lapic);
     kvmclock_update(owner(vcpu));
-    vcpu->run.tsc_per_tick = 0; /* until the next cpu_run */
+    vcpu->aside.tsc_per_tick = 0; /* until the next cpu_run */
     pv_time_changed(owner(vcpu));
 }
 

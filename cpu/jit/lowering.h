@@ -38,7 +38,7 @@ void lowering_copy(struct lowering *l, size_t from, size_t to, int32_t plus);
 void lowering_take(struct lowering *l, size_t offset, unsigned size); /* field; zero-extended */
 void lowering_take_flags(struct lowering *l, uint32_t mask);          /* RFLAGS, these bits and bit 1 */
 void lowering_take_top(struct lowering *l);                           /* of the stack; RSP does not move */
-void lowering_take_tsc(struct lowering *l); /* time-stamp counter, by run.tsc_start and run.tsc_per_tick, which is not 0 */
+void lowering_take_tsc(struct lowering *l); /* time-stamp counter, by aside.tsc_start and aside.tsc_per_tick, which is not 0 */
 void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask); /* as the field has these bits */
 void lowering_give_gpr(struct lowering *l, unsigned reg, unsigned size);    /* 2, 4 or 8 bytes, as MOV does */
 void lowering_give_pair(struct lowering *l);                          /* to EDX:EAX */

@@ -162,7 +162,7 @@ static bool load_stack(struct vcpu *vcpu, uint16_t sel)
  */
 static bool load_again(struct vcpu *vcpu, unsigned seg, uint16_t sel)
 {
-    const struct segment_load *last = &vcpu->run.loads[seg];
+    const struct segment_load *last = &vcpu->aside.loads[seg];
     laddr la;
     uint64_t raw;
     if (last->sel != sel || last->cpl != vcpu->arch.cpl || unlikely(vcpu->run.real) ||
@@ -177,7 +177,7 @@ static bool load_again(struct vcpu *vcpu, unsigned seg, uint16_t sel)
 
 static void remember_load(struct vcpu *vcpu, unsigned seg, const struct descriptor *d)
 {
-    vcpu->run.loads[seg] = (struct segment_load){.raw = d->raw,
+    vcpu->aside.loads[seg] = (struct segment_load){.raw = d->raw,
                                                  .base = d->base,
                                                  .limit = d->limit,
                                                  .attr = d->attr,

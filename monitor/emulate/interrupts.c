@@ -65,8 +65,8 @@ enum sens_result emulate_pause(struct vcpu *vcpu, const struct insn *in)
 bool lower_pause(struct lowering *l, const struct insn *in)
 {
     (void)in;
-    lowering_guard_nonzero(l, offsetof(struct vcpu, run.pause_is_nothing), 1);
-    lowering_increment(l, offsetof(struct vcpu, run.pauses));
+    lowering_guard_nonzero(l, offsetof(struct vcpu, aside.pause_is_nothing), 1);
+    lowering_increment(l, offsetof(struct vcpu, aside.pauses));
     return true;
 }
 

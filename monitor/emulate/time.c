@@ -29,7 +29,7 @@ bool lower_rdtsc(struct lowering *l, const struct insn *in)
 {
     (void)in;
     lowering_guard_zero(l, offsetof(struct vcpu, arch.cr4), 4, CR4_TSD);
-    lowering_guard_nonzero(l, offsetof(struct vcpu, run.tsc_per_tick), 8);
+    lowering_guard_nonzero(l, offsetof(struct vcpu, aside.tsc_per_tick), 8);
     lowering_take_tsc(l);
     lowering_give_pair(l);
     return true;

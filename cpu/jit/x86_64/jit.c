@@ -101,7 +101,7 @@ static const uint8_t *leave_step(struct vcpu *vcpu, int status, bool flags)
 {
     if (!flags)
         jit_flags_from_memory(vcpu);
-    vcpu->run.jit_status = status;
+    vcpu->aside.jit_status = status;
     return NULL;
 }
 

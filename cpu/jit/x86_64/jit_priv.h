@@ -796,7 +796,7 @@ void place_forget(const struct jit *jit, const struct block *b); /* computed jum
 
 /*
  * Called by thunks, in C. jit_step: the sensitive instruction of the site. Translated code to go on with, JIT_STEP_NEXT: behind the
- * call; or NULL: leave with run.jit_status, an exec_status. jit_entry_of: where C enters the code of a translated block, at
+ * call; or NULL: leave with aside.jit_status, an exec_status. jit_entry_of: where C enters the code of a translated block, at
  * run.insn_base.
  */
 #define JIT_STEP_NEXT ((const uint8_t *)(uintptr_t)1)

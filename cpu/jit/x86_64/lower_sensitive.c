@@ -114,8 +114,8 @@ void lowering_take_tsc(struct lowering *l)
     emit_load(e, 8, T0, RUN(budget_start));
     emit_alu_rm(e, ALU_SUB, 8, T0, RUN(budget));
     emit_alu_ri(e, ALU_SUB, 8, T0, (int32_t)refund_before(u, u->i));
-    emit_rm(e, X_0F | 0xaf, 8, T0, RUN(tsc_per_tick)); /* IMUL */
-    emit_alu_rm(e, ALU_ADD, 8, T0, RUN(tsc_start));
+    emit_rm(e, X_0F | 0xaf, 8, T0, mem_vcpu(offsetof(struct vcpu, aside.tsc_per_tick))); /* IMUL */
+    emit_alu_rm(e, ALU_ADD, 8, T0, mem_vcpu(offsetof(struct vcpu, aside.tsc_start)));
 }
 
 void lowering_guard_same(struct lowering *l, size_t offset, uint32_t mask)

@@ -228,7 +228,7 @@ static void make_call_step(struct jit *jit, struct emit *e)
     emit_rr(e, 0xff, 4, 4, T0); /* JMP */
     emit_bind(e, leaves);
     e->in_c = true;
-    emit_load(e, 4, H_RAX, RUN(jit_status));
+    emit_load(e, 4, H_RAX, mem_vcpu(offsetof(struct vcpu, aside.jit_status)));
     make_leave(e);
 }
 
