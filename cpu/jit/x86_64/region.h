@@ -30,7 +30,7 @@ struct region {
 
 /* Where the guest went from a block, each time that it was followed; in table memory. */
 struct way {
-    uint8_t looks; /* how often that was */
+    alignas(uint64_t) uint8_t looks; /* how often that was; tables of numbers lie behind it */
     uint8_t count; /* of at */
     uint16_t at[REGION_PARTS +
                 1]; /* blocks, from the start of the page; the first again: it is the last */
