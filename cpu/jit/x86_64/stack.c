@@ -221,8 +221,8 @@ struct host_mem probe_window(struct unit *u, const struct mem_access *x)
     stack_forget(u);
     flags_clobber(u);
     struct span s = may_prove(u) ? span_ahead(u) : (struct span){0, 0, 0};
-    bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room && s.low <= x->address.disp &&
-                  x->address.disp + x->size <= s.high;
+    bool proves = s.count > 1 && u->out->exit_count < u->out->exit_room &&
+                  s.low <= x->address.disp && x->address.disp + x->size <= s.high;
     emit_label fails = emit_check(u, proves ? s.high - REACH : reach_of(x));
     if (proves) {
         unsigned number = u->stack.proofs + 1;
