@@ -24,6 +24,12 @@ static const uint8_t part_c[] = {0x44, 0x88, 0x07, 0xff, 0xc2,  /* MOV [RDI], R8
 static const uint64_t operand[] = {CODE + 1, CODE + AT_B + 1, CODE + AT_C + 4};
 static const uint8_t before[] = {OF_EAX, OF_EBX, OF_EDX};
 
+/* The same loop with C in the next page. */
+enum { AT_FAR_C = 0x1080 };
+static const uint8_t part_b_to_far[] = {0xff, 0xc3, 0xe9, 0x39, 0x10, 0, 0}; /* INC EBX; JMP C */
+static const uint8_t part_far_c[] = {0x44, 0x88, 0x07, 0xff, 0xc2,  /* MOV [RDI], R8B; INC EDX */
+                                     0xe9, 0x76, 0xef, 0xff, 0xff}; /* JMP A */
+
 /* Two machines with the loop: the first one's code is translated. */
 struct bench {
     struct harness *h[2];
@@ -137,6 +143,47 @@ TEST(regions, are_given_up)
     bench_destroy(&b);
 }
 
+static struct bench far_bench_create(void)
+{
+    struct bench b = bench_create(&soon);
+    poke(&b, CODE + AT_B, part_b_to_far, sizeof(part_b_to_far));
+    poke(&b, CODE + AT_FAR_C, part_far_c, sizeof(part_far_c));
+    return b;
+}
+
+TEST(regions, go_through_several_pages)
+{
+    struct bench b = far_bench_create();
+    run(&b, AROUND * 20, DATA, 0);
+    EXPECT(jit_stats(b.jit).regions > 0);
+    EXPECT(jit_stats(b.jit).parts == 3 * jit_stats(b.jit).regions);
+    for (int64_t ticks = 1; ticks < 4 * AROUND; ticks++)
+        run(&b, ticks, DATA, 0);
+    EXPECT_EQ(0, jit_stats(b.jit).killed);
+    bench_destroy(&b);
+}
+
+/* Whoever writes a part in the other page kills the region, too: the loop itself, or somebody else.
+ */
+TEST(regions, die_with_a_part_in_another_page)
+{
+    const uint64_t far_operand = CODE + AT_FAR_C + 4;
+    uint64_t killed = 0;
+    for (int64_t ticks = 1; ticks < 3 * AROUND; ticks++) {
+        struct bench b = far_bench_create();
+        uint8_t value = OF_ESI;
+        run(&b, AROUND * 20, DATA, 0);
+        if (ticks & 1)
+            poke(&b, far_operand, &value, 1);
+        run(&b, AROUND * 5 + ticks, far_operand, OF_ESI);
+        run(&b, AROUND * 20 + ticks, DATA, 0);
+        EXPECT(b.h[0]->vcpu->arch.gpr[REG_RSI] > 20);
+        killed += jit_stats(b.jit).killed;
+        bench_destroy(&b);
+    }
+    EXPECT(killed >= 2 * AROUND);
+}
+
 TEST(regions, off_means_none)
 {
     struct bench b = bench_create(&(struct jit_config){.threshold = 1, .cache = 1 * MiB});
@@ -159,7 +206,9 @@ TEST(regions, beside_a_worker)
 
 TEST_MAIN(RUN(regions, stop_at_the_exact_instruction) RUN(regions, die_by_their_own_stores)
               RUN(regions, die_by_stores_of_others) RUN(regions, are_given_up)
-                  RUN(regions, off_means_none) RUN(regions, beside_a_worker))
+                  RUN(regions, go_through_several_pages)
+                      RUN(regions, die_with_a_part_in_another_page) RUN(regions, off_means_none)
+                          RUN(regions, beside_a_worker))
 #else
 int main(void)
 {

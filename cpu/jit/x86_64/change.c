@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What instructions do to guest registers: by how much they change one, and which they use without saying so. */
+/* What instructions do to guest registers: by how much they change one, and which they use without
+ * saying so. */
 #include "cpu/jit/x86_64/jit_priv.h"
 
 static bool has_xmm(const struct insn *in)
@@ -96,12 +97,22 @@ unsigned hidden_registers(const struct insn *in)
     }
 }
 
+/* The start of the page that runs, which the last instruction of a part may leave. */
+static bool page_change(const struct unit *u, unsigned i, int32_t *delta)
+{
+    const struct path_insn *next = &u->path[i + 1 < u->count ? i + 1 : u->second];
+    *delta = next->page - u->path[i].page;
+    return is_near(*delta);
+}
+
 bool register_change(const struct unit *u, const struct insn *in, unsigned reg, int32_t *delta)
 {
     const struct operand *o = in->operands;
     *delta = 0;
-    if (reg == REG_RIP || reg == REG_NONE)
+    if (reg == REG_NONE)
         return true;
+    if (reg == REG_RIP)
+        return page_change(u, (unsigned)(in - u->insn), delta);
     if (reg == REG_RSP)
         return stack_change(u, in, delta);
     bool is_it = o[0].kind == OPND_GPR && o[0].reg == reg && o[0].size == 8;

@@ -27,14 +27,12 @@ void to_thunk(struct unit *u, const void *x, const uint8_t *thunk)
     emit_number(&u->e, (uintptr_t)x, 8);
 }
 
-/* Has the other page been looked up in this epoch? What follows is for yes. T0 is used. */
-static void compare_tag(struct unit *u, struct jit_exit *x)
+void compare_tag(struct unit *u, uint32_t tag_at)
 {
     struct emit *e = &u->e;
     emit_load(e, 8, T0, RUN(jit_page));
     emit_alu_rm(e, ALU_XOR, 8, T0, RUN(mmu.view.epoch));
-    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu(x->tag_at));
-    x->tag = e->p - 4;
+    emit_alu_rm(e, ALU_CMP, 8, T0, mem_vcpu(tag_at));
 }
 
 void exit_charge(struct unit *u, struct jit_exit *x)
@@ -93,7 +91,8 @@ void exit_code(struct unit *u, struct jit_exit *x)
         emit_charge_and_jump(u, x);
         return;
     }
-    compare_tag(u, x);
+    compare_tag(u, x->tag_at);
+    x->tag = u->e.p - 4;
     emit_near other = emit_jump_near(&u->e, 5);
     x->hit = emit_here(&u->e);
     emit_charge_and_jump(u, x);
@@ -146,7 +145,8 @@ void emit_call_exit(struct unit *u, int64_t target)
         return;
     }
     flags_clobber(u);
-    compare_tag(u, x);
+    compare_tag(u, x->tag_at);
+    x->tag = e->p - 4;
     emit_label other = emit_jump(e, 5);
     x->hit = emit_here(e);
     struct flag_state flags = u->flags;

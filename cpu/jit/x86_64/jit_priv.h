@@ -169,6 +169,7 @@ struct jit_part {
     const struct block *block; /* the same, or a copy of it with its records */
     const uint8_t *bytes;      /* of its instructions, in one piece */
     const struct site *sites;  /* block->sites, or a copy */
+    int32_t page;              /* linear, from the first part's; a multiple of the page's size */
     uint8_t last;              /* its last record on the path */
     uint8_t end;               /* enum part_end */
 };
@@ -218,6 +219,7 @@ struct loan {
 struct path_insn {
     const struct rec *rec; /* its record: of part->block */
     const struct jit_part *part;
+    int32_t page;      /* part->page */
     uint16_t offset;   /* in its page */
     uint16_t charged;  /* where on the path the instructions end whose ticks have been taken when it runs */
     uint8_t way;       /* enum part_end: how the path goes on behind it */
@@ -302,6 +304,12 @@ static inline const struct rec *rec_home(const struct unit *u, const struct rec 
     return &u->part->home->rec[rec - u->block->rec];
 }
 
+/* Where instruction i of the path is, from the start of the page that runs now. */
+static inline int64_t path_offset(const struct unit *u, unsigned i)
+{
+    return (int64_t)u->path[i].page - u->path[u->i].page + u->path[i].offset;
+}
+
 /* Ticks that have been taken, and are not used when instruction i of the path is the next to run, and not by it. */
 static inline int64_t refund_before(const struct unit *u, unsigned i)
 {
@@ -320,13 +328,19 @@ struct jit_place {
 
 #define JIT_SEEN 1024
 
-/* The blocks of one page that a vCPU entered, one behind the other. */
+/* A block on the way of a vCPU. */
+struct step {
+    paddr pa;
+    int32_t page; /* linear, from the first one's; a multiple of the page's size */
+};
+
+/* The blocks that a vCPU entered, one behind the other. */
 struct trail {
-    const struct vcpu *vcpu;       /* NULL: none is followed */
-    uint64_t rip;                  /* of the first */
-    uint32_t mode;                 /* of all */
-    unsigned count;                /* of at */
-    paddr at[REGION_PARTS + 1];    /* the first again: it is the last */
+    const struct vcpu *vcpu;          /* NULL: none is followed */
+    uint64_t rip;                     /* of the first */
+    uint32_t mode;                    /* of all */
+    unsigned count;                   /* of at */
+    struct step at[REGION_PARTS + 1]; /* the first again: it is the last */
 };
 
 typedef int jit_enter_fn(struct vcpu *vcpu, const uint8_t *code);
@@ -681,6 +695,8 @@ struct jit_exit *exit_make(struct unit *u, int64_t target, int64_t refund);
 /* Call the thunk, which finds x where it would return to: a jit_exit, or what one begins with. */
 void to_thunk(struct unit *u, const void *x, const uint8_t *thunk);
 
+/* Has the page of that number of tag been looked up in this epoch, from this one? ZF: yes. T0 is used. */
+void compare_tag(struct unit *u, uint32_t tag_at);
 void exit_charge(struct unit *u, struct jit_exit *x); /* its ticks; SF: the budget does not reach */
 
 /* Flags are in memory, or exit_stores_flags: then they are stored only where what it is linked to may look at them. Units are

@@ -239,7 +239,7 @@ static struct late *late_add(struct unit *u, emit_label from)
 /* The exit to the record i, whose ticks and all behind it are not used. */
 static struct jit_exit *inner_exit(struct unit *u, unsigned i)
 {
-    return exit_make(u, i < u->count ? u->path[i].offset : path_target(u), refund_before(u, i));
+    return exit_make(u, i < u->count ? path_offset(u, i) : path_target(u), refund_before(u, i));
 }
 
 void late_back(struct unit *u)
@@ -322,10 +322,11 @@ void late_bring(struct unit *u, emit_label from, uint32_t want)
     l->back = emit_here(&u->e);
 }
 
-void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
+struct jit_exit *late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund)
 {
     struct jit_exit *x = exit_make(u, target, refund);
     late_add(u, from)->exit = x;
+    return x;
 }
 
 void late_over(struct unit *u, emit_label from, struct jit_exit *exit)

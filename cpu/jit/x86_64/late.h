@@ -61,7 +61,7 @@ void late_proof(struct unit *u, emit_label from, int32_t low, int32_t high);
 void late_first_proof(struct unit *u, emit_label from, int32_t low, int32_t high);
 void late_prove(struct unit *u, emit_label from, const struct mem_access *x, unsigned slot);
 void late_bring(struct unit *u, emit_label from, uint32_t want);
-void late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
+struct jit_exit *late_exit(struct unit *u, emit_label from, int64_t target, int64_t refund);
 void late_over(struct unit *u, emit_label from, struct jit_exit *exit); /* the budget does not reach it */
 void late_edge(struct unit *u, emit_label from, struct jit_exit *exit); /* or not linked */
 void late_again(struct unit *u, emit_label from); /* a round by the code of the first */

@@ -5,6 +5,8 @@
  */
 #include "cpu/jit/x86_64/region.h"
 
+enum { FAR = 1 << 30 }; /* no part is further from the first one */
+
 /* For tests: one look is enough. */
 static bool is_eager(const struct jit *jit)
 {
@@ -13,6 +15,11 @@ static bool is_eager(const struct jit *jit)
 
 /* ---- ways ---- */
 
+static bool is_same_step(const struct step *a, const struct step *b)
+{
+    return a->pa == b->pa && a->page == b->page;
+}
+
 /* The block's way, or what of it was the same until now. */
 static void way_learn(struct jit *jit, struct jit_block *t, const struct trail *l)
 {
@@ -20,11 +27,10 @@ static void way_learn(struct jit *jit, struct jit_block *t, const struct trail *
     if (!way) {
         way = t->way = (struct way *)(void *)chunks_take(&jit->tables, sizeof(*way));
         *way = (struct way){.count = (uint8_t)l->count};
-        for (unsigned i = 0; i < l->count; i++)
-            way->at[i] = (uint16_t)(l->at[i] & ~PAGE_MASK);
+        memcpy(way->at, l->at, sizeof(way->at));
     }
     unsigned same = 0;
-    while (same < way->count && same < l->count && way->at[same] == (l->at[same] & ~PAGE_MASK))
+    while (same < way->count && same < l->count && is_same_step(&way->at[same], &l->at[same]))
         same++;
     way->count = (uint8_t)same;
     way->looks++;
@@ -47,8 +53,8 @@ static void trail_end(struct vcpu *vcpu)
 {
     struct jit *jit = vcpu->run.jit;
     struct trail *l = &jit->trail;
-    struct block *first =
-        block_lookup((const struct block_table *)(const void *)vcpu->run.blocks, l->at[0], l->mode);
+    struct block *first = block_lookup((const struct block_table *)(const void *)vcpu->run.blocks,
+                                       l->at[0].pa, l->mode);
     l->vcpu = NULL;
     vcpu->run.look_left = jit->config.regions;
     if (!first || !can_be_first(first))
@@ -61,16 +67,18 @@ static void trail_end(struct vcpu *vcpu)
 static void trail_begin(struct vcpu *vcpu, const struct block *b)
 {
     vcpu->run.jit->trail = (struct trail){
-        .vcpu = vcpu, .rip = vcpu->arch.rip, .mode = b->mode, .count = 1, .at[0] = b->pa};
+        .vcpu = vcpu, .rip = vcpu->arch.rip, .mode = b->mode, .count = 1, .at[0].pa = b->pa};
 }
 
 static void trail_follow(struct vcpu *vcpu, const struct block *b)
 {
     struct trail *l = &vcpu->run.jit->trail;
-    bool goes_on = can_be_part(b) && b->mode == l->mode && !((b->pa ^ l->at[0]) & PAGE_MASK);
+    int64_t page = (int64_t)((vcpu->arch.rip & PAGE_MASK) - (l->rip & PAGE_MASK));
+    struct step step = {.pa = b->pa, .page = (int32_t)page};
+    bool goes_on = can_be_part(b) && b->mode == l->mode && page >= -FAR && page <= FAR;
     if (goes_on)
-        l->at[l->count++] = b->pa;
-    if (!goes_on || l->count == ARRAY_SIZE(l->at) || b->pa == l->at[0])
+        l->at[l->count++] = step;
+    if (!goes_on || l->count == ARRAY_SIZE(l->at) || is_same_step(&step, &l->at[0]))
         trail_end(vcpu);
 }
 

@@ -102,7 +102,7 @@ static void lower_expected_ret(struct unit *u)
     flags_clobber(u);
     emit_load(e, u->word, T0, m);
     emit_alu_rm(e, ALU_SUB, u->word, T0, RUN(jit_page));
-    emit_alu_ri(e, ALU_CMP, u->word, T0, u->path[u->i + 1].offset);
+    emit_alu_ri(e, ALU_CMP, u->word, T0, (int32_t)path_offset(u, u->i + 1));
     late_handler(u, emit_jump(e, 5));
     flags_before_write(u, H_R12);
     pop_return_address(u);

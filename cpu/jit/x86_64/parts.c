@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A path through one block or several, as a list of instructions. The parts of a region are blocks
- * of one page and mode. Each takes the ticks of all of its block when it begins, as a block alone
+ * of one mode. Each takes the ticks of all of its block when it begins, as a block alone
  * does, so that C finds the same budget.
  */
 #include "cpu/jit/x86_64/jit_priv.h"
@@ -19,13 +19,14 @@ static void decode_part(struct unit *u, const struct jit_part *part)
         u->path[u->count++] =
             (struct path_insn){.rec = rec,
                                .part = part,
+                               .page = part->page,
                                .offset = (uint16_t)((b->pa & ~PAGE_MASK) + rec->off),
                                .charged = (uint16_t)charged,
                                .way = i < part->last ? (uint8_t)PART_FALLS : part->end};
     }
 }
 
-/* What follows instruction i of the path, from the start of the page. */
+/* What follows instruction i of the path, from the start of its page. */
 static int64_t target_of(const struct unit *u, unsigned i)
 {
     const struct path_insn *p = &u->path[i];
@@ -64,7 +65,7 @@ static bool fits(const struct unit *u, const struct jit_part *part)
 {
     const struct block *b = part->block, *first = u->from->part[0].block;
     return u->count + part->last < REGION_RECORDS && part->last < b->count && !b->crosses &&
-           b->mode == first->mode && !((b->pa ^ first->pa) & PAGE_MASK);
+           b->mode == first->mode;
 }
 
 /* The last part ends as its block does, unless it is left in the middle. */
@@ -76,14 +77,20 @@ static void set_end(struct unit *u)
         p->way = PART_ENDS;
 }
 
+/* Does instruction i, the last one of a part, lead to instruction `to`? */
+static bool leads_to(const struct unit *u, unsigned i, unsigned to)
+{
+    const struct path_insn *p = &u->path[i], *next = &u->path[to];
+    return target_of(u, i) == (int64_t)next->page - p->page + next->offset;
+}
+
 static bool join(struct unit *u, const struct jit_part *part)
 {
     unsigned last = u->count - 1;
     if (!fits(u, part))
         return false;
     decode_part(u, part);
-    return is_way(u, last) &&
-           (u->path[last].way == PART_RETURNS || target_of(u, last) == u->path[last + 1].offset);
+    return is_way(u, last) && (u->path[last].way == PART_RETURNS || leads_to(u, last, last + 1));
 }
 
 /* Can the path, which comes back to its head, be there twice? */
@@ -91,8 +98,8 @@ static bool can_repeat(const struct unit *u)
 {
     unsigned last = u->count - 1;
     return 2 * u->count <= REGION_RECORDS && u->insn[last].op != OP_CALL_NEAR &&
-           u->path[last].way != PART_RETURNS && is_way(u, last) &&
-           target_of(u, last) == u->path[0].offset && !u->path[0].part->block->crosses;
+           u->path[last].way != PART_RETURNS && is_way(u, last) && leads_to(u, last, 0) &&
+           !u->path[0].part->block->crosses;
 }
 
 static void repeat(struct unit *u)
@@ -162,17 +169,45 @@ bool path_make(struct unit *u)
 }
 
 /*
+ * The page of the next part is to be the one that it was made from: as a link to another page, the
+ * vCPU's tag says so. Another one, or a tag that is not known yet, leaves by a link.
+ */
+static void check_page(struct unit *u, const struct path_insn *next, int64_t target)
+{
+    struct jit *jit = u->jit;
+    if (jit->tags == MMU_LINKS) {
+        u->is_broken = true;
+        return;
+    }
+    uint32_t tag_at =
+        (uint32_t)(offsetof(struct vcpu, jumps.link) + jit->tags++ * sizeof(uint64_t));
+    compare_tag(u, tag_at);
+    struct jit_exit *x = late_exit(u, emit_jump(&u->e, 5), target, refund_before(u, u->i + 1));
+    x->tag_at = tag_at;
+    x->frame = next->part->home->pa & PAGE_MASK;
+    x->frames = 1;
+}
+
+/*
  * What the part before has taken and not used is the next one's. Where the budget does not reach,
  * the run loop goes on with the next part's block.
  */
 void emit_seam(struct unit *u)
 {
     bool is_last = u->i + 1 == u->count;
-    const struct path_insn *p = &u->path[u->i], *next = is_last ? u->path : p + 1;
-    struct jit_exit *x = exit_make(u, next->offset, 0);
+    unsigned to = is_last ? 0 : u->i + 1;
+    const struct path_insn *p = &u->path[u->i], *next = &u->path[to];
+    int64_t target = path_offset(u, to);
     unsigned charged = is_last ? u->count + next->charged : next->charged;
-    x->give_back = next->part->block->count;
+    if (next->page != p->page)
+        fp_settle(u);
     flags_clobber(u);
+    if (next->page != p->page)
+        check_page(u, next, target);
+    struct jit_exit *x = exit_make(u, target, 0);
+    x->give_back = next->part->block->count;
     emit_alu_mi(&u->e, ALU_SUB, 8, RUN(budget), (int32_t)charged - p->charged);
     late_over(u, emit_jump(&u->e, 8), x);
+    if (next->page != p->page)
+        emit_alu_mi(&u->e, ALU_ADD, u->word, RUN(jit_page), next->page - p->page);
 }

@@ -5,9 +5,9 @@
 struct walk {
     const struct vcpu *vcpu;
     struct jit_source *path;
-    unsigned records;            /* on it */
-    unsigned calls;              /* of returns */
-    paddr returns[REGION_PARTS]; /* to behind the calls that it is in */
+    unsigned records;                  /* on it */
+    unsigned calls;                    /* of returns */
+    struct step returns[REGION_PARTS]; /* to behind the calls that it is in */
 };
 
 static enum op last_op(const struct walk *w, const struct jit_part *part)
@@ -21,42 +21,50 @@ static enum op last_op(const struct walk *w, const struct jit_part *part)
     return in.op;
 }
 
-/* The direct exit of the block to there, or NULL. */
-static const struct jit_exit *exit_to(const struct block *b, paddr pa)
+/* The direct exit of the block to there, from the start of its page, or NULL. */
+static const struct jit_exit *exit_to(const struct block *b, int64_t target)
 {
     const struct jit_block *t = b->jit->region ? b->jit->region->first : b->jit;
     for (unsigned i = 0; i < t->exit_count; i++) {
         const struct jit_exit *x = &t->exits[i];
-        if (!x->is_computed && !x->is_return && !exit_is_far(x) && x->pa == pa)
+        if (!x->is_computed && !x->is_return && x->target == target)
             return x;
     }
     return NULL;
 }
 
-/* Ends the part so that the path goes on at pa. False: it does not go there. */
-static bool follow(struct walk *w, struct jit_part *part, paddr pa)
+static bool returns_to(struct walk *w, const struct step *to)
+{
+    if (w->calls == 0)
+        return false;
+    const struct step *back = &w->returns[--w->calls];
+    return back->pa == to->pa && back->page == to->page;
+}
+
+/* Ends the part so that the path goes on there. False: it does not. */
+static bool follow(struct walk *w, struct jit_part *part, const struct step *to)
 {
     const struct block *b = part->home;
-    const struct jit_exit *x = exit_to(b, pa);
-    enum op op = last_op(w, part);
+    int64_t target = (int64_t)(to->pa & ~PAGE_MASK) + to->page - part->page;
+    const struct jit_exit *x = exit_to(b, target);
     if (x && x->refund > 0) {
         part->last = (uint8_t)(x->rec - b->rec);
         part->end = PART_TAKEN;
         return true;
     }
-    switch (op) {
+    switch (last_op(w, part)) {
     case OP_RET_NEAR:
         part->end = PART_RETURNS;
-        return w->calls > 0 && w->returns[--w->calls] == pa;
+        return returns_to(w, to);
     case OP_CALL_NEAR:
-        w->returns[w->calls++] = b->pa + b->bytes;
+        w->returns[w->calls++] = (struct step){.pa = b->pa + b->bytes, .page = part->page};
         part->end = PART_JUMPS;
         return x != NULL;
     case OP_JMP_NEAR:
         part->end = PART_JUMPS;
         return x != NULL;
     case OP_JCC:
-        part->end = pa == b->pa + b->bytes ? PART_FALLS : PART_TAKEN;
+        part->end = target == (int64_t)(b->pa & ~PAGE_MASK) + b->bytes ? PART_FALLS : PART_TAKEN;
         return x != NULL;
     default:
         part->end = PART_FALLS;
@@ -64,7 +72,7 @@ static bool follow(struct walk *w, struct jit_part *part, paddr pa)
     }
 }
 
-static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
+static void add_part(struct walk *w, struct block *b, int32_t page, struct part_copy *copy)
 {
     struct jit_source *path = w->path;
     const struct jit *jit = w->vcpu->run.jit;
@@ -78,6 +86,7 @@ static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
         .block = to,
         .bytes = jit_block_bytes(w->vcpu->run.pm, b, NULL),
         .sites = b->sites,
+        .page = page,
         .last = (uint8_t)(b->count - 1),
         .end = PART_ENDS,
     };
@@ -85,12 +94,11 @@ static void add_part(struct walk *w, struct block *b, struct part_copy *copy)
     path->is_narrow |= jit->narrow[drops];
 }
 
-/* The block of the path's page and mode there, if it is translated. */
-static struct block *block_there(const struct walk *w, unsigned offset)
+/* The block of the path's mode there, if it is translated. */
+static struct block *block_there(const struct walk *w, paddr pa)
 {
-    const struct block *head = w->path->part[0].home;
-    struct block *b = block_lookup((const struct block_table *)(const void *)w->vcpu->run.blocks,
-                                   (head->pa & PAGE_MASK) | offset, head->mode);
+    const struct block_table *table = (const struct block_table *)(const void *)w->vcpu->run.blocks;
+    struct block *b = block_lookup(table, pa, w->path->part[0].home->mode);
     return b && b->jit && !b->crosses ? b : NULL;
 }
 
@@ -103,14 +111,14 @@ static bool is_on(const struct jit_source *path, const struct block *b)
 }
 
 /* The path goes on there: 1, with *next; to its head: 0; not at all: -1. */
-static int go_on(struct walk *w, unsigned offset, struct block **next)
+static int go_on(struct walk *w, const struct step *to, struct block **next)
 {
     struct jit_source *path = w->path;
-    *next = block_there(w, offset);
-    if (!*next || !follow(w, &path->part[path->part_count - 1], (*next)->pa))
+    *next = block_there(w, to->pa);
+    if (!*next || !follow(w, &path->part[path->part_count - 1], to))
         return -1;
     if (*next == path->part[0].home)
-        return 0;
+        return to->page == 0 ? 0 : -1;
     bool fits = path->part_count < REGION_PARTS && w->records + (*next)->count <= REGION_RECORDS;
     return fits && !is_on(path, *next) ? 1 : -1;
 }
@@ -123,9 +131,9 @@ void path_choose(const struct vcpu *vcpu, struct block *b, const struct way *way
     *path = (struct jit_source){
         .decoder = vcpu->run.decoder, .fsw = vcpu->arch.fsw, .ftw = vcpu->arch.ftw};
     for (unsigned i = 1; goes > 0; i++) {
-        add_part(&w, b, &copies[path->part_count]);
+        add_part(&w, b, way->at[i - 1].page, &copies[path->part_count]);
         w.records += b->count;
-        goes = i < way->count ? go_on(&w, way->at[i], &b) : -1;
+        goes = i < way->count ? go_on(&w, &way->at[i], &b) : -1;
     }
     path->loops = goes == 0;
     if (!path->loops) {

@@ -32,8 +32,7 @@ struct region {
 struct way {
     alignas(uint64_t) uint8_t looks; /* how often that was; tables of numbers lie behind it */
     uint8_t count; /* of at */
-    uint16_t at[REGION_PARTS +
-                1]; /* blocks, from the start of the page; the first again: it is the last */
+    struct step at[REGION_PARTS + 1]; /* the first again: it is the last */
 };
 
 enum {

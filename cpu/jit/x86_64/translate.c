@@ -272,7 +272,7 @@ static unsigned own_exits(const struct unit *u)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < u->count; i++)
-        count += (u->insn[i].op == OP_JCC ? 1u : 0) + (is_behind_seam(u, i) ? 1u : 0);
+        count += (u->insn[i].op == OP_JCC ? 1u : 0) + (is_behind_seam(u, i) ? 2u : 0);
     return u->from->part_count > 1 || u->second ? count + 2 : 0;
 }
 
@@ -292,7 +292,7 @@ static struct jit_block *jit_block_make(const struct unit *u, unsigned inner)
     t->fns = (int32_t *)(void *)(p + sizeof(*t));
     t->sites = (struct jit_site *)(void *)(p + sizeof(*t) + fns);
     t->exits = (struct jit_exit *)(void *)chunks_take(
-        &jit->exits, (u->count + 2 * u->from->part_count + inner + own) * sizeof(struct jit_exit));
+        &jit->exits, (u->count + 4 * u->from->part_count + inner + own) * sizeof(struct jit_exit));
     return t;
 }
 
@@ -332,6 +332,7 @@ static void unit_start(struct jit *jit, const struct jit_source *from, unsigned 
 static bool try_path(struct jit *jit, const struct jit_source *from, unsigned carry)
 {
     struct unit *u = &jit->unit;
+    unsigned tags = jit->tags;
     unit_start(jit, from, carry);
     if (!path_make(u))
         return false;
@@ -341,6 +342,7 @@ static bool try_path(struct jit *jit, const struct jit_source *from, unsigned ca
     if (!u->e.full && !u->other.full && !u->is_broken && !u->lost)
         return true;
     tables_abandon(jit, u->out);
+    jit->tags = tags;
     return false;
 }
 
