@@ -114,7 +114,8 @@ struct run {
     void *owner;                  /* the monitor's struct for this vCPU */
     const struct real_guest *real; /* arch shows the real machine, for the length of an instruction (monitor/emulate/real.h); else NULL */
     unsigned index;               /* vCPU number */
-    /* register file: exactly before arch (exec.h) */
+    /* register file: exactly before arch (exec.h), whose YMM registers lie within lines of the host's cache */
+    _Alignas(32) uint64_t line_gap[2]; /* unused */
     uint64_t reg_none;            /* REC_NONE: always 0 */
     uint64_t insn_base;           /* REC_RIP: RIP of the current block's first byte */
 };
