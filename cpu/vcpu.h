@@ -69,10 +69,10 @@ struct run {
     /* 128 bytes up to here */
     uint8_t flag_c;               /* translated code: CF before flag_how's addition or subtraction */
     uint8_t flag_o;               /* translated code: CF, and in bit 1 OF, in place of those that flag_how makes, if it says so */
+    int32_t loop_left;            /* translated code: rounds of a loop that need no look at pages */
     uint64_t flag_result;         /* lazy flags, see flags.h */
     uint64_t flag_carry;          /* lazy flags */
     struct block *block;          /* being run */
-    int64_t loop_left;            /* translated code: rounds of a loop that need no look at pages */
     void *jit_host_stack;         /* translated code: C's RSP meanwhile; NULL: the vCPU is not vcpu_alloc's */
     uint16_t jit_host_fcw;        /* translated code: the host's own FCW meanwhile */
     uint32_t jit_host_mxcsr;      /* translated code: the host's own MXCSR meanwhile */

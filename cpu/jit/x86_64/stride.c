@@ -154,10 +154,10 @@ static void emit_range(struct unit *u, unsigned k, bool *counts)
         return;
     emit_rounds(u, s);
     if (*counts) {
-        emit_alu_rm(e, ALU_CMP, 8, T0, RUN(loop_left));
-        emit_rm(e, X_0F | 0x47, 8, T0, RUN(loop_left)); /* CMOVA */
+        emit_alu_rm(e, ALU_CMP, 4, T0, RUN(loop_left));
+        emit_rm(e, X_0F | 0x47, 4, T0, RUN(loop_left)); /* CMOVA */
     }
-    emit_store(e, 8, T0, RUN(loop_left));
+    emit_store(e, 4, T0, RUN(loop_left));
     *counts = true;
 }
 
@@ -189,7 +189,7 @@ void strides_count(struct unit *u)
 {
     if (!u->stride_counts)
         return;
-    emit_alu_mi(&u->e, ALU_SUB, 8, RUN(loop_left), 1);
+    emit_alu_mi(&u->e, ALU_SUB, 4, RUN(loop_left), 1);
     late_again(u, emit_jump(&u->e, 8));
 }
 
