@@ -452,7 +452,7 @@ static void compare_trials(struct trials t)
     EXPECT((faults > least || t.mode != DECODE_64) && reads > least && whole > 2 * least);
     EXPECT(jit_stats(jit).lowered > (t.is_short ? 3 : 10) * TRIALS);
     EXPECT(!t.is_short || jit_stats(jit).loops > 5 / ONE_IN);
-    EXPECT(t.regions == 0 || jit_stats(jit).regions > TRIALS / 10);
+    EXPECT(t.regions == 0 || jit_stats(jit).regions > TRIALS / 20);
     harness_set_jit(h, NULL);
     jit_destroy(jit);
     harness_destroy(h);
