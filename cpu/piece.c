@@ -6,6 +6,34 @@
 #include <sys/mman.h>
 #endif
 
+/*
+ * Blocks in pieces own memory of malloc. Where a sanitizer looks for leaks, that is to be found
+ * through them, which a mapping by itself is not searched for.
+ */
+#ifdef __SANITIZE_ADDRESS__ /* gcc */
+#define FINDS_LEAKS 1
+#endif
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer)
+#define FINDS_LEAKS 1
+#endif
+#endif
+
+#ifdef FINDS_LEAKS
+#include <sanitizer/lsan_interface.h>
+
+static void search_for_leaks(uint8_t *memory, size_t bytes, bool from_now_on)
+{
+    for (size_t at = 0; at < bytes; at += PIECE_BYTES)
+        if (from_now_on)
+            __lsan_register_root_region(memory + at, PIECE_BYTES);
+        else
+            __lsan_unregister_root_region(memory + at, PIECE_BYTES);
+}
+#else
+#define search_for_leaks(memory, bytes, from_now_on) ((void)0)
+#endif
+
 /* What a kept piece begins with. */
 struct piece {
     struct piece *next;
@@ -33,11 +61,13 @@ static uint8_t *map(size_t bytes)
         return NULL;
     uint8_t *memory = cut(p, bytes);
     madvise(memory, bytes, MADV_HUGEPAGE); /* or not: nothing but speed depends on it */
+    search_for_leaks(memory, bytes, true);
     return memory;
 }
 
 static void unmap(void *memory, size_t bytes)
 {
+    search_for_leaks(memory, bytes, false);
     munmap(memory, bytes);
 }
 

@@ -223,6 +223,7 @@ void jit_bury_dead(struct jit *jit)
  */
 void jit_flush(struct jit *jit)
 {
+    jit_bury_dead(jit); /* they are in the same memory */
     for (struct jit_block *t = jit->blocks; t; t = t->next)
         t->memberships = NULL, t->region = NULL; /* all go anyway */
     while (jit->blocks) {

@@ -4,6 +4,7 @@
  * to one block at a time, until the guest has gone as far as a region may.
  */
 #include "cpu/jit/x86_64/region.h"
+#include "cpu/jit/x86_64/worker.h"
 
 enum { FAR = 1 << 30 }; /* no part is further from the first one */
 
@@ -59,6 +60,8 @@ static void trail_end(struct vcpu *vcpu)
     vcpu->run.look_left = jit->config.regions;
     if (!first || !can_be_first(first))
         return;
+    if (jit->worker) /* it takes table memory, too */
+        worker_settle(jit->worker);
     way_learn(jit, first->jit, l);
     if (first->jit->way->looks == LOOKS || is_eager(jit))
         region_grow(vcpu, first, l->rip);
